@@ -1,0 +1,64 @@
+// Package clients is the ruler: arrival schedules, outcome accounting and the validity of a load. The engines that make
+// the load are in its subpackages. It knows no server.
+package clients
+
+import (
+	"context"
+
+	"github.com/millrace/millrace/scenarios"
+)
+
+// Plan is what one load agent is asked to do. It is data: it travels as JSON and stands in the record as it ran.
+type Plan struct {
+	// URL is http://host:port/path or frame://host:port; the protocol follows from the scheme.
+	URL string `json:"url"`
+	// Scenario is resolved. All counts and rates in it are totals over all agents.
+	Scenario scenarios.Scenario `json:"scenario"`
+	// Engine is one of Engines.
+	Engine string `json:"engine"`
+	// Method, Headers ("Name: value") and Body are of an http1 request; GET without a body by default.
+	Method  string   `json:"method,omitempty"`
+	Headers []string `json:"headers,omitempty"`
+	Body    []byte   `json:"body,omitempty"`
+	// CheckBody is the exact body that a good reply has; nil accepts any body of the announced length.
+	CheckBody []byte `json:"check_body,omitempty"`
+	// Seed gives the same arrivals to every server.
+	Seed uint64 `json:"seed"`
+	// Agent is this agent's index in [0, Agents); it takes every arrival n ≡ Agent (mod Agents).
+	Agent  int `json:"agent"`
+	Agents int `json:"agents"`
+	// Sources are the local addresses to connect from, used in turn; empty leaves the choice to the kernel.
+	Sources []string `json:"sources,omitempty"`
+	// StartWhenOpen starts the phases' clock when all connections are open, as `millrace load` does, instead of at T0
+	// plus ConnectFor.
+	StartWhenOpen bool `json:"start_when_open,omitempty"`
+	// Spin lets the engine spin for the last tens of microseconds before a request is due.
+	Spin bool `json:"spin,omitempty"`
+	// LogDir is where response.hlog, service.hlog and lag.hlog are written; empty writes none.
+	LogDir string `json:"-"`
+}
+
+// Engines are the ways to make load, the first being the default.
+var Engines = []string{"epoll", "vegeta"}
+
+// Engine makes the load of one plan, once.
+type Engine interface {
+	// Run offers the plan's load from t0 on, a CLOCK_MONOTONIC time in ns, and returns when the last phase is over. A
+	// cancelled ctx ends it early: the report then covers what was measured and has Interrupted set. It is an error
+	// only if nothing could be measured.
+	Run(ctx context.Context, t0 int64) (*Report, error)
+	// Progress tells how it goes, and may be called by another goroutine while Run is under way.
+	Progress() Progress
+}
+
+// Progress is a look at a load under way. Rates are over the last second.
+type Progress struct {
+	TNs         int64   `json:"t_ns"`
+	Phase       string  `json:"phase"`
+	OfferedRPS  float64 `json:"offered_rps"`
+	AchievedRPS float64 `json:"achieved_rps"`
+	P99Ns       int64   `json:"p99_ns"`
+	LagP99Ns    int64   `json:"lag_p99_ns"`
+	InFlight    int64   `json:"in_flight"`
+	Open        int64   `json:"open"`
+}

@@ -1,0 +1,83 @@
+package clients
+
+import (
+	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/validity"
+)
+
+// Schema is the version of Report's JSON, described in docs/load.schema.json.
+const Schema = 1
+
+// Report is what a load measured. Its outcomes always add up to Planned, in all, in every phase and in every interval.
+type Report struct {
+	Schema int    `json:"schema"`
+	Engine string `json:"engine"`
+	URL    string `json:"url"`
+	Loop   string `json:"loop"` // "open" or "closed"
+	Seed   uint64 `json:"seed"`
+	// T0Ns is the CLOCK_MONOTONIC time in ns that every t_ns counts from.
+	T0Ns            int64            `json:"t0_ns"`
+	DurationSeconds float64          `json:"duration_seconds"` // of the phases, connecting apart
+	Planned         int64            `json:"planned"`
+	Outcomes        map[string]int64 `json:"outcomes"`
+	// OfferedRPS is nil in a closed loop, where nothing is offered.
+	OfferedRPS  *float64 `json:"offered_rps"`
+	AchievedRPS float64  `json:"achieved_rps"`
+	// ResponseNs is of successful requests, from the intended time. The others are counted in Outcomes.
+	ResponseNs hist.Summary `json:"response_ns"`
+	ServiceNs  hist.Summary `json:"service_ns"`
+	LagNs      hist.Summary `json:"lag_ns"`
+	ConnectNs  hist.Summary `json:"connect_ns"`
+
+	ClientCPUSeconds   float64 `json:"client_cpu_seconds"`
+	ClientPeakRSSBytes int64   `json:"client_peak_rss_bytes"`
+	ConnectionsOpened  int64   `json:"connections_opened"`
+	// ConnectionsWanted is how many the plan needed if no server closed one.
+	ConnectionsWanted int64  `json:"connections_wanted"`
+	BodyBytesIn       int64  `json:"body_bytes_in"`
+	BodyBytesOut      int64  `json:"body_bytes_out"`
+	Congestion        string `json:"congestion_control,omitempty"`
+	Interrupted       bool   `json:"interrupted"`
+
+	Verdict validity.Verdict `json:"verdict"`
+	Reasons []string         `json:"reasons"`
+	Checks  []validity.Check `json:"checks"`
+
+	Phases []PhaseReport `json:"phases"`
+	// Intervals follow one another every IntervalNs from T0 on, by intended time for Planned and by the time it
+	// happened for the rest.
+	IntervalNs int64      `json:"interval_ns"`
+	Intervals  []Interval `json:"intervals"`
+	// Seconds are the response times of requests intended in [i, i+1) seconds after T0.
+	Seconds []hist.Summary `json:"seconds_response_ns"`
+}
+
+// PhaseReport is the part of a report whose intended times lie in one phase.
+type PhaseReport struct {
+	Name        string           `json:"name"`
+	Load        string           `json:"load"`
+	Measure     bool             `json:"measure"`
+	FromNs      int64            `json:"from_ns"` // after T0
+	ToNs        int64            `json:"to_ns"`
+	Planned     int64            `json:"planned"`
+	Outcomes    map[string]int64 `json:"outcomes"`
+	OfferedRPS  *float64         `json:"offered_rps"`
+	AchievedRPS float64          `json:"achieved_rps"` // ok requests of this phase ÷ its length
+	ResponseNs  hist.Summary     `json:"response_ns"`
+	ServiceNs   hist.Summary     `json:"service_ns"`
+	LagNs       hist.Summary     `json:"lag_ns"`
+	ConnectNs   hist.Summary     `json:"connect_ns"`
+	// DrainedNs is when, after T0, the last request intended in this phase got its outcome; zero if some never did.
+	DrainedNs int64 `json:"drained_ns"`
+}
+
+// Interval counts what happened in one interval of the time axis.
+type Interval struct {
+	Planned int64 `json:"planned"` // became due
+	Sent    int64 `json:"sent"`
+	OK      int64 `json:"ok"`
+	Failed  int64 `json:"failed"` // every other outcome
+	Opened  int64 `json:"opened"` // connections
+	// CPUNs is the CPU time of the load threads, deliberate spinning apart.
+	CPUNs int64 `json:"cpu_ns"`
+}

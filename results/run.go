@@ -1,0 +1,73 @@
+// Package results keeps what was measured: the records, the run directory that holds them, and the formats that other
+// tools read. Files are the truth; everything else is derived from them.
+package results
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/scenarios"
+)
+
+// Schema is the version of every record in this package.
+const Schema = 1
+
+// Run is run.json: what was planned and where, written before anything is measured.
+type Run struct {
+	Schema int    `json:"schema"`
+	ID     string `json:"id"` // 20261121T031500Z-burst-k3f9
+	// Method is the version of docs/METHOD.md's rules; runs of different methods are not compared.
+	Method  int       `json:"method"`
+	Started time.Time `json:"started"`
+	// Scenario as given and as resolved, after --quick, --set and the host's limits.
+	Given    scenarios.Scenario `json:"scenario_given"`
+	Scenario scenarios.Scenario `json:"scenario"`
+	Quick    bool               `json:"quick"`
+	Set      []string           `json:"set,omitempty"`
+	// Scale says what was made smaller to fit the host, a sentence each; it stands in every table and figure.
+	Scale    []string  `json:"scale,omitempty"`
+	Variants []Variant `json:"variants"`
+	Rounds   int       `json:"rounds"`
+	Seed     uint64    `json:"seed"`
+	// Order[r] is the order of the variants, by name, in round r.
+	Order [][]string `json:"order"`
+	Split CPUSplit   `json:"cpu_split"`
+	Env   Env        `json:"environment"`
+}
+
+// Variant is a contender of a run.
+type Variant struct {
+	Name      string   `json:"name"` // gnet/ants
+	Model     string   `json:"model"`
+	Framework string   `json:"framework"` // module and version
+	Doc       string   `json:"doc"`
+	Args      []string `json:"args"` // after `serve`
+	Binary    string   `json:"binary"`
+	SHA256    string   `json:"sha256"`
+}
+
+// CPUSplit says which CPUs run what. Shared is true where client and server run on the same ones.
+type CPUSplit struct {
+	Server []int `json:"server"`
+	Client []int `json:"client"`
+	Shared bool  `json:"shared"`
+}
+
+// Env is the host and the build that a run was measured on. Empty strings are unknown.
+type Env struct {
+	Host       string            `json:"host"` // a hash, not the name
+	CPU        string            `json:"cpu"`
+	Cores      int               `json:"cores"`
+	MemBytes   int64             `json:"mem_bytes"`
+	Kernel     string            `json:"kernel"`
+	Virtual    string            `json:"virtual"`
+	Go         string            `json:"go"`
+	Millrace   string            `json:"millrace"` // version
+	Commit     string            `json:"commit"`
+	Dirty      bool              `json:"dirty"`
+	Governor   string            `json:"governor"`
+	Sysctls    map[string]string `json:"sysctls"`
+	Limits     map[string]uint64 `json:"limits"`
+	Modules    map[string]string `json:"modules"`
+	GOGC       string            `json:"gogc"`
+	GOMAXPROCS string            `json:"gomaxprocs"`
+}

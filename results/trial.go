@@ -1,0 +1,73 @@
+package results
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/validity"
+)
+
+// Trial is a line of trials.jsonl: one scenario against one fresh server process.
+type Trial struct {
+	Schema   int       `json:"schema"`
+	ID       string    `json:"id"`       // its directory below trials/: r03-burst-gnet+ants
+	Round    int       `json:"round"`    // from 1
+	Position int       `json:"position"` // in its round, from 1
+	Scenario string    `json:"scenario"`
+	Variant  string    `json:"variant"`
+	Started  time.Time `json:"started"`
+	// Seconds is how long the trial took from start to end, its phases and all around them.
+	Seconds float64 `json:"seconds"`
+	// Status is "done", "failed" or "interrupted". A failed trial has Failure; an interrupted one what was measured.
+	Status  string           `json:"status"`
+	Failure *Failure         `json:"failure,omitempty"`
+	Verdict validity.Verdict `json:"verdict"`
+	Checks  []validity.Check `json:"checks"`
+
+	Planned  int64            `json:"planned"`
+	Outcomes map[string]int64 `json:"outcomes"`
+	Phases   []Phase          `json:"phases"`
+	// Metrics by name as in the table Metrics; a metric that could not be measured is absent and Notes says why.
+	Metrics map[string]float64 `json:"metrics"`
+	Notes   []string           `json:"notes,omitempty"`
+	// Intervals and Seconds of the load, see the fields.
+	IntervalNs int64          `json:"interval_ns"`
+	Intervals  []Interval     `json:"intervals"`
+	SecondsNs  []hist.Summary `json:"seconds_response_ns"`
+	Response   hist.Summary   `json:"response_ns"` // of all measured phases
+	Lag        hist.Summary   `json:"lag_ns"`
+}
+
+// Failure says what went wrong in a trial, and the last lines that the server wrote.
+type Failure struct {
+	Reason string   `json:"reason"`
+	Log    []string `json:"log,omitempty"`
+}
+
+// Phase is what one phase of a trial measured. Times are ns after T0.
+type Phase struct {
+	Name        string           `json:"name"`
+	Load        string           `json:"load"`
+	Measure     bool             `json:"measure"`
+	FromNs      int64            `json:"from_ns"`
+	ToNs        int64            `json:"to_ns"`
+	Planned     int64            `json:"planned"`
+	Outcomes    map[string]int64 `json:"outcomes"`
+	OfferedRPS  *float64         `json:"offered_rps"`
+	AchievedRPS float64          `json:"achieved_rps"`
+	Response    hist.Summary     `json:"response_ns"`
+	Service     hist.Summary     `json:"service_ns"`
+	Lag         hist.Summary     `json:"lag_ns"`
+	Connect     hist.Summary     `json:"connect_ns"`
+	// DrainedNs is when the last request intended in this phase got its outcome; zero if some never did.
+	DrainedNs int64 `json:"drained_ns"`
+}
+
+// Interval counts what happened in one interval of Trial.IntervalNs.
+type Interval struct {
+	Planned int64 `json:"planned"`
+	Sent    int64 `json:"sent"`
+	OK      int64 `json:"ok"`
+	Failed  int64 `json:"failed"`
+	Opened  int64 `json:"opened"`
+}
