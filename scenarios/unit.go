@@ -27,7 +27,7 @@ func ParseRate(text string) (Rate, error) {
 		t, factor = strings.TrimSuffix(t, "M"), 1e6
 	}
 	v, err := strconv.ParseFloat(t, 64)
-	if err != nil || v < 0 || v*factor > maxRate {
+	if err != nil || !(v >= 0 && v*factor <= maxRate) {
 		return 0, fmt.Errorf("rate %q: want a number of events a second up to %d, such as 10000/s, 10k or 1.5M/s", text, int64(maxRate))
 	}
 	return Rate(v * factor), nil
@@ -68,7 +68,7 @@ func (r *Rate) UnmarshalText(text []byte) (err error) {
 // UnmarshalText reads a share from 0% to 100%.
 func (p *Percent) UnmarshalText(text []byte) error {
 	v, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "%"), 64)
-	if err != nil || !strings.HasSuffix(string(text), "%") || v < 0 || v > 100 {
+	if err != nil || !strings.HasSuffix(string(text), "%") || !(v >= 0 && v <= 100) {
 		return fmt.Errorf("share %q: want 0%% to 100%%", text)
 	}
 	*p = Percent(v)

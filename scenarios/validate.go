@@ -1,0 +1,155 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits on what a scenario may ask for, so that a slip of the pen is an error and not a day of load.
+const (
+	maxConnections = 10_000_000
+	maxPipeline    = 1024
+	maxPayload     = 1<<20 - 8 // a frame's body beside its id; the codecs' limit
+	maxPhases      = 64
+	maxPhase       = 24 * time.Hour
+	maxPlanned     = 2_000_000_000 // arrivals in a phase
+)
+
+// Validate checks every field and names the first that is wrong, with its path, value and the offered range.
+func (s *Scenario) Validate() error {
+	c := &s.Connections
+	switch {
+	case s.Name == "" || strings.ContainsAny(s.Name, "/ \t\n"):
+		return fmt.Errorf("name %q: want a word without blanks and slashes", s.Name)
+	case strings.TrimSpace(s.Why) == "":
+		return fmt.Errorf("why is empty: say what the scenario shows, what it can't, and its ceiling by arithmetic")
+	case s.Payload < 1 || s.Payload > maxPayload:
+		return fmt.Errorf("payload %d: want 1 to %d bytes", s.Payload, maxPayload)
+	case c.Count < 1 || c.Count > maxConnections:
+		return fmt.Errorf("connections.count %d: want 1 to %d", c.Count, maxConnections)
+	case c.Pipeline < 1 || c.Pipeline > maxPipeline:
+		return fmt.Errorf("connections.pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
+	case c.Requests < 0:
+		return fmt.Errorf("connections.requests %d: want 0 (kept to the end) or more", c.Requests)
+	case s.Timeout < Duration(time.Millisecond) || s.Timeout > Duration(10*time.Minute):
+		return fmt.Errorf("timeout %v: want 1ms to 10m", s.Timeout)
+	case len(s.Phases) == 0 || len(s.Phases) > maxPhases:
+		return fmt.Errorf("phases: %d of them, want 1 to %d", len(s.Phases), maxPhases)
+	}
+	if err := oneOf("protocol", s.Protocol, Protocols); err != nil {
+		return err
+	}
+	if err := s.validateConnections(); err != nil {
+		return err
+	}
+	if err := s.Work.validate(); err != nil {
+		return err
+	}
+	return s.validatePhases()
+}
+
+func (s *Scenario) validateConnections() error {
+	c := &s.Connections
+	if err := oneOf("connections.close", c.Close, ClosePolicies); err != nil {
+		return err
+	}
+	switch {
+	case c.Close == "none" && c.Requests > 0:
+		return fmt.Errorf("connections.close none with connections.requests %d: say who closes: %s", c.Requests, strings.Join(ClosePolicies[1:], ", "))
+	case c.Close != "none" && c.Requests == 0:
+		return fmt.Errorf("connections.close %s with connections.requests 0: say after how many requests a connection is closed, such as 1", c.Close)
+	case c.Close == "fin-server" && s.Protocol != "http1":
+		return fmt.Errorf("connections.close fin-server with protocol %s: a server can be asked to close in http1 only; want fin-client or rst", s.Protocol)
+	}
+	for i, n := range c.Steps {
+		if n < 1 || n > maxConnections || i > 0 && n <= c.Steps[i-1] {
+			return fmt.Errorf("connections.steps[%d] %d: want increasing counts from 1 to %d", i, n, maxConnections)
+		}
+	}
+	return nil
+}
+
+// ParseWork splits "kind=duration" and checks both. "none" gives a zero duration.
+func ParseWork(text string) (kind string, d time.Duration, err error) {
+	kind, value, found := strings.Cut(text, "=")
+	if kind == "none" && !found {
+		return kind, 0, nil
+	}
+	if kind != "cpu" && kind != "sleep" {
+		return "", 0, fmt.Errorf("work %q: want none, cpu=DURATION or sleep=DURATION", text)
+	}
+	d, err = time.ParseDuration(value)
+	if err != nil || d <= 0 || d > time.Minute {
+		return "", 0, fmt.Errorf("work %q: want a duration up to 1m, such as %s=50us", text, kind)
+	}
+	return kind, d, nil
+}
+
+func (w Work) validate() error {
+	kind, _, err := ParseWork(w.Kind)
+	switch {
+	case err != nil:
+		return fmt.Errorf("work.kind: %w", err)
+	case kind == "none" && w.Share > 0:
+		return fmt.Errorf("work.share %v with work.kind none: want 0%%, or a kind of work", w.Share)
+	}
+	return nil
+}
+
+func (s *Scenario) validatePhases() error {
+	seen := map[string]bool{"connect": true, "end": true}
+	for i, p := range s.Phases {
+		path := "phases." + p.Name
+		switch {
+		case p.Name == "" || strings.ContainsAny(p.Name, "./ \t\n"):
+			return fmt.Errorf("phases[%d].name %q: want a word without blanks, dots and slashes", i, p.Name)
+		case seen[p.Name]:
+			return fmt.Errorf("%s: name is taken (connect and end are the trial's own)", path)
+		case p.For < Duration(10*time.Millisecond) || time.Duration(p.For) > maxPhase:
+			return fmt.Errorf("%s.for %v: want 10ms to %v", path, p.For, maxPhase)
+		case p.Each != "" && p.Each != "step":
+			return fmt.Errorf("%s.each %q: want step, or nothing", path, p.Each)
+		case p.Each == "step" && len(s.Connections.Steps) == 0:
+			return fmt.Errorf("%s.each step: connections.steps is empty", path)
+		case p.Open < 0 || p.Open > s.Connections.Count:
+			return fmt.Errorf("%s.open %d: want 0 to connections.count, %d", path, p.Open, s.Connections.Count)
+		case p.Open > 0 && s.Connections.Requests > 0:
+			return fmt.Errorf("%s.open: connections are opened by requests where connections.requests is set", path)
+		}
+		seen[p.Name] = true
+		if err := oneOf(path+".load", p.Load, LoadKinds); err != nil {
+			return err
+		}
+		if err := p.Arrivals.validate(path+".arrivals", time.Duration(p.For)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a Arrivals) validate(path string, d time.Duration) error {
+	kinds := 0
+	for _, set := range []bool{a.Constant > 0, a.Poisson > 0, a.Burst != 0, a.Closed} {
+		if set {
+			kinds++
+		}
+	}
+	switch {
+	case kinds > 1:
+		return fmt.Errorf("%s: want one of constant, poisson, burst and closed", path)
+	case a.Burst < 0:
+		return fmt.Errorf("%s.burst %d: want 0 or more requests", path, a.Burst)
+	case a.Rate(d) > maxRate || a.Rate(d)*d.Seconds() > maxPlanned:
+		return fmt.Errorf("%s: %.0f requests at %.0f/s: want at most %d requests in a phase and %.0f/s", path, a.Rate(d)*d.Seconds(), a.Rate(d), maxPlanned, maxRate)
+	}
+	return nil
+}
+
+func oneOf(path, value string, known []string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	return fmt.Errorf("%s %q: want one of %s", path, value, strings.Join(known, ", "))
+}
