@@ -3,9 +3,11 @@ package scenarios
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -48,10 +50,37 @@ func Decode(file string, data []byte) (*Scenario, error) {
 }
 
 func strict(data []byte, into any) error {
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(into); err != nil {
-		return fmt.Errorf("%s", strings.TrimSpace(yaml.FormatError(err, false, true)))
+	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(into)
+	if err == nil {
+		return nil
 	}
-	return nil
+	text := strings.TrimSpace(yaml.FormatError(err, false, true))
+	var unknown *yaml.UnknownFieldError
+	if errors.As(err, &unknown) {
+		text += "\nknown: " + strings.Join(knownKeys(reflect.TypeFor[Scenario]()), ", ")
+	}
+	return errors.New(text)
+}
+
+// knownKeys lists the YAML keys of a struct, those of the structs in it behind theirs: "connections.count".
+func knownKeys(t reflect.Type) []string {
+	var keys []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key := f.Tag.Get("yaml")
+		sub := f.Type
+		if sub.Kind() == reflect.Slice {
+			sub = sub.Elem()
+		}
+		if sub.Kind() != reflect.Struct {
+			keys = append(keys, key)
+			continue
+		}
+		for _, k := range knownKeys(sub) {
+			keys = append(keys, key+"."+k)
+		}
+	}
+	return keys
 }
 
 // Quickened returns the scenario with its quick fields applied: a smaller version of the same.

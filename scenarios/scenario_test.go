@@ -160,7 +160,7 @@ func TestDecodeIsStrict(t *testing.T) {
 	if _, err := Decode("own.yaml", []byte(good)); err != nil {
 		t.Error(err)
 	}
-	check(good+"paylod: 3\n", "paylod")
+	check(good+"paylod: 3\n", "known: name, why, protocol, payload, connections.count")
 	check(good+"payload: -3\n", "want 1 to")
 	check(good+"timeout: 3\n", `duration "3"`)
 	check(strings.Replace(good, "1s", "1 week", 1), "duration")
