@@ -99,13 +99,14 @@ var (
 // connections open on a host that hiccups.
 const ConnectSlack = 500 * time.Millisecond
 
-// ConnectFor is the length of the implicit phase "connect": Count ÷ Rate and ConnectSlack. It is only the slack where
-// connections are opened by phases or by requests.
+// ConnectFor is the length of the implicit phase "connect": Count ÷ Rate and ConnectSlack, rounded up to whole seconds,
+// so that one-second windows lie within phases. It is a second where connections are opened by phases or by requests.
 func (s *Scenario) ConnectFor() time.Duration {
-	if s.OpensLater() || s.Connections.Rate <= 0 {
-		return ConnectSlack
+	d := ConnectSlack
+	if !s.OpensLater() && s.Connections.Rate > 0 {
+		d += time.Duration(float64(s.Connections.Count) / float64(s.Connections.Rate) * float64(time.Second))
 	}
-	return time.Duration(float64(s.Connections.Count)/float64(s.Connections.Rate)*float64(time.Second)) + ConnectSlack
+	return (d + time.Second - 1).Truncate(time.Second)
 }
 
 // OpensLater reports whether connections are opened by steps or by requests and not before the first phase.

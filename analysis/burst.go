@@ -1,0 +1,168 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/millrace/millrace/results"
+)
+
+const second = int64(1e9)
+
+// recoveredWithin is how close to the baseline's the p99 must come to count as back.
+const recoveredWithin = 1.10
+
+// residueAfter are the seconds after the burst's end at which what it left behind is read.
+var residueAfter = []int64{1, 10, 20, 60}
+
+// resources are what a burst may leave behind, by the name that stands in the metrics.
+var resources = []struct {
+	name  string
+	value func(*results.Reading) *int64
+}{
+	{"RSS-bytes", func(r *results.Reading) *int64 { return r.RSSBytes }},
+	{"stack-bytes", func(r *results.Reading) *int64 { return r.StackBytes }},
+	{"goroutines", func(r *results.Reading) *int64 { return r.Goroutines }},
+	{"socket-bytes", func(r *results.Reading) *int64 { return r.SocketBytes }},
+}
+
+// burst measures what an overload does and leaves behind.
+func (m *measurement) burst(burst *results.Phase) {
+	base := m.baselineBefore(burst)
+	m.drain(burst)
+	for _, r := range resources {
+		m.residue(burst, base, r.name, r.value)
+	}
+	if base == nil {
+		m.note("no measured steady phase before %s: nothing to compare with", burst.Name)
+		return
+	}
+	m.percentiles("baseline-", base.Response)
+	m.cpuPerRequest("baseline-cpu-per-req-ns", base.FromNs, base.ToNs)
+	m.recovery(burst, base)
+}
+
+// baselineBefore is the last measured steady phase before p, or nil.
+func (m *measurement) baselineBefore(p *results.Phase) *results.Phase {
+	var base *results.Phase
+	for i, q := range m.trial.Phases {
+		if q.Measure && q.Load == "steady" && q.ToNs <= p.FromNs {
+			base = &m.trial.Phases[i]
+		}
+	}
+	return base
+}
+
+// drain sets the time from the burst's begin until its last request had an outcome, and the rate of good replies until
+// then. The base load that goes on meanwhile is part of that rate.
+func (m *measurement) drain(burst *results.Phase) {
+	if burst.DrainedNs == 0 {
+		m.note("drain-time-ns: %d of the burst's %d requests were unanswered at the end", burst.Outcomes["in_flight"]+burst.Outcomes["unsent"], burst.Planned)
+		return
+	}
+	took := burst.DrainedNs - burst.FromNs
+	m.set("drain-time-ns", float64(took))
+	if took > 0 {
+		m.set("goodput-rps", m.repliesIn(burst.FromNs, burst.DrainedNs)/float64(took)*1e9)
+	}
+}
+
+// residue sets a resource's median before the burst, its peak from the burst on, and how much more than before there
+// is some seconds after the burst's end, and at the end of the trial.
+func (m *measurement) residue(burst, base *results.Phase, name string, value func(*results.Reading) *int64) {
+	end := m.trial.Phases[len(m.trial.Phases)-1].ToNs
+	after := m.values(burst.FromNs, end, value)
+	if base == nil || len(after) == 0 {
+		m.note("%s: not read", name)
+		return
+	}
+	before := medianOf(m.values(base.FromNs, base.ToNs, value))
+	if math.IsNaN(before) {
+		m.note("%s: not read before the burst", name)
+		return
+	}
+	m.set("before-"+name, before)
+	m.set("peak-"+name, slices.Max(after))
+	for _, s := range residueAfter {
+		at := burst.ToNs + s*second
+		if at > end {
+			continue
+		}
+		if r := m.near(at, value); r != nil && max(r.TNs-at, at-r.TNs) <= second/4 {
+			m.set(fmt.Sprintf("residue-%ds-%s", s, name), float64(*value(r))-before)
+		}
+	}
+	m.set("residue-"+name, after[len(after)-1]-before)
+	if name == "RSS-bytes" {
+		m.halfLife(burst, end, before, value)
+	}
+}
+
+// halfLife sets the time from the peak until half of what came on top of before is gone, if that was seen.
+func (m *measurement) halfLife(burst *results.Phase, end int64, before float64, value func(*results.Reading) *int64) {
+	var peak float64
+	var peakAt int64
+	for i := range m.readings {
+		r := &m.readings[i]
+		v := value(r)
+		if v == nil || r.TNs < burst.FromNs || r.TNs > end {
+			continue
+		}
+		if float64(*v) > peak {
+			peak, peakAt = float64(*v), r.TNs
+			delete(m.trial.Metrics, "half-life-RSS-ns")
+			continue
+		}
+		if _, seen := m.trial.Metrics["half-life-RSS-ns"]; !seen && float64(*v)-before <= (peak-before)/2 {
+			m.set("half-life-RSS-ns", float64(r.TNs-peakAt))
+		}
+	}
+}
+
+// recovery sets how long after the burst's end the p99 of a one-second window is back within 10 % of the baseline's
+// median window and stays there for the next window, and what a request costs in CPU time from then on until the end.
+// Windows with fewer than 10 000 good requests have no p99 and can't tell.
+func (m *measurement) recovery(burst, base *results.Phase) {
+	end := m.trial.Phases[len(m.trial.Phases)-1].ToNs
+	if drained := burst.DrainedNs; drained > 0 && end-drained >= 2*second {
+		m.cpuPerRequest("recovery-cpu-per-req-ns", max(drained, burst.ToNs)+second, end)
+	} else {
+		m.note("recovery-cpu-per-req-ns: less than 2 s were left after the drain")
+	}
+	var windows []float64
+	for s := ceilSecond(base.FromNs); (s+1)*second <= base.ToNs; s++ {
+		if v := m.windowP99(s); v != nil {
+			windows = append(windows, *v)
+		}
+	}
+	if len(windows) == 0 {
+		m.note("recover-p99-ns: no second of the baseline has the 10 000 replies that a p99 needs")
+		return
+	}
+	limit := medianOf(windows) * recoveredWithin
+	good := 0
+	for s := ceilSecond(burst.ToNs); (s+1)*second <= end; s++ {
+		v := m.windowP99(s)
+		if v == nil || *v > limit {
+			good = 0
+			continue
+		}
+		if good++; good == 2 {
+			m.set("recover-p99-ns", float64((s-1)*second-burst.ToNs))
+			return
+		}
+	}
+	m.note("recover-p99-ns: p99 did not come back within 10 %% of the baseline's %.0f µs before the end", medianOf(windows)/1e3)
+}
+
+// windowP99 is the p99 of the requests intended in second s, or nil.
+func (m *measurement) windowP99(s int64) *float64 {
+	if s < 0 || s >= int64(len(m.trial.SecondsNs)) || m.trial.SecondsNs[s].P99 == nil {
+		return nil
+	}
+	v := float64(*m.trial.SecondsNs[s].P99)
+	return &v
+}
+
+func ceilSecond(ns int64) int64 { return (ns + second - 1) / second }

@@ -1,0 +1,110 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/millrace/millrace/results"
+)
+
+// slopeConfidence is asked of the interval of bytes per connection; four steps give 91.7 %.
+const slopeConfidence = 0.95
+
+// hold is a step of the ladder: a phase that stands still with so many connections.
+type hold struct {
+	phase *results.Phase
+	open  int
+}
+
+// holds lists the measured phases that set a number of open connections.
+func (m *measurement) holds() []hold {
+	var out []hold
+	for _, p := range m.scenario.Phases {
+		if p.Open == 0 || !p.Measure {
+			continue
+		}
+		if q := m.phase(func(q *results.Phase) bool { return q.Name == p.Name }); q != nil {
+			out = append(out, hold{q, p.Open})
+		}
+	}
+	return out
+}
+
+// idle measures what a connection costs: the slope of a line through the medians over the second half of each step.
+// The kernel's side is sockets' buffers and slab together, of both ends, since both are on this host.
+func (m *measurement) idle() {
+	holds := m.holds()
+	if base := m.slope("user-bytes-per-conn", holds, func(r *results.Reading) *int64 { return r.RSSAnonBytes }); !math.IsNaN(base) {
+		m.set("base-RSS-bytes", base)
+	}
+	m.slope("kernel-bytes-per-conn", holds, kernelBytes)
+	m.slope("goroutines-per-conn", holds, func(r *results.Reading) *int64 { return r.Goroutines })
+	if p := m.loaded(); p != nil && p.Response.P99 != nil {
+		m.set("active-p99-latency-ns", float64(*p.Response.P99))
+	}
+}
+
+// kernelBytes is slab and sockets' buffers of the host.
+func kernelBytes(r *results.Reading) *int64 {
+	if r.SlabBytes == nil || r.SocketBytes == nil {
+		return nil
+	}
+	sum := *r.SlabBytes + *r.SocketBytes
+	return &sum
+}
+
+// slope sets a metric and its interval, and returns the intercept.
+func (m *measurement) slope(name string, holds []hold, value func(*results.Reading) *int64) float64 {
+	var x, y []float64
+	for _, h := range holds {
+		half := (h.phase.FromNs + h.phase.ToNs) / 2
+		v := medianOf(m.values(half, h.phase.ToNs, value))
+		if math.IsNaN(v) {
+			m.note("%s: no reading in the second half of %s", name, h.phase.Name)
+			continue
+		}
+		x, y = append(x, float64(h.open)), append(y, v)
+	}
+	const fewest = 4 // connection counts, method 2
+	line := TheilSen(x, y, slopeConfidence)
+	if len(x) < fewest || math.IsNaN(line.Slope) {
+		m.note("%s: a slope needs %d steps, %d were read", name, fewest, len(x))
+		return math.NaN()
+	}
+	m.set(name, line.Slope)
+	if m.trial.Slopes == nil {
+		m.trial.Slopes = map[string]results.Slope{}
+	}
+	s := results.Slope{PerConn: line.Slope, Lo: line.Lo, Hi: line.Hi, Intercept: line.Intercept, Confidence: line.Confidence, N: line.N}
+	for i := range x {
+		s.Points = append(s.Points, [2]float64{x[i], y[i]})
+	}
+	m.trial.Slopes[name] = s
+	return line.Intercept
+}
+
+// churn measures new connections: how fast the server took them, and what closing them left in TIME_WAIT.
+func (m *measurement) churn() {
+	p := m.loaded()
+	if p == nil {
+		return
+	}
+	accepted := func(r *results.Reading) *int64 { return r.Accepted }
+	if a, b := m.near(p.FromNs, accepted), m.near(p.ToNs, accepted); a != nil && b != nil && b.TNs > a.TNs {
+		m.set("accepted-rps", float64(*b.Accepted-*a.Accepted)/float64(b.TNs-a.TNs)*1e9)
+	}
+	if v := p.Connect.P50; v != nil {
+		m.set("p50-connect-ns", float64(*v))
+	}
+	if v := p.Connect.P99; v != nil {
+		m.set("p99-connect-ns", float64(*v))
+	}
+	for i := range m.readings {
+		if r := &m.readings[i]; r.TNs >= p.ToNs && r.TimeWaitServer != nil && r.TimeWaitClient != nil {
+			m.set("time-wait-server", float64(*r.TimeWaitServer))
+			m.set("time-wait-client", float64(*r.TimeWaitClient))
+			return
+		}
+	}
+	m.note("%s", fmt.Sprintf("time-wait: not read at the end of %s", p.Name))
+}

@@ -1,0 +1,225 @@
+// Package analysis turns records into numbers that can be defended: the metrics of a trial, and lines and intervals.
+// Everything in it is a pure function of results.
+package analysis
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// Measure fills t.Metrics, t.Slopes and t.Notes from the trial's own record and its readings, which are in order of
+// time. What could not be measured is absent from Metrics, and Notes says why. The same input gives the same output, so
+// that a run can be recomputed from its files.
+func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario) {
+	m := &measurement{trial: t, readings: readings, scenario: s}
+	t.Metrics = map[string]float64{}
+	head := m.headline()
+	m.percentiles("", head)
+	m.summary(t.Lag, "lag-p99-ns", func(s hist.Summary) *int64 { return s.P99 })
+	m.achieved()
+	m.shares()
+	if p := m.overload(); p != nil {
+		m.burst(p)
+	}
+	if len(m.holds()) > 0 {
+		m.idle()
+	}
+	if s.Connections.Requests > 0 {
+		m.churn()
+	}
+	if p := m.loaded(); p != nil {
+		m.cpuPerRequest("cpu-per-req-ns", p.FromNs, p.ToNs)
+	}
+}
+
+// measurement is one trial being measured.
+type measurement struct {
+	trial    *results.Trial
+	readings []results.Reading
+	scenario *scenarios.Scenario
+}
+
+func (m *measurement) set(name string, value float64) { m.trial.Metrics[name] = value }
+
+func (m *measurement) note(format string, args ...any) {
+	m.trial.Notes = append(m.trial.Notes, fmt.Sprintf(format, args...))
+}
+
+// phase returns the trial's phase of that name, or nil.
+func (m *measurement) phase(match func(*results.Phase) bool) *results.Phase {
+	for i := range m.trial.Phases {
+		if p := &m.trial.Phases[i]; match(p) {
+			return p
+		}
+	}
+	return nil
+}
+
+// overload is the first measured phase that offers more than anyone can send, or nil.
+func (m *measurement) overload() *results.Phase {
+	return m.phase(func(p *results.Phase) bool { return p.Measure && p.Load == "overload" })
+}
+
+// loaded is the phase whose requests the headline speaks of: the overload, else the last measured phase with arrivals.
+func (m *measurement) loaded() *results.Phase {
+	if p := m.overload(); p != nil {
+		return p
+	}
+	var last *results.Phase
+	for i, p := range m.trial.Phases {
+		if p.Measure && m.offers(p.Name) {
+			last = &m.trial.Phases[i]
+		}
+	}
+	return last
+}
+
+// offers reports whether the scenario's phase of that name has arrivals of its own.
+func (m *measurement) offers(name string) bool {
+	for _, p := range m.scenario.Phases {
+		if p.Name == name {
+			return p.Arrivals != scenarios.Arrivals{}
+		}
+	}
+	return false
+}
+
+func (m *measurement) headline() hist.Summary {
+	if p := m.loaded(); p != nil {
+		return p.Response
+	}
+	return m.trial.Response
+}
+
+// percentiles sets the response percentiles that enough samples support.
+func (m *measurement) percentiles(prefix string, s hist.Summary) {
+	m.summary(s, prefix+"p50-latency-ns", func(s hist.Summary) *int64 { return s.P50 })
+	m.summary(s, prefix+"p90-latency-ns", func(s hist.Summary) *int64 { return s.P90 })
+	m.summary(s, prefix+"p99-latency-ns", func(s hist.Summary) *int64 { return s.P99 })
+	m.summary(s, prefix+"p99_9-latency-ns", func(s hist.Summary) *int64 { return s.P999 })
+	m.summary(s, prefix+"max-latency-ns", func(s hist.Summary) *int64 { return s.Max })
+}
+
+func (m *measurement) summary(s hist.Summary, name string, value func(hist.Summary) *int64) {
+	if v := value(s); v != nil {
+		m.set(name, float64(*v))
+	}
+}
+
+// achieved is the rate of good replies over the headline phase.
+func (m *measurement) achieved() {
+	if p := m.loaded(); p != nil {
+		m.set("achieved-rps", p.AchievedRPS)
+	}
+}
+
+// shares sets the GC's share of the server's CPU time over the measured phases, and the sampler's share of a core.
+//
+// GC share = Δgc CPU ÷ Δprocess CPU. The runtime moves its GC clock when a cycle ends, so without a cycle it is 0.
+func (m *measurement) shares() {
+	from, to := m.span()
+	gc, okGC := m.delta(from, to, func(r *results.Reading) *int64 { return r.GCCPUNs })
+	cpu, okCPU := m.delta(from, to, cpuOf)
+	if okGC && okCPU && cpu > 0 {
+		m.set("gc-share", gc/cpu)
+	}
+	if own, ok := m.delta(from, to, func(r *results.Reading) *int64 { return r.SamplerCPUNs }); ok && to > from {
+		m.set("sampler-cpu-share", own/float64(to-from))
+	}
+}
+
+// span is from the first measured phase's begin to the last one's end.
+func (m *measurement) span() (from, to int64) {
+	first := true
+	for _, p := range m.trial.Phases {
+		if p.Measure {
+			if first {
+				from, first = p.FromNs, false
+			}
+			to = p.ToNs
+		}
+	}
+	return from, to
+}
+
+// cpuPerRequest sets CPU time of the server between two times ÷ good replies in between.
+func (m *measurement) cpuPerRequest(name string, from, to int64) {
+	// The readings nearest to the ends bound the span, and replies are counted over the same span.
+	a, b := m.near(from, cpuOf), m.near(to, cpuOf)
+	if a == nil || b == nil || b.TNs <= a.TNs {
+		m.note("%s: no readings of the server's CPU time", name)
+		return
+	}
+	replies := m.repliesIn(a.TNs, b.TNs)
+	if replies < 1 {
+		m.note("%s: no good reply in the phase", name)
+		return
+	}
+	m.set(name, float64(*cpuOf(b)-*cpuOf(a))/replies)
+}
+
+// cpuOf is the process's CPU time in ns, nil where it was not read.
+func cpuOf(r *results.Reading) *int64 {
+	if r.CPUUserNs == nil || r.CPUSystemNs == nil {
+		return nil
+	}
+	sum := *r.CPUUserNs + *r.CPUSystemNs
+	return &sum
+}
+
+// repliesIn counts good replies between two times; an interval that is cut counts by its share.
+func (m *measurement) repliesIn(from, to int64) float64 {
+	var sum float64
+	for i, v := range m.trial.Intervals {
+		lo, hi := int64(i)*m.trial.IntervalNs, int64(i+1)*m.trial.IntervalNs
+		if covered := min(hi, to) - max(lo, from); covered > 0 {
+			sum += float64(v.OK) * float64(covered) / float64(m.trial.IntervalNs)
+		}
+	}
+	return sum
+}
+
+// near returns the reading closest to a time that has the value, or nil.
+func (m *measurement) near(at int64, value func(*results.Reading) *int64) *results.Reading {
+	var best *results.Reading
+	distance := func(r *results.Reading) int64 { return max(r.TNs-at, at-r.TNs) }
+	for i := range m.readings {
+		r := &m.readings[i]
+		if value(r) != nil && (best == nil || distance(r) < distance(best)) {
+			best = r
+		}
+	}
+	return best
+}
+
+// delta is the growth of a cumulative value between the readings nearest to two times.
+func (m *measurement) delta(from, to int64, value func(*results.Reading) *int64) (float64, bool) {
+	a, b := m.near(from, value), m.near(to, value)
+	if a == nil || b == nil || b.TNs <= a.TNs {
+		return 0, false
+	}
+	return float64(*value(b) - *value(a)), true
+}
+
+// values lists a value of the readings in [from, to], in order of time.
+func (m *measurement) values(from, to int64, value func(*results.Reading) *int64) []float64 {
+	var out []float64
+	for i := range m.readings {
+		r := &m.readings[i]
+		if v := value(r); v != nil && r.TNs >= from && r.TNs <= to {
+			out = append(out, float64(*v))
+		}
+	}
+	return out
+}
+
+// medianOf is the median of values in any order; NaN of none.
+func medianOf(values []float64) float64 {
+	sorted := append([]float64(nil), values...)
+	sort.Float64s(sorted)
+	return median(sorted)
+}
