@@ -26,8 +26,12 @@ type Run struct {
 	// Scale says what was made smaller to fit the host, a sentence each; it stands in every table and figure.
 	Scale    []string  `json:"scale,omitempty"`
 	Variants []Variant `json:"variants"`
-	Rounds   int       `json:"rounds"`
-	Seed     uint64    `json:"seed"`
+	// NotApplicable names the variants that were asked for and can't take part, with the reason.
+	NotApplicable map[string]string `json:"not_applicable,omitempty"`
+	// Engine is the load engine that was used.
+	Engine string `json:"engine"`
+	Rounds int    `json:"rounds"`
+	Seed   uint64 `json:"seed"`
 	// Order[r] is the order of the variants, by name, in round r.
 	Order [][]string `json:"order"`
 	Split CPUSplit   `json:"cpu_split"`
@@ -69,5 +73,7 @@ type Env struct {
 	Limits     map[string]uint64 `json:"limits"`
 	Modules    map[string]string `json:"modules"`
 	GOGC       string            `json:"gogc"`
+	GOOS       string            `json:"goos,omitempty"`
+	GOARCH     string            `json:"goarch,omitempty"`
 	GOMAXPROCS string            `json:"gomaxprocs"`
 }

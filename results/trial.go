@@ -30,12 +30,27 @@ type Trial struct {
 	// Metrics by name as in the table Metrics; a metric that could not be measured is absent and Notes says why.
 	Metrics map[string]float64 `json:"metrics"`
 	Notes   []string           `json:"notes,omitempty"`
+	// Slopes are the lines behind the metrics per connection, by the metric's name.
+	Slopes map[string]Slope `json:"slopes,omitempty"`
 	// Intervals and Seconds of the load, see the fields.
 	IntervalNs int64          `json:"interval_ns"`
 	Intervals  []Interval     `json:"intervals"`
 	SecondsNs  []hist.Summary `json:"seconds_response_ns"`
 	Response   hist.Summary   `json:"response_ns"` // of all measured phases
 	Lag        hist.Summary   `json:"lag_ns"`
+}
+
+// Slope is a line through a resource over the number of open connections: bytes (or goroutines) = Intercept + PerConn ·
+// connections. PerConn is the Theil–Sen slope, [Lo, Hi] its interval at Confidence, N the number of points.
+type Slope struct {
+	PerConn    float64 `json:"per_conn"`
+	Lo         float64 `json:"lo"`
+	Hi         float64 `json:"hi"`
+	Confidence float64 `json:"confidence"`
+	Intercept  float64 `json:"intercept"`
+	N          int     `json:"n"`
+	// Points are the pairs of connections and resource that the line was laid through.
+	Points [][2]float64 `json:"points,omitempty"`
 }
 
 // Failure says what went wrong in a trial, and the last lines that the server wrote.

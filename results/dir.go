@@ -1,0 +1,155 @@
+package results
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// Names of the files in a run's directory.
+const (
+	runFile      = "run.json"
+	trialsFile   = "trials.jsonl"
+	trialsDir    = "trials"
+	readingsFile = "readings.jsonl"
+)
+
+// Dir is the directory of a run, the truth about it. One process writes to it; its methods are not for concurrent use. It
+// holds no open file.
+type Dir struct{ path string }
+
+// Create makes the directory of a run below root, which it makes too, and writes run.json before anything is measured. When
+// it returns, both are on disk. It is an error if the directory exists.
+func Create(root string, run *Run) (*Dir, error) {
+	if run.ID == "" || plain(run.ID) != run.ID || !filepath.IsLocal(run.ID) {
+		return nil, fmt.Errorf("creating run: id %q: want one from NewID", run.ID)
+	}
+	data, err := json.MarshalIndent(run, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, err)
+	}
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(err, root))
+	}
+	d := &Dir{filepath.Join(root, run.ID)}
+	if err := os.Mkdir(d.path, 0o755); err != nil {
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(err, root))
+	}
+	err = errors.Join(
+		os.Mkdir(filepath.Join(d.path, trialsDir), 0o755),
+		writeSynced(filepath.Join(d.path, runFile), append(data, '\n')),
+		syncDir(root))
+	if err != nil {
+		// The directory is our own and a moment old: without run.json it is no run.
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(errors.Join(err, os.RemoveAll(d.path)), root))
+	}
+	return d, nil
+}
+
+// Open opens an existing run's directory and reads its run.json.
+func Open(path string) (*Run, *Dir, error) {
+	run, err := readRun(filepath.Join(path, runFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	return run, &Dir{path}, nil
+}
+
+// Latest returns the path of the run below root that started last. A directory without run.json is no run.
+func Latest(root string) (string, error) {
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("finding the latest run: %w", err)
+	}
+	for _, e := range slices.Backward(entries) {
+		path := filepath.Join(root, e.Name())
+		if _, err := os.Stat(filepath.Join(path, runFile)); e.IsDir() && err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("finding the latest run: no run in %s: make one with millrace run", root)
+}
+
+// Path is the path of the directory.
+func (d *Dir) Path() string { return d.path }
+
+// TrialDir is the path of a trial's own directory, which Append does not make.
+func (d *Dir) TrialDir(id string) string { return filepath.Join(d.path, trialsDir, id) }
+
+// Append adds the line of a finished trial to trials.jsonl and returns when it is on disk. After an error the file is as
+// it was, as far as the disk allows; Load recognises what remains of a torn line.
+func (d *Dir) Append(t *Trial) error {
+	path := filepath.Join(d.path, trialsFile)
+	if err := checkTrialID(t.ID); err != nil {
+		return fmt.Errorf("appending to %s: %w", path, err)
+	}
+	line, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("appending trial %s to %s: %w", t.ID, path, err)
+	}
+	if err := appendSynced(path, append(line, '\n')); err != nil {
+		return fmt.Errorf("appending trial %s to %s: %w", t.ID, path, remedied(err, d.path))
+	}
+	return nil
+}
+
+// appendSynced appends data to the file, which it makes if need be, in one write, and syncs it.
+func appendSynced(path string, data []byte) (err error) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		// A line cut off by a full disk would swallow the next one.
+		_ = f.Truncate(info.Size())
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if info.Size() == 0 {
+		return syncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+// writeSynced writes a file so that, whatever happens, path either holds all of data or does not exist.
+func writeSynced(path string, data []byte) error {
+	part := path + ".part"
+	if err := appendSynced(part, data); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// remedied adds what to do where a disk is full or may not be written to.
+func remedied(err error, dir string) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w (free space on the file system of %s, or keep results elsewhere)", err, dir)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w (keep results in a directory that you may write to, instead of %s)", err, dir)
+	}
+	return err
+}
