@@ -1,0 +1,303 @@
+package clients
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/millrace/millrace/internal/validity"
+)
+
+// Limits of the checks, from docs/METHOD.md.
+const (
+	lagLimitNs     = 50_000 // or
+	lagLimitShare  = 0.05   // of the response p99, if that is more
+	lateShareLimit = 0.01   // of the windows of IntervalNs
+	offeredLimit   = 0.01   // of what is planned in a second
+	cpuLimit       = 0.80   // of a load thread
+	littleLimit    = 0.02   // open loop
+	starveLimit    = 0.05   // closed loop
+	// edgeShare is how long a request may take, as a share of its phase, before what the phase's edges cut off makes
+	// Little's law meaningless at littleLimit.
+	edgeShare = 0.005
+	// offeredSlack requests may fall on the wrong side of a second's edge at low rates.
+	offeredSlack = 2
+)
+
+const clientBound = "client-bound: "
+
+// figures are the numbers of one measured phase that its checks judge.
+type figures struct {
+	name     string
+	overload bool
+	closed   bool
+	length   int64 // ns, as far as it ran
+	planned  int64
+	outcomes int64 // sum of all
+	ok       int64
+	counted  int64 // histogram count of response times, values outside the range included
+
+	lagP99, responseP99 int64
+	windows             []window // those that lie wholly within the phase, over all shards; lagP99Ns is the largest
+	cpu                 float64  // of the busiest load thread, as a share
+	areaNs, serviceNs   int64
+	finished            int64
+	slots               int64 // requests that the active connections can carry at once
+}
+
+// checks runs every client-side check over the measured phases and keeps, for each check, its worst phase.
+func (rec *Recording) checks(f Facts, r *Report, end int64) []validity.Check {
+	perPhase := []func(figures) validity.Check{lagCheck, offeredCheck, identityCheck, cpuCheck, littleCheck}
+	out := make([]validity.Check, len(perPhase))
+	measured := false
+	for i, s := range rec.tl.Spans {
+		if !s.Measure || s.From >= end {
+			continue
+		}
+		g := rec.figures(i, end, r)
+		for j, check := range perPhase {
+			if c := check(g); !measured || worse(c, out[j]) {
+				out[j] = c
+			}
+		}
+		measured = true
+	}
+	if !measured {
+		out = []validity.Check{{
+			Name: "measured phases", State: validity.Unknown, Unit: "phases", Limit: 1,
+			Reason: "no measured phase was reached", Remedy: "mark a phase with measure: true, or let the load run longer",
+		}}
+	}
+	return append(out, keepAliveCheck(r.ConnectionsOpened, r.ConnectionsWanted, f.Interrupted), openLoopCheck(r.Loop, f.LimitReached))
+}
+
+// figures gathers the numbers of phase i.
+func (rec *Recording) figures(i int, end int64, r *Report) figures {
+	s, p := rec.tl.Spans[i], &r.Phases[i]
+	h := rec.phases[i]
+	g := figures{
+		name: s.Name, overload: s.Load == "overload", closed: s.Closed, length: min(end, s.To) - s.From,
+		planned: p.Planned, ok: p.Outcomes[OK.String()], counted: h.response.Count() + h.response.Outside(),
+		lagP99: h.lag.Quantile(0.99), responseP99: h.response.Quantile(0.99),
+	}
+	for _, n := range p.Outcomes {
+		g.outcomes += n
+	}
+	first, last := int((s.From+IntervalNs-1)/IntervalNs), int(min(end, s.To)/IntervalNs)
+	g.windows = make([]window, max(last-first, 0))
+	for _, sh := range rec.shards {
+		var cpu int64
+		for j := range g.windows {
+			from, to := &sh.windows[first+j], &g.windows[j]
+			to.Planned += from.Planned
+			to.Sent += from.Sent
+			to.offered += from.offered
+			to.lagP99Ns = max(to.lagP99Ns, from.lagP99Ns)
+			cpu += from.CPUNs
+		}
+		if n := len(g.windows); n > 0 {
+			g.cpu = max(g.cpu, float64(cpu)/float64(int64(n)*IntervalNs))
+		}
+		g.areaNs += sh.flow[i].areaNs
+		g.serviceNs += sh.flow[i].serviceNs
+		g.finished += sh.flow[i].finished
+		g.slots += sh.Slots[i-rec.tl.First]
+	}
+	return g
+}
+
+// lagCheck judges how late the client itself was: the p99 of the generator lag, and how many windows were late.
+func lagCheck(g figures) validity.Check {
+	limit := max(lagLimitNs, lagLimitShare*float64(g.responseP99))
+	c := validity.Check{Name: "generator lag", State: validity.OK, Value: float64(g.lagP99), Limit: limit, Unit: "ns"}
+	if g.closed || g.planned == 0 {
+		c.State = validity.NotApplicable
+		return c
+	}
+	var late, sending int
+	for _, w := range g.windows {
+		if w.Sent > 0 {
+			sending++
+			if float64(w.lagP99Ns) > limit {
+				late++
+			}
+		}
+	}
+	c.Remedy = "give the client CPUs of its own, or lower the rate"
+	switch {
+	case c.Value > limit:
+		c.State = failUnless(g.overload)
+		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s", boundIf(g.overload), g.name, ns(c.Value), ns(limit))
+	case late > 1 && float64(late) > lateShareLimit*float64(sending):
+		// One window is no share: a single stolen slice of the CPU makes one in any phase.
+		c.State = validity.Warn
+		c.Value, c.Limit, c.Unit = float64(late)/float64(sending), lateShareLimit, "share"
+		c.Reason = fmt.Sprintf("phase %s: in %d of %d windows of 100 ms the p99 of the generator lag was above %s", g.name, late, sending, ns(limit))
+	default:
+		c.Remedy = ""
+	}
+	return c
+}
+
+// offeredCheck judges whether in every second as much was sent, or waiting for a connection, as was planned.
+func offeredCheck(g figures) validity.Check {
+	c := validity.Check{Name: "offered rate", State: validity.OK, Value: 1, Limit: offeredLimit, Unit: "share"}
+	const perSecond = 1_000_000_000 / IntervalNs
+	if g.closed || len(g.windows) < perSecond || g.planned == 0 {
+		c.State = validity.NotApplicable
+		return c
+	}
+	worst, second := 0.0, 0
+	for i := 0; i+perSecond <= len(g.windows); i += perSecond {
+		var planned, offered int64
+		for _, w := range g.windows[i : i+perSecond] {
+			planned += w.Planned
+			offered += w.offered
+		}
+		off := math.Abs(float64(offered - planned))
+		if planned == 0 || off <= offeredSlack {
+			continue
+		}
+		if share := off / float64(planned); share > worst {
+			worst, second = share, i/perSecond
+			c.Value = float64(offered) / float64(planned)
+		}
+	}
+	if worst > offeredLimit {
+		c.State = failUnless(g.overload)
+		c.Reason = fmt.Sprintf("%sphase %s, second %d: %.1f %% of the planned requests were sent or waiting for a connection, limit 100 ± 1 %%",
+			boundIf(g.overload), g.name, second, 100*c.Value)
+		c.Remedy = "the client stalled: give it CPUs of its own, or lower the rate"
+	}
+	return c
+}
+
+// identityCheck judges whether every planned request has one outcome, and every good one a latency.
+func identityCheck(g figures) validity.Check {
+	c := validity.Check{Name: "outcome identity", State: validity.OK, Value: float64(g.outcomes), Limit: float64(g.planned), Unit: "requests"}
+	switch {
+	case g.outcomes != g.planned:
+		c.Reason = fmt.Sprintf("phase %s: %d planned, but %d outcomes", g.name, g.planned, g.outcomes)
+	case g.counted != g.ok:
+		c.Value, c.Limit = float64(g.counted), float64(g.ok)
+		c.Reason = fmt.Sprintf("phase %s: %d ok, but %d latencies", g.name, g.ok, g.counted)
+	default:
+		return c
+	}
+	c.State, c.Remedy = validity.Fail, "this is a fault of the client: please report it"
+	return c
+}
+
+// cpuCheck judges whether the busiest load thread had time to spare.
+func cpuCheck(g figures) validity.Check {
+	c := validity.Check{Name: "generator CPU", State: validity.OK, Value: g.cpu, Limit: cpuLimit, Unit: "share"}
+	switch {
+	case g.closed || len(g.windows) == 0:
+		c.State = validity.NotApplicable
+	case g.cpu > cpuLimit:
+		c.State = failUnless(g.overload)
+		c.Reason = fmt.Sprintf("%sphase %s: a load thread took %.0f %% of a CPU, limit %.0f %%", boundIf(g.overload), g.name, 100*g.cpu, 100*cpuLimit)
+		c.Remedy = "give the client more CPUs, or lower the rate"
+	}
+	return c
+}
+
+// littleCheck holds the mean number in flight against Little's law, L = λ·W over the phase's length T:
+//
+//	∫ in flight dt = Σ (done − sent)          open loop
+//	X·R ÷ N = 1                               closed loop
+//
+// Where: X = throughput, R = mean service time, N = requests that the active connections can carry at once.
+func littleCheck(g figures) validity.Check {
+	c := validity.Check{Name: "Little's law", State: validity.OK, Value: 1, Limit: littleLimit, Unit: "share"}
+	if g.closed {
+		c.Limit = starveLimit
+	}
+	edge := float64(g.serviceNs) > edgeShare*float64(g.length)*float64(g.finished)
+	if g.overload || g.finished == 0 || g.areaNs == 0 || edge {
+		c.State = validity.NotApplicable
+		return c
+	}
+	if g.closed {
+		c.Value = float64(g.serviceNs) / (float64(g.length) * float64(g.slots))
+		if math.Abs(c.Value-1) > starveLimit {
+			c.State = validity.Warn
+			c.Reason = fmt.Sprintf("phase %s: throughput × service time is %.1f %% of the connections: some sat idle", g.name, 100*c.Value)
+			c.Remedy = "lower connections.count, or give the client more CPUs"
+		}
+		return c
+	}
+	c.Value = float64(g.serviceNs) / float64(g.areaNs)
+	if math.Abs(c.Value-1) > littleLimit {
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("phase %s: rate × service time is %.1f %% of the mean number in flight, limit 100 ± 2 %%", g.name, 100*c.Value)
+		c.Remedy = "requests were lost or counted twice: please report it"
+	}
+	return c
+}
+
+// keepAliveCheck judges whether as many connections were opened as the plan needs.
+func keepAliveCheck(opened, wanted int64, interrupted bool) validity.Check {
+	c := validity.Check{Name: "keep-alive truth", State: validity.OK, Value: float64(opened), Limit: float64(wanted), Unit: "connections"}
+	switch {
+	case interrupted && opened < wanted:
+		c.State = validity.NotApplicable
+	case opened > wanted:
+		c.State = validity.Warn
+		c.Reason = fmt.Sprintf("%d connections were opened, %d would have done: some were closed early", opened, wanted)
+		c.Remedy = "see the outcomes eof, reset and timeout, and the server's limit of requests a connection"
+	case opened < wanted:
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("%d of %d connections could be opened", opened, wanted)
+		c.Remedy = "see the outcomes refused, connect_timeout and no_port; lower connections.count or connections.rate"
+	}
+	return c
+}
+
+// openLoopCheck judges whether no limit of the client's own held requests back.
+func openLoopCheck(loop, limit string) validity.Check {
+	c := validity.Check{Name: "open loop stayed open", State: validity.OK}
+	switch {
+	case loop != "open":
+		c.State = validity.NotApplicable
+	case limit != "":
+		c.State, c.Reason, c.Remedy = validity.Fail, limit+" held requests back", "raise that limit, or lower the rate"
+	}
+	return c
+}
+
+// failUnless is what a limit passed means: in overload more is offered than anyone can send.
+func failUnless(overload bool) validity.State {
+	if overload {
+		return validity.Warn
+	}
+	return validity.Fail
+}
+
+func boundIf(overload bool) string {
+	if overload {
+		return clientBound
+	}
+	return ""
+}
+
+// worse reports whether a ended worse than b, or as well with the larger value.
+func worse(a, b validity.Check) bool {
+	rank := map[validity.State]int{validity.NotApplicable: 0, validity.OK: 1, validity.Unknown: 2, validity.Warn: 3, validity.Fail: 4}
+	if rank[a.State] != rank[b.State] {
+		return rank[a.State] > rank[b.State]
+	}
+	return a.Value > b.Value
+}
+
+// ns writes a duration given in ns.
+func ns(v float64) string {
+	switch {
+	case v < 1e3:
+		return fmt.Sprintf("%.0f ns", v)
+	case v < 1e6:
+		return fmt.Sprintf("%.1f µs", v/1e3)
+	case v < 1e9:
+		return fmt.Sprintf("%.2f ms", v/1e6)
+	}
+	return fmt.Sprintf("%.2f s", v/1e9)
+}

@@ -1,0 +1,55 @@
+package clients
+
+// Outcome is how a planned request ended. Every planned request has exactly one.
+type Outcome uint8
+
+// The outcomes.
+const (
+	OK             Outcome = iota
+	HTTPError              // a whole reply with a status other than 2xx
+	BadPayload             // a whole reply with another body than expected
+	ProtocolError          // bytes that are no reply, or a reply that nobody asked for
+	Timeout                // no whole reply within Scenario.Timeout of sending, or stuck behind one such on its connection
+	Refused                // the connection it needed was refused
+	Reset                  // its connection was reset
+	ConnectTimeout         // the connection it needed did not open in time, or its host could not be reached
+	NoPort                 // no source address had a port, or this process no file, left for its connection
+	EOF                    // the server closed its connection before the reply was whole
+	Shed                   // dropped by a declared deadline before sending
+	Unsent                 // due, but no connection was free before the end
+	InFlight               // sent, but not answered before the end
+	outcomes               // how many there are
+)
+
+var outcomeNames = [outcomes]string{
+	"ok", "http_error", "bad_payload", "protocol_error", "timeout", "refused", "reset", "connect_timeout", "no_port",
+	"eof", "shed", "unsent", "in_flight",
+}
+
+// String is the outcome's name in reports.
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// tally counts outcomes.
+type tally [outcomes]int64
+
+func (t *tally) add(o *tally) {
+	for i, n := range o {
+		t[i] += n
+	}
+}
+
+func (t *tally) sum() (n int64) {
+	for _, v := range t {
+		n += v
+	}
+	return n
+}
+
+// named returns every outcome by its name, those that never happened included.
+func (t *tally) named() map[string]int64 {
+	m := make(map[string]int64, outcomes)
+	for i, n := range t {
+		m[outcomeNames[i]] = n
+	}
+	return m
+}

@@ -1,0 +1,274 @@
+package clients
+
+import (
+	"sync/atomic"
+
+	"github.com/millrace/millrace/internal/hist"
+)
+
+// Recorder counts what one shard of a load does. It belongs to the shard's thread; only Progress may look at it from
+// elsewhere. Times are CLOCK_MONOTONIC in ns. No method allocates per request, encodes or takes a lock: histograms that
+// are finished go to the Recording's collector.
+type Recorder struct {
+	// BodyBytesIn and BodyBytesOut count the bodies of whole replies and of requests; the shard adds to them.
+	BodyBytesIn, BodyBytesOut int64
+	// Wanted counts the connections that would be needed if the server closed none; the shard adds to it.
+	Wanted int64
+	// Slots[p] is how many requests the active connections of this shard can carry at once in phase p of the scenario; the
+	// shard sets it.
+	Slots []int64
+
+	tl      *Timeline
+	t0      int64
+	cells   []cell
+	hint    int32 // the cell of the last request that became due
+	oldest  int32 // all cells before it were handed to the collector
+	windows []window
+	at      int // the window that is under way
+	connect []*hist.Histogram
+	before  *hist.Histogram // connect times before T0
+	opened  int64
+
+	live *hist.Histogram // response times of the second under way
+	lag  *hist.Histogram // generator lag of the window under way
+	cpu  int64           // CPU time at the last Tick
+
+	flow     []flow // of each span
+	span     int    // the span under way
+	inFlight int64
+	changed  int64 // when inFlight was last added up
+
+	out   chan<- finished
+	back  chan *cellHists
+	pulse pulse
+}
+
+// cell counts the requests intended in one cell of the timeline.
+type cell struct {
+	planned int64
+	done    int64
+	tally   tally
+	last    int64 // when the last of them got its outcome
+	handed  bool
+	hists   *cellHists
+}
+
+// window is an Interval and what the checks want to know beside it.
+type window struct {
+	Interval
+	offered  int64 // requests sent, or waiting for a connection; at the time they became either
+	lagP99Ns int64
+}
+
+// flow counts what happened during a span, whenever it was intended.
+type flow struct {
+	areaNs    int64 // ∫ requests in flight dt
+	serviceNs int64 // Σ done − sent of all requests that ended here
+	finished  int64
+}
+
+// pulse is what Progress reads.
+type pulse struct {
+	at, offered, achieved, p99, lagP99, inFlight, open atomic.Int64
+	due                                                [10]int64 // of the last ticks; the shard's own
+	ticks                                              int
+}
+
+// Begin tells the recorder T0. It must come before the first request is due; connections may be opened before.
+func (r *Recorder) Begin(t0 int64) { r.t0, r.changed = t0, t0 }
+
+// Due counts a request that was, or is, due at a time, and returns the cell it belongs to. A time outside the phases
+// counts in the nearest one.
+func (r *Recorder) Due(intended int64) int32 {
+	t := intended - r.t0
+	i, cells := r.hint, r.tl.cells
+	for t >= cells[i].to && int(i) < len(cells)-1 {
+		i++
+	}
+	for t < cells[i].from && i > 0 {
+		i--
+	}
+	r.hint = i
+	r.cells[i].planned++
+	r.window(t).Planned++
+	return i
+}
+
+// Sent counts that a request's first byte was written, or its connection begun, at a time. free is when the connection
+// it went out on became free for it.
+func (r *Recorder) Sent(c int32, intended, free, sent int64) {
+	lag := sent - max(intended, free)
+	r.hists(c).lag.Record(lag)
+	r.lag.Record(lag)
+	r.window(sent - r.t0).Sent++
+	if free > intended {
+		r.window(intended - r.t0).offered++
+	} else {
+		r.window(sent - r.t0).offered++
+	}
+	r.flows(sent)
+	r.inFlight++
+}
+
+// Finish counts the outcome of a request at a time. sent is zero for one that never was.
+func (r *Recorder) Finish(c int32, o Outcome, intended, sent, done int64) {
+	e := &r.cells[c]
+	e.tally[o]++
+	e.done++
+	e.last = max(e.last, done)
+	w := r.window(done - r.t0)
+	if o == OK {
+		w.OK++
+		h := r.hists(c)
+		h.response.Record(done - intended)
+		h.service.Record(done - sent)
+		r.live.Record(done - intended)
+	} else {
+		w.Failed++
+	}
+	if sent == 0 {
+		r.window(intended - r.t0).offered++
+		return
+	}
+	r.flows(done)
+	r.inFlight--
+	f := &r.flow[r.span]
+	f.serviceNs += done - sent
+	f.finished++
+}
+
+// Connected counts a connection that was begun at one time and open at another.
+func (r *Recorder) Connected(begun, open int64) {
+	r.opened++
+	t := open - r.t0
+	if r.t0 == 0 || t < 0 {
+		r.before.Record(open - begun)
+		return
+	}
+	r.window(t).Opened++
+	h := &r.connect[r.span]
+	if *h == nil {
+		*h = hist.New()
+	}
+	(*h).Record(open - begun)
+}
+
+// Opened is how many connections were opened so far.
+func (r *Recorder) Opened() int64 { return r.opened }
+
+// Status is what a shard tells with every Tick.
+type Status struct {
+	// Horizon promises that no request intended before it will become Due any more.
+	Horizon int64
+	// CPUNs is the CPU time of the thread so far, deliberate spinning apart.
+	CPUNs int64
+	// Open is how many connections are open now.
+	Open int64
+	// Due is how many requests became due since the last Tick.
+	Due int64
+}
+
+// Tick is to be called at every edge of a phase and at least every IntervalNs. It takes some tens of µs every
+// IntervalNs and next to nothing between.
+func (r *Recorder) Tick(now int64, s Status) {
+	t := now - r.t0
+	r.window(t).CPUNs += s.CPUNs - r.cpu
+	r.cpu = s.CPUNs
+	for r.span < len(r.tl.Spans)-1 && t >= r.tl.Spans[r.span].To {
+		r.flows(r.t0 + r.tl.Spans[r.span].To)
+		r.span++
+	}
+	r.flows(now)
+	r.pulse.due[r.pulse.ticks%len(r.pulse.due)] += s.Due
+	if i := r.index(t); i != r.at {
+		r.turn(i)
+		r.publish(t, s.Open)
+	}
+	for i := r.oldest; int(i) < len(r.cells) && r.t0+r.tl.cells[i].to <= min(s.Horizon, now); i++ {
+		if e := &r.cells[i]; e.done == e.planned && !e.handed {
+			select {
+			case r.out <- r.finished(i):
+				e.handed, e.hists = true, nil
+			default:
+			}
+		}
+		if r.cells[i].handed && i == r.oldest {
+			r.oldest++
+		}
+	}
+}
+
+// Close hands over all that is left. It blocks until the collector has taken it. Every request must have an outcome.
+func (r *Recorder) Close() {
+	for i := range r.cells {
+		if e := &r.cells[i]; !e.handed {
+			r.out <- r.finished(int32(i))
+			e.handed, e.hists = true, nil
+		}
+	}
+}
+
+// turn ends the window under way and begins another.
+func (r *Recorder) turn(i int) {
+	r.windows[r.at].lagP99Ns = r.lag.Quantile(0.99)
+	r.lag.Reset()
+	r.at = i
+}
+
+// publish renews what Progress reads.
+func (r *Recorder) publish(t, open int64) {
+	p := &r.pulse
+	var due, ok, lag int64
+	for _, n := range p.due {
+		due += n
+	}
+	last := r.windows[max(r.at-len(p.due), 0):r.at]
+	for i := range last {
+		ok += last[i].OK
+		lag = max(lag, last[i].lagP99Ns)
+	}
+	p.at.Store(t)
+	p.offered.Store(due)
+	p.achieved.Store(ok)
+	p.lagP99.Store(lag)
+	p.inFlight.Store(r.inFlight)
+	p.open.Store(open)
+	p.ticks++
+	p.due[p.ticks%len(p.due)] = 0
+	if p.ticks%len(p.due) == 0 {
+		p.p99.Store(r.live.Quantile(0.99))
+		r.live.Reset()
+	}
+}
+
+// flows adds up the time that requests spent in flight until now.
+func (r *Recorder) flows(now int64) {
+	if now > r.changed {
+		r.flow[r.span].areaNs += r.inFlight * (now - r.changed)
+		r.changed = now
+	}
+}
+
+func (r *Recorder) finished(i int32) finished {
+	e := &r.cells[i]
+	return finished{cell: i, planned: e.planned, hists: e.hists}
+}
+
+// hists are the histograms of a cell, taken from the pool with its first request.
+func (r *Recorder) hists(c int32) *cellHists {
+	e := &r.cells[c]
+	if e.hists == nil {
+		select {
+		case e.hists = <-r.back:
+		default:
+			e.hists = newCellHists()
+		}
+	}
+	return e.hists
+}
+
+func (r *Recorder) window(t int64) *window { return &r.windows[r.index(t)] }
+
+func (r *Recorder) index(t int64) int {
+	return int(min(max(t, 0)/IntervalNs, int64(len(r.windows)-1)))
+}

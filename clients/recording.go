@@ -1,0 +1,278 @@
+package clients
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/internal/hist"
+)
+
+// Recording gathers what the shards of one load record: their finished histograms as the load goes on, and the rest at
+// the end.
+//
+//	rec, err := NewRecording(plan, shards)
+//	rec.Begin(t0)
+//	rec.Shard(i).Begin(t0)    // each used by one thread, and closed at its end
+//	report, err := rec.Report(facts)
+//
+// Its collector merges and encodes on a thread of lowest priority, so that on a shared CPU it runs while the load sleeps.
+type Recording struct {
+	plan   *Plan
+	tl     *Timeline
+	t0     int64
+	shards []*Recorder
+	in     chan finished
+	back   chan *cellHists
+	done   chan struct{}
+
+	// The collector's, until done is closed.
+	cells   map[int32]*finished // not yet finished by all shards
+	left    []int               // shards that have not finished a cell
+	phases  []*cellHists
+	seconds []second
+	logs    [3]*logFile
+	err     error
+}
+
+// finished is what a shard measured of one cell; hists is nil without requests.
+type finished struct {
+	cell    int32
+	planned int64
+	hists   *cellHists
+}
+
+// cellHists are the latencies of one cell.
+type cellHists struct{ response, service, lag *hist.Histogram }
+
+// second gathers the cells of one second.
+type second struct {
+	left     int // cells
+	planned  int64
+	response *hist.Histogram
+	summary  hist.Summary
+}
+
+type logFile struct {
+	file *os.File
+	log  *hist.LogWriter
+}
+
+// logNames are the files of LogDir, in the order of cellHists.
+var logNames = [3]string{"response.hlog", "service.hlog", "lag.hlog"}
+
+// collectorQueue is how many finished cells of all shards may wait for the collector before shards keep them. Shards
+// look ten times a second, and finish one or two cells a second.
+const collectorQueue = 64
+
+// warmSets is how many sets of histograms a shard finds ready: for the cell under way, the last one, and the edges.
+const warmSets = 4
+
+func newCellHists() *cellHists { return &cellHists{hist.New(), hist.New(), hist.New()} }
+
+func (h *cellHists) each() [3]*hist.Histogram {
+	return [3]*hist.Histogram{h.response, h.service, h.lag}
+}
+
+func (h *cellHists) merge(o *cellHists) {
+	h.response.Merge(o.response)
+	h.service.Merge(o.service)
+	h.lag.Merge(o.lag)
+}
+
+// NewRecording prepares the recording of a plan over so many shards, and creates the logs in plan.LogDir.
+func NewRecording(plan *Plan, shards int) (*Recording, error) {
+	tl := NewTimeline(plan)
+	rec := &Recording{
+		plan: plan, tl: tl,
+		in: make(chan finished, collectorQueue), back: make(chan *cellHists, collectorQueue), done: make(chan struct{}),
+		cells: make(map[int32]*finished), left: make([]int, len(tl.cells)),
+		phases: make([]*cellHists, len(tl.Spans)), seconds: make([]second, tl.seconds()),
+	}
+	for i := range rec.phases {
+		rec.phases[i] = newCellHists()
+	}
+	for i, c := range tl.cells {
+		rec.left[i] = shards
+		rec.seconds[c.second].left++
+	}
+	for range shards {
+		rec.shards = append(rec.shards, &Recorder{
+			tl: tl, Slots: make([]int64, len(tl.Spans)-tl.First), cells: make([]cell, len(tl.cells)), windows: make([]window, tl.intervals()),
+			connect: make([]*hist.Histogram, len(tl.Spans)), before: hist.New(), live: hist.New(), lag: hist.New(),
+			flow: make([]flow, len(tl.Spans)), out: rec.in, back: rec.back,
+		})
+	}
+	for range min(warmSets*shards, collectorQueue) {
+		rec.back <- newCellHists()
+	}
+	return rec, rec.createLogs()
+}
+
+// Timeline is the time axis of the recording.
+func (rec *Recording) Timeline() *Timeline { return rec.tl }
+
+// Shard is the recorder of shard i.
+func (rec *Recording) Shard(i int) *Recorder { return rec.shards[i] }
+
+// Begin fixes T0, a CLOCK_MONOTONIC time in ns, and starts the collector. Every shard then calls its Recorder's Begin.
+func (rec *Recording) Begin(t0 int64) {
+	rec.t0 = t0
+	go rec.collect()
+}
+
+// Abandon ends a recording that never began.
+func (rec *Recording) Abandon() { _ = rec.closeLogs() }
+
+// Progress is what the shards last told.
+func (rec *Recording) Progress() Progress {
+	var p Progress
+	for _, r := range rec.shards {
+		u := &r.pulse
+		p.TNs = max(p.TNs, u.at.Load())
+		p.OfferedRPS += float64(u.offered.Load())
+		p.AchievedRPS += float64(u.achieved.Load())
+		p.P99Ns = max(p.P99Ns, u.p99.Load())
+		p.LagP99Ns = max(p.LagP99Ns, u.lagP99.Load())
+		p.InFlight += u.inFlight.Load()
+		p.Open += u.open.Load()
+	}
+	for _, s := range rec.tl.Spans {
+		if p.TNs >= s.From {
+			p.Phase = s.Name
+		}
+	}
+	return p
+}
+
+// collect takes finished cells until every shard has finished every cell.
+func (rec *Recording) collect() {
+	defer close(rec.done)
+	// Never unlocked: the thread keeps its low priority, and ends with this goroutine.
+	runtime.LockOSThread()
+	// A priority may always be lowered; without it, the collector only competes.
+	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
+	for n := len(rec.shards) * len(rec.tl.cells); n > 0; n-- {
+		rec.take(<-rec.in)
+	}
+}
+
+// take merges what one shard measured of a cell, and completes the cell with the last shard.
+func (rec *Recording) take(f finished) {
+	have := rec.cells[f.cell]
+	if have == nil {
+		have = &finished{cell: f.cell}
+		rec.cells[f.cell] = have
+	}
+	have.planned += f.planned
+	switch {
+	case have.hists == nil:
+		have.hists = f.hists
+	case f.hists != nil:
+		have.hists.merge(f.hists)
+		rec.giveBack(f.hists)
+	}
+	if rec.left[f.cell]--; rec.left[f.cell] > 0 {
+		return
+	}
+	delete(rec.cells, f.cell)
+	rec.complete(have)
+}
+
+func (rec *Recording) complete(f *finished) {
+	c := rec.tl.cells[f.cell]
+	s := &rec.seconds[c.second]
+	s.left--
+	s.planned += f.planned
+	if f.hists != nil {
+		rec.phases[c.span].merge(f.hists)
+		for i, h := range f.hists.each() {
+			rec.writeLog(i, c, h)
+		}
+	}
+	switch {
+	case s.left > 0 && f.hists != nil:
+		if s.response == nil {
+			s.response = hist.New()
+		}
+		s.response.Merge(f.hists.response)
+	case s.left == 0:
+		h := s.response
+		switch {
+		case h == nil && f.hists == nil:
+			h = hist.New()
+		case h == nil:
+			h = f.hists.response
+		case f.hists != nil:
+			h.Merge(f.hists.response)
+		}
+		s.summary = h.Summary(s.planned - h.Count() - h.Outside())
+		s.response = nil
+	}
+	if f.hists != nil {
+		rec.giveBack(f.hists)
+	}
+}
+
+func (rec *Recording) giveBack(h *cellHists) {
+	for _, x := range h.each() {
+		x.Reset()
+	}
+	select {
+	case rec.back <- h:
+	default:
+	}
+}
+
+func (rec *Recording) createLogs() error {
+	if rec.plan.LogDir == "" {
+		return nil
+	}
+	for i, name := range logNames {
+		f, err := os.Create(filepath.Join(rec.plan.LogDir, name))
+		if err != nil {
+			return errors.Join(fmt.Errorf("creating histogram log: %w", err), rec.closeLogs())
+		}
+		rec.logs[i] = &logFile{file: f}
+	}
+	return nil
+}
+
+// writeLog appends a cell's histogram. The first error is kept for Report.
+func (rec *Recording) writeLog(i int, c cellSpan, h *hist.Histogram) {
+	l := rec.logs[i]
+	if l == nil || h.Count() == 0 && h.Outside() == 0 {
+		return
+	}
+	var err error
+	if l.log == nil {
+		l.log, err = hist.NewLogWriter(l.file, time.Now().Add(time.Duration(rec.t0-Now())))
+	}
+	if err == nil {
+		err = l.log.Write(rec.tl.Spans[c.span].Name, c.from, c.to-c.from, h)
+	}
+	if err != nil && rec.err == nil {
+		rec.err = err
+	}
+}
+
+func (rec *Recording) closeLogs() error {
+	var errs []error
+	for i, l := range rec.logs {
+		if l == nil {
+			continue
+		}
+		if l.log == nil && rec.t0 != 0 {
+			_, err := hist.NewLogWriter(l.file, time.Now().Add(time.Duration(rec.t0-Now())))
+			errs = append(errs, err)
+		}
+		errs = append(errs, l.file.Close())
+		rec.logs[i] = nil
+	}
+	return errors.Join(errs...)
+}
