@@ -1,0 +1,41 @@
+# Each recipe is one line; longer logic is a subcommand of bin/millrace.
+
+SERVERS_BUILT = goroutine gnet netpoll fasthttp nethttp workers
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo +)
+BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.commit=$(COMMIT)'
+
+SCENARIO ?= burst
+ROUNDS ?= 3
+comma := ,
+
+.PHONY: help build bench test check lint fmt fuzz bench-go clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/millrace and bin/servers/*
+	@$(BUILD) -o bin/millrace ./cmd/millrace && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
+
+bench: build ## run a scenario: SCENARIO=burst|idle|churn SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
+	@bin/millrace run $(SCENARIO) --rounds $(ROUNDS) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(QUICK),--quick) $(foreach s,$(SET),--set '$(s)')
+
+test: ## all tests
+	@go test ./...
+
+check: lint ## everything a change must pass: format, vet, staticcheck, tests with -race, tidy test
+	@go test -race ./...
+
+lint: ## format, vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go tool staticcheck ./...
+
+fmt: ## format the code
+	@gofmt -w .
+
+fuzz: ## fuzz the codecs for a minute each
+	@go test -fuzz FuzzParseRequest -fuzztime 60s ./internal/wire && go test -fuzz FuzzParseReply -fuzztime 60s ./internal/wire
+
+bench-go: ## Go benchmarks of the engine, the histograms and the sampler
+	@go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built, not what was measured
+	@rm -rf bin

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/epoll"
+	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/clients/vegeta"
+	"github.com/millrace/millrace/runner"
+)
+
+func agentCommand() *cobra.Command {
+	var role string
+	c := &cobra.Command{
+		Use:    "agent --role load|sut",
+		Short:  "Be an agent of a run (started by run; reads its credentials on standard input)",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			exec, err := executor(role)
+			if err != nil {
+				return usage(err)
+			}
+			return fleet.ServeAgent(cmd.Context(), fleet.AgentOptions{Role: role, Greeting: cmd.InOrStdin()}, exec)
+		},
+	}
+	c.Flags().StringVar(&role, "role", "", "what this agent does: load or sut")
+	return c
+}
+
+func executor(role string) (fleet.Executor, error) {
+	switch role {
+	case "load":
+		return &loader{}, nil
+	case "sut":
+		dir, err := serversDir()
+		return runner.NewSUT(dir), err
+	}
+	return nil, fmt.Errorf("role %q: want load or sut", role)
+}
+
+// loader is the executor of the role "load".
+type loader struct {
+	engine clients.Engine
+}
+
+var _ fleet.Executor = (*loader)(nil)
+
+// progressEvery is how often a load agent tells how it goes; each message costs its host a wake-up.
+const progressEvery = 500 * time.Millisecond
+
+func (l *loader) Prepare(_ context.Context, data json.RawMessage, spool string) (json.RawMessage, error) {
+	var plan clients.Plan
+	if err := json.Unmarshal(data, &plan); err != nil {
+		return nil, fmt.Errorf("reading plan: %w", err)
+	}
+	plan.LogDir = spool
+	tuneForLoad()
+	var err error
+	l.engine, err = newEngine(&plan)
+	return json.RawMessage(`{}`), err
+}
+
+func (l *loader) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error) {
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				progress(l.engine.Progress())
+			case <-ended:
+				return
+			}
+		}
+	}()
+	report, err := l.engine.Run(ctx, t0)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(report)
+}
+
+func (l *loader) Finish(context.Context) (json.RawMessage, error) {
+	l.engine = nil
+	runtime.GC() // between trials, so that none is needed within one
+	return json.RawMessage(`{}`), nil
+}
+
+// newEngine makes the load engine that a plan names.
+func newEngine(plan *clients.Plan) (clients.Engine, error) {
+	switch plan.Engine {
+	case "epoll":
+		return epoll.New(plan)
+	case "vegeta":
+		return vegeta.New(plan)
+	}
+	return nil, fmt.Errorf("unknown engine %q: want one of %s", plan.Engine, strings.Join(clients.Engines, ", "))
+}
+
+// loadMemoryLimit is when the collector of a load process, which is off, starts after all.
+const loadMemoryLimit = 2 << 30
+
+// tuneForLoad sizes the runtime for the engine: a thread for each shard, one more for the rest, and no garbage
+// collection in the middle of a measurement, since the engine allocates nothing for a request.
+func tuneForLoad() {
+	runtime.GOMAXPROCS(min(epoll.Shards(), maxShards) + 1)
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(loadMemoryLimit)
+}
+
+const maxShards = 8
+
+// knownEngine checks an engine's name.
+func knownEngine(name string) error {
+	if slices.Contains(clients.Engines, name) {
+		return nil
+	}
+	return usage(fmt.Errorf("unknown engine %q: want one of %s", name, strings.Join(clients.Engines, ", ")))
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// loadFlags are the flags of `millrace load`.
+type loadFlags struct {
+	connections, pipeline, requests         int
+	duration, timeout                       time.Duration
+	rate, connectRate, arrival, engine      string
+	json, logs, method, body, close, source string
+	headers                                 []string
+	seed                                    uint64
+	spin                                    bool
+}
+
+func loadCommand() *cobra.Command {
+	var f loadFlags
+	c := &cobra.Command{
+		Use:   "load URL",
+		Short: "Load any server, like wrk, and say how far the figures can be trusted",
+		Long: `Load a server at http://host:port/path or frame://host:port. With --rate the loop is open: requests are due at their
+times whether or not earlier ones are answered, and latency counts from then. Without, every connection sends its next
+request when the last one is answered (closed loop).
+
+The time of -d starts when all connections are open. Exit status: 0 done, 1 failed, 2 usage, 4 the figures are INVALID.`,
+		Example: `  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s
+  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s --rate 20000 --arrival poisson --json -
+  millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return doLoad(cmd, args[0], f) },
+	}
+	fl := c.Flags()
+	fl.IntVarP(&f.connections, "connections", "c", 100, "connections in all")
+	fl.DurationVarP(&f.duration, "duration", "d", 10*time.Second, "length of the load once all connections are open")
+	fl.StringVar(&f.rate, "rate", "", "requests a second in all, such as 20000 or 20k (default: closed loop)")
+	fl.StringVar(&f.arrival, "arrival", "constant", "distances between arrivals: constant or poisson")
+	fl.StringVar(&f.engine, "engine", "epoll", "load engine: epoll or vegeta")
+	fl.StringVar(&f.json, "json", "", "write the report as JSON to a file, or - for standard output")
+	fl.StringVar(&f.logs, "logs", "", "write HdrHistogram logs into this directory")
+	fl.IntVar(&f.pipeline, "pipeline", 1, "requests in flight on one connection")
+	fl.IntVar(&f.requests, "requests", 0, "requests after which a connection is closed and another opened (0: never)")
+	fl.StringVar(&f.close, "close", "", "who closes after --requests: fin-client, fin-server or rst (default fin-client)")
+	fl.StringVar(&f.connectRate, "connect-rate", "", "connections opened a second (default: as fast as they come)")
+	fl.DurationVar(&f.timeout, "timeout", 10*time.Second, "how long a sent request may stay unanswered")
+	fl.StringVar(&f.method, "method", "GET", "http1 method")
+	fl.StringArrayVarP(&f.headers, "header", "H", nil, "http1 header, such as 'X-Id: 7' (repeatable)")
+	fl.StringVar(&f.body, "body", "", "request body (http1, frame), or @FILE")
+	fl.StringVar(&f.source, "source", "", "local addresses to connect from, separated by commas (default: as needed)")
+	fl.Uint64Var(&f.seed, "seed", 1, "seed of the arrivals")
+	fl.BoolVar(&f.spin, "spin", false, "spin for the last microseconds before a request is due; needs a core of its own")
+	return c
+}
+
+func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
+	plan, err := f.plan(url)
+	if err != nil {
+		return usage(err)
+	}
+	tuneForLoad()
+	engine, err := newEngine(plan)
+	if err != nil {
+		return usage(err)
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("reading the clock: %w", err)
+	}
+	report, err := engine.Run(cmd.Context(), now.Nano())
+	if err != nil {
+		return err
+	}
+	if err := f.write(cmd.OutOrStdout(), report); err != nil {
+		return err
+	}
+	if report.Verdict == validity.Invalid {
+		return &statusError{exitInvalid, fmt.Errorf("the figures are INVALID: %s", strings.Join(report.Reasons, "; "))}
+	}
+	return nil
+}
+
+// plan turns the flags into a plan of one phase.
+func (f *loadFlags) plan(url string) (*clients.Plan, error) {
+	if err := knownEngine(f.engine); err != nil {
+		return nil, err
+	}
+	s, err := f.scenario(url)
+	if err != nil {
+		return nil, err
+	}
+	body := []byte(f.body)
+	if name, ok := strings.CutPrefix(f.body, "@"); ok {
+		if body, err = os.ReadFile(name); err != nil {
+			return nil, fmt.Errorf("reading --body: %w", err)
+		}
+	}
+	sources := splitList(f.source)
+	if len(sources) == 0 && isLoopback(url) {
+		sources = runner.SourceAddresses(s)
+	}
+	if f.logs != "" {
+		if err := os.MkdirAll(f.logs, 0o755); err != nil {
+			return nil, fmt.Errorf("making --logs: %w", err)
+		}
+	}
+	return &clients.Plan{
+		URL: url, Scenario: *s, Engine: f.engine, Method: f.method, Headers: f.headers, Body: body, Seed: f.seed,
+		Agents: 1, Sources: sources, StartWhenOpen: true, Spin: f.spin, LogDir: f.logs,
+	}, nil
+}
+
+func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
+	protocol := "http1"
+	if strings.HasPrefix(url, "frame:") {
+		protocol = "frame"
+	}
+	arrivals, err := f.arrivals()
+	if err != nil {
+		return nil, err
+	}
+	var connectRate scenarios.Rate
+	if f.connectRate != "" {
+		if connectRate, err = scenarios.ParseRate(f.connectRate); err != nil {
+			return nil, fmt.Errorf("--connect-rate: %w", err)
+		}
+	}
+	if f.requests > 0 && f.close == "" {
+		f.close = "fin-client"
+	}
+	s := &scenarios.Scenario{
+		Name: "load", Why: "A load asked for on the command line.", Protocol: protocol,
+		Connections: scenarios.Connections{Count: f.connections, Rate: connectRate, Pipeline: f.pipeline, Requests: f.requests, Close: f.close},
+		Timeout:     scenarios.Duration(f.timeout),
+		Phases:      []scenarios.Phase{{Name: "load", Load: "steady", For: scenarios.Duration(f.duration), Arrivals: arrivals, Measure: true}},
+	}
+	return s.Resolve()
+}
+
+func (f *loadFlags) arrivals() (scenarios.Arrivals, error) {
+	if !slices.Contains([]string{"constant", "poisson"}, f.arrival) {
+		return scenarios.Arrivals{}, fmt.Errorf("--arrival %q: want constant or poisson", f.arrival)
+	}
+	if f.rate == "" {
+		return scenarios.Arrivals{Closed: true}, nil
+	}
+	rate, err := scenarios.ParseRate(f.rate)
+	switch {
+	case err != nil:
+		return scenarios.Arrivals{}, fmt.Errorf("--rate: %w", err)
+	case rate == 0:
+		return scenarios.Arrivals{}, fmt.Errorf("--rate 0: want more than none; without --rate the loop is closed")
+	case f.arrival == "poisson":
+		return scenarios.Arrivals{Poisson: rate}, nil
+	}
+	return scenarios.Arrivals{Constant: rate}, nil
+}
+
+// isLoopback reports whether a URL's host is an address in 127.0.0.0/8, from which others can stand in as sources.
+func isLoopback(url string) bool {
+	_, rest, _ := strings.Cut(url, "://")
+	return strings.HasPrefix(rest, "127.")
+}
+
+func (f *loadFlags) write(w io.Writer, r *clients.Report) error {
+	if f.json != "" {
+		data, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+		data = append(data, '\n')
+		if f.json == "-" {
+			_, err = w.Write(data)
+			return err
+		}
+		if err := os.WriteFile(f.json, data, 0o644); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+	}
+	printLoad(w, r)
+	return nil
+}
+
+// printLoad is the report for people.
+func printLoad(w io.Writer, r *clients.Report) {
+	offered := "closed loop"
+	if r.OfferedRPS != nil {
+		offered = quantity.Format(*r.OfferedRPS, quantity.PerSecond) + " offered"
+	}
+	fmt.Fprintf(w, "%s  %s engine, %.3g s, %d connections opened\n\n", r.URL, r.Engine, r.DurationSeconds, r.ConnectionsOpened)
+	fmt.Fprintf(w, "rate       %s, %s achieved\n", offered, quantity.Format(r.AchievedRPS, quantity.PerSecond))
+	fmt.Fprintf(w, "requests   %d planned", r.Planned)
+	for _, name := range clients.OutcomeNames() {
+		if n := r.Outcomes[name]; n > 0 {
+			fmt.Fprintf(w, ", %d %s", n, name)
+		}
+	}
+	fmt.Fprintf(w, "\n\n%-10s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
+	for _, row := range []struct {
+		name string
+		s    hist.Summary
+	}{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", r.LagNs}} {
+		fmt.Fprintf(w, "%-10s", row.name)
+		for _, v := range []*int64{row.s.P50, row.s.P90, row.s.P95, row.s.P99, row.s.P999, row.s.Max} {
+			text := "–"
+			if v != nil {
+				text = quantity.Format(float64(*v), quantity.Time)
+			}
+			fmt.Fprintf(w, " %9s", text)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "\nclient     %.2f s CPU, %s peak RSS\nverdict    %s\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes), r.Verdict)
+	for _, reason := range r.Reasons {
+		fmt.Fprintf(w, "           %s\n", reason)
+	}
+}

@@ -1,0 +1,158 @@
+package runner
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/results"
+)
+
+// Limits of the checks that need both sides of a trial. The client's own are in package clients.
+const (
+	maxStealShare  = 0.02 // of all CPU time, method 3
+	maxStartSkewNs = 5_000_000
+	// maxTimeWaitDrift is how much of the kernel's memory growth the background of dying connections may be.
+	timeWaitBytes = 350 // a tcp_timewait_sock with its bind bucket, in slab
+)
+
+// checkTrial returns the checks that need the server's side or the host's, to stand beside the client's.
+func checkTrial(load *clients.Report, done SUTDone, readings []results.Reading, cores int, skewNs int64) []validity.Check {
+	checks := []validity.Check{
+		checkHandled(load, done.Final),
+		checkAccepted(load, done.Final),
+		checkBytes(load, done.Final),
+	}
+	checks = append(checks, checkKernelDrops(readings)...)
+	return append(checks, checkSteal(readings, cores), checkSkew(skewNs), checkHealth(done))
+}
+
+// counterCheck compares what the client and the server counted. slack is how many may be on their way.
+func counterCheck(name, what, unit string, client int64, server *int64, slack int64) validity.Check {
+	c := validity.Check{Name: name, State: validity.OK, Unit: unit, Limit: float64(slack)}
+	if server == nil {
+		c.State, c.Reason = validity.Unknown, "the server's counters could not be read at the end"
+		c.Remedy = "see server.log and sampler notes of the trial"
+		return c
+	}
+	diff := *server - client
+	c.Value = float64(diff)
+	if diff < 0 || diff > slack {
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("the client counts %d %s, the server %d (up to %d may be on their way)", client, what, *server, slack)
+		c.Remedy = "one side miscounts, or something else used the server: run `millrace conform`, and keep others away from its port"
+	}
+	return c
+}
+
+// checkHandled: every reply that the client got was handled, and what the server handled beyond them was given up by
+// the client (timeouts, ends of connections, in flight).
+func checkHandled(load *clients.Report, final results.Reading) validity.Check {
+	o := load.Outcomes
+	replies := o["ok"] + o["http_error"] + o["bad_payload"]
+	slack := o["timeout"] + o["in_flight"] + o["eof"] + o["reset"] + o["protocol_error"]
+	return counterCheck("two-sided requests", "replies", "requests", replies, final.Handled, slack)
+}
+
+func checkAccepted(load *clients.Report, final results.Reading) validity.Check {
+	slack := load.Outcomes["connect_timeout"] + load.Outcomes["reset"] + load.Outcomes["in_flight"]
+	server := final.Accepted
+	if server != nil && final.Refused != nil {
+		sum := *server + *final.Refused
+		server = &sum
+	}
+	return counterCheck("two-sided connections", "connections opened", "connections", load.ConnectionsOpened, server, slack)
+}
+
+// checkBytes holds the reply bodies against each other where nothing was given up halfway.
+func checkBytes(load *clients.Report, final results.Reading) validity.Check {
+	if load.Planned != load.Outcomes["ok"] {
+		return validity.Check{Name: "two-sided bytes", State: validity.NotApplicable}
+	}
+	return counterCheck("two-sided bytes", "bytes of reply bodies", "bytes", load.BodyBytesIn, final.BodyBytesOut, 0)
+}
+
+// checkKernelDrops looks for what the kernel threw away between the first and the last reading.
+func checkKernelDrops(readings []results.Reading) []validity.Check {
+	counters := []struct {
+		name, remedy string
+		value        func(*results.Reading) *int64
+	}{
+		{"listen overflows", "raise net.core.somaxconn, or lower connections.rate", func(r *results.Reading) *int64 { return r.ListenOverflows }},
+		{"listen drops", "raise net.core.somaxconn and net.ipv4.tcp_max_syn_backlog, or lower connections.rate", func(r *results.Reading) *int64 { return r.ListenDrops }},
+		{"SYN retransmits", "raise net.core.somaxconn, or lower connections.rate", func(r *results.Reading) *int64 { return r.SynRetransmits }},
+		{"backlog drops", "raise net.ipv4.tcp_rmem, or lower the load", func(r *results.Reading) *int64 { return r.BacklogDrops }},
+	}
+	var checks []validity.Check
+	for _, k := range counters {
+		c := validity.Check{Name: "kernel drops, " + k.name, State: validity.OK, Unit: "packets"}
+		delta, ok := deltaOf(readings, k.value)
+		switch c.Value = float64(delta); {
+		case !ok:
+			c.State, c.Reason = validity.Unknown, "/proc/net/netstat could not be read"
+		case delta > 0:
+			c.State, c.Remedy = validity.Warn, k.remedy
+			c.Reason = fmt.Sprintf("%d in the trial, each delays a connection or a request by up to a second or more", delta)
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// deltaOf is the growth of a cumulative value from the first to the last reading that has it.
+func deltaOf(readings []results.Reading, value func(*results.Reading) *int64) (int64, bool) {
+	var first, last *int64
+	for i := range readings {
+		if v := value(&readings[i]); v != nil {
+			if first == nil {
+				first = v
+			}
+			last = v
+		}
+	}
+	if first == nil {
+		return 0, false
+	}
+	return *last - *first, true
+}
+
+func checkSteal(readings []results.Reading, cores int) validity.Check {
+	c := validity.Check{Name: "steal", State: validity.OK, Limit: maxStealShare, Unit: "share"}
+	delta, ok := deltaOf(readings, func(r *results.Reading) *int64 { return r.StealNs })
+	if !ok || len(readings) < 2 {
+		c.State, c.Reason = validity.Unknown, "/proc/stat could not be read"
+		return c
+	}
+	c.Value = float64(delta) / float64(readings[len(readings)-1].TNs-readings[0].TNs) / float64(cores)
+	if c.Value > maxStealShare {
+		c.State = validity.Warn
+		c.Reason = fmt.Sprintf("other machines took %.1f %% of this host's CPU time (limit %.0f %%)", c.Value*100, maxStealShare*100)
+		c.Remedy = "repeat when the host is quiet, or take more rounds"
+	}
+	return c
+}
+
+func checkSkew(skewNs int64) validity.Check {
+	c := validity.Check{Name: "start skew", State: validity.OK, Value: float64(skewNs), Limit: maxStartSkewNs, Unit: "ns"}
+	if skewNs > maxStartSkewNs {
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("the agents started %.1f ms apart (limit %d ms)", float64(skewNs)/1e6, maxStartSkewNs/1_000_000)
+		c.Remedy = "keep other work off the host"
+	}
+	return c
+}
+
+func checkHealth(done SUTDone) validity.Check {
+	c := validity.Check{Name: "server health", State: validity.OK}
+	switch {
+	case done.Panicked:
+		c.State, c.Reason = validity.Fail, "the server's log looks like a crash: "+strings.Join(done.Log, " | ")
+	case done.Exit != "":
+		c.State, c.Reason = validity.Warn, "the server did not end cleanly on SIGTERM: "+done.Exit
+	}
+	if c.State != validity.OK {
+		c.Remedy = "see server.log of the trial"
+	}
+	return c
+}

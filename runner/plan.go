@@ -1,0 +1,168 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// Method is the version of docs/METHOD.md: it changes when a figure changes its meaning.
+const Method = 1
+
+// MaxRounds bounds a run; 20 rounds are enough to publish.
+const MaxRounds = 1000
+
+// Config is what a run is asked to do. Validate names what is wrong with it.
+type Config struct {
+	// Scenario as given: before Quick, Set and the host's limits.
+	Scenario *scenarios.Scenario
+	Quick    bool
+	Set      []string // PATH=VALUE
+	// Servers are names of variants; empty takes every model once.
+	Servers []string
+	Rounds  int
+	// Seed of the order of the variants and of the arrivals; zero draws one.
+	Seed uint64
+	// Engine is the load engine's name.
+	Engine string
+	// Root is the directory of the runs, ServersDir the one of the server programs, CacheDir the one that remembers which
+	// of them are conformed.
+	Root, ServersDir, CacheDir string
+	// Agent is the command that starts an agent, to which its role is added.
+	Agent []string
+	// Version and Commit are of this build.
+	Version, Commit string
+	// Measure fills a trial's metrics from its records; it must be pure.
+	Measure func(*results.Trial, []results.Reading, *scenarios.Scenario)
+	// Progress is called by one goroutine at a time while the run goes on, and must return quickly.
+	Progress func(Event)
+}
+
+// UsageError is an error in what was asked for, not in carrying it out.
+type UsageError struct{ Err error }
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// MakePlan decides everything that can be decided before the run: the resolved scenario, what had to be scaled down,
+// the variants and their order. It reads the host and the server programs and changes nothing.
+func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
+	if c.Rounds < 1 || c.Rounds > MaxRounds {
+		return nil, &UsageError{fmt.Errorf("rounds %d: want 1 to %d", c.Rounds, MaxRounds)}
+	}
+	seed := c.Seed
+	if seed == 0 {
+		seed = rand.Uint64()>>1 | 1 // JSON readers keep 63 bits at best
+	}
+	split, err := SplitAllowedCPUs()
+	if err != nil {
+		return nil, err
+	}
+	run := &results.Run{
+		Schema: results.Schema, Method: Method, Started: time.Now().UTC(), Quick: c.Quick, Set: c.Set, Engine: c.Engine,
+		Rounds: c.Rounds, Seed: seed, Split: split, Given: *c.Scenario,
+	}
+	if err := resolveScenario(c, run); err != nil {
+		return nil, err
+	}
+	frameworks, err := resolveVariants(ctx, c, run)
+	if err != nil {
+		return nil, err
+	}
+	run.Order = Order(run.Variants, c.Rounds, seed)
+	run.Env = CaptureEnv(ctx, frameworks, c.Version, c.Commit)
+	run.ID = results.NewID(run.Started, run.Scenario.Name, rand.New(rand.NewPCG(uint64(run.Started.UnixNano()), seed)))
+	return run, nil
+}
+
+// resolveScenario fills run.Scenario and run.Scale.
+func resolveScenario(c Config, run *results.Run) error {
+	s := c.Scenario
+	var err error
+	if c.Quick {
+		if s, err = s.Quickened(); err != nil {
+			return &UsageError{fmt.Errorf("quick: %w", err)}
+		}
+	}
+	if s, err = s.Apply(c.Set); err != nil {
+		return &UsageError{err}
+	}
+	s = s.Clone()
+	if most, why := FitConnections(s); s.Connections.Count > most {
+		run.Scale = append(run.Scale, fmt.Sprintf("%d connections instead of %d: %s", most, s.Connections.Count, why))
+		s.LimitConnections(most)
+	}
+	resolved, err := s.Resolve()
+	if err != nil {
+		return &UsageError{fmt.Errorf("scenario %s: %w", s.Name, err)}
+	}
+	run.Scenario = *resolved
+	return nil
+}
+
+// resolveVariants fills run.Variants and run.NotApplicable, and returns the frameworks' versions.
+func resolveVariants(ctx context.Context, c Config, run *results.Run) (map[string]string, error) {
+	cat, err := ReadCatalogue(ctx, c.ServersDir)
+	if err != nil {
+		return nil, err
+	}
+	names := c.Servers
+	if len(names) == 0 {
+		names = slices.DeleteFunc(cat.Names(), func(n string) bool { return strings.Contains(n, "/") })
+	}
+	frameworks := map[string]string{}
+	seen := map[string]bool{}
+	for _, name := range names {
+		v, err := cat.Variant(name)
+		switch {
+		case err != nil:
+			return nil, &UsageError{err}
+		case seen[name]:
+			return nil, &UsageError{fmt.Errorf("server %s is named twice: want each once", name)}
+		}
+		seen[name] = true
+		if why := cat.NotSpoken(v.Model, run.Scenario.Protocol); why != "" {
+			if run.NotApplicable == nil {
+				run.NotApplicable = map[string]string{}
+			}
+			run.NotApplicable[name] = fmt.Sprintf("does not speak %s: %s", run.Scenario.Protocol, why)
+			continue
+		}
+		module, version, _ := strings.Cut(v.Framework, " ")
+		frameworks[module] = version
+		run.Variants = append(run.Variants, v)
+	}
+	if len(run.Variants) == 0 {
+		return nil, &UsageError{fmt.Errorf("none of the servers %s speaks %s", strings.Join(names, ", "), run.Scenario.Protocol)}
+	}
+	return frameworks, nil
+}
+
+// Order returns for each round the names of the variants in random order: randomized complete blocks. The same seed
+// gives the same order.
+func Order(variants []results.Variant, rounds int, seed uint64) [][]string {
+	rnd := rand.New(rand.NewPCG(seed, 0x6d696c6c72616365)) // "millrace": another stream than the arrivals'
+	order := make([][]string, rounds)
+	for r := range order {
+		for _, v := range variants {
+			order[r] = append(order[r], v.Name)
+		}
+		rnd.Shuffle(len(order[r]), func(i, j int) { order[r][i], order[r][j] = order[r][j], order[r][i] })
+	}
+	return order
+}
+
+// Estimate is how long the run takes, by its phases and TrialOverhead.
+func Estimate(run *results.Run) time.Duration {
+	return time.Duration(run.Rounds*len(run.Variants)) * (run.Scenario.Duration() + TrialOverhead)
+}
+
+// TrialOverhead is what a trial takes beyond its phases: starting a server, arming, collecting and stopping. Measured at
+// about half a second on two cores.
+const TrialOverhead = 500 * time.Millisecond

@@ -1,0 +1,186 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/servers/conform"
+)
+
+// SUTPlan is what the agent that hosts servers is asked to do in one trial.
+type SUTPlan struct {
+	Variant  results.Variant `json:"variant"`
+	Protocol string          `json:"protocol"`
+	Payload  int             `json:"payload"`
+	Work     string          `json:"work"`
+	CPUs     []int           `json:"cpus"`
+	// Edges are the phases' beginnings and the end, in ns after T0.
+	Edges []Edge `json:"edges"`
+	// CacheDir remembers which programs are conformed.
+	CacheDir string `json:"cache_dir"`
+}
+
+// SUTReady is the answer once the server accepts connections.
+type SUTReady struct {
+	Addr string `json:"addr"`
+	PID  int    `json:"pid"`
+}
+
+// SUTDone is what is known when the server has ended.
+type SUTDone struct {
+	// Final is the last reading, taken when all load was over.
+	Final results.Reading `json:"final"`
+	// Exit is empty for a clean end; else what the server did when it was asked to stop.
+	Exit string `json:"exit,omitempty"`
+	// Log is the end of the server's log, Panicked whether it looks like a crash.
+	Log      []string     `json:"log,omitempty"`
+	Panicked bool         `json:"panicked"`
+	Sampler  SamplerStats `json:"sampler"`
+}
+
+// progressEvery is how often the sut agent tells its last reading.
+const progressEvery = 250 * time.Millisecond
+
+// SUT is the executor of the role "sut": it conforms, starts and samples one server a trial. Only programs of its
+// directory are started, by name.
+type SUT struct {
+	dir     string
+	plan    SUTPlan
+	process *Process
+	sampler *Sampler
+	file    *os.File
+	stats   SamplerStats
+	log     string
+	// died is set when the server ended by itself.
+	died atomic.Bool
+}
+
+var _ fleet.Executor = (*SUT)(nil)
+
+// NewSUT returns an executor that starts the server programs in dir.
+func NewSUT(dir string) *SUT { return &SUT{dir: dir} }
+
+// Prepare conforms the program once per checksum and starts a fresh process of it.
+func (s *SUT) Prepare(ctx context.Context, plan json.RawMessage, spool string) (json.RawMessage, error) {
+	*s = SUT{dir: s.dir}
+	if err := json.Unmarshal(plan, &s.plan); err != nil {
+		return nil, fmt.Errorf("reading plan: %w", err)
+	}
+	p := s.plan
+	program := filepath.Join(s.dir, p.Variant.Model)
+	if !slices.Contains(Models, p.Variant.Model) {
+		return nil, fmt.Errorf("starting %q: not in this agent's catalogue: %s", p.Variant.Model, strings.Join(Models, ", "))
+	}
+	if sum, err := fileSHA256(program); err != nil {
+		return nil, err
+	} else if sum != p.Variant.SHA256 {
+		return nil, fmt.Errorf("starting %s: the program has changed since the run was planned: start the run again", program)
+	}
+	if err := conformOnce(ctx, program, p); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.file, err = os.Create(filepath.Join(spool, "readings.jsonl")); err != nil {
+		return nil, fmt.Errorf("keeping readings: %w", err)
+	}
+	s.log = filepath.Join(spool, "server.log")
+	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--protocol", p.Protocol, "--work", p.Work,
+		"--payload", strconv.Itoa(p.Payload)}, p.Variant.Args...)
+	s.process, err = StartProcess(ctx, Command{Path: program, Args: args, CPUs: p.CPUs, LogPath: s.log})
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(SUTReady{Addr: s.process.Addr(), PID: s.process.PID()})
+}
+
+func conformOnce(ctx context.Context, program string, p SUTPlan) error {
+	report, err := conform.Cached(ctx, p.CacheDir, conform.Target{
+		Command: []string{program}, Protocol: p.Protocol, Args: p.Variant.Args,
+	})
+	if err != nil {
+		return fmt.Errorf("conforming %s: %w", p.Variant.Name, err)
+	}
+	for _, c := range report.Cases {
+		if !c.Passed && c.Skipped == "" {
+			return fmt.Errorf("conforming %s: case %s: %s: mend the server; `millrace conform %s` shows all cases",
+				p.Variant.Name, c.Name, c.Err, p.Variant.Name)
+		}
+	}
+	return nil
+}
+
+// Run samples the server until ctx ends. A server that ends by itself ends Run with an error.
+func (s *SUT) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error) {
+	s.sampler = NewSampler(s.process, s.file, t0, s.plan.Edges)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.process.Done():
+				s.died.Store(true)
+				cancel()
+				return
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				progress(s.sampler.Last())
+			}
+		}
+	}()
+	stats, err := s.sampler.Run(ctx)
+	s.stats = stats
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return nil, err
+	}
+	if s.died.Load() {
+		return nil, s.process.Failure("ended in the middle of the trial")
+	}
+	return json.RawMessage(`{}`), nil
+}
+
+// Finish takes the last reading and stops the server.
+func (s *SUT) Finish(ctx context.Context) (json.RawMessage, error) {
+	var done SUTDone
+	if s.file != nil {
+		defer s.file.Close()
+	}
+	if s.process == nil {
+		return json.Marshal(done)
+	}
+	if s.sampler != nil && !s.died.Load() {
+		final, err := s.sampler.Final(ctx)
+		if err == nil {
+			done.Final = final
+		}
+	}
+	done.Sampler = s.stats
+	exit := s.process.Stop(ctx)
+	if !exit.Clean() {
+		done.Exit = exit.String()
+	}
+	done.Log = s.process.LogTail()
+	done.Panicked = looksLikePanic(done.Log)
+	s.process = nil
+	return json.Marshal(done)
+}
+
+// looksLikePanic reports whether a log holds what the Go runtime prints when a program crashes.
+func looksLikePanic(lines []string) bool {
+	return slices.ContainsFunc(lines, func(l string) bool {
+		return strings.HasPrefix(l, "panic:") || strings.HasPrefix(l, "fatal error:") || strings.HasPrefix(l, "goroutine 1 [")
+	})
+}

@@ -1,0 +1,167 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// trialSlack is how long a trial may take beyond its phases before it is given up: conforming a program for the first
+// time, starting it, and what a stalled server can hold up.
+const trialSlack = 60 * time.Second
+
+// spec is one trial to be run.
+type spec struct {
+	round, position int
+	variant         results.Variant
+}
+
+// trial runs one scenario against one fresh server process and returns its record. It always returns one: what goes
+// wrong is in Status and Failure.
+func (r *run) trial(ctx context.Context, s spec) *results.Trial {
+	t := &results.Trial{
+		Schema: results.Schema, ID: results.TrialID(s.round, r.plan.Scenario.Name, s.variant.Name), Round: s.round,
+		Position: s.position, Scenario: r.plan.Scenario.Name, Variant: s.variant.Name, Started: time.Now().UTC(),
+		Status: "done", Verdict: validity.Invalid, Outcomes: map[string]int64{}, Metrics: map[string]float64{},
+	}
+	defer func() { t.Seconds = time.Since(t.Started).Seconds() }()
+	out, err := r.conduct(ctx, s, t)
+	if err != nil {
+		t.Status, t.Failure = "failed", failureOf(err)
+	}
+	if ctx.Err() != nil {
+		t.Status = "interrupted"
+	}
+	if out == nil || len(out.Load) == 0 {
+		return t
+	}
+	if err := r.record(t, out); err != nil && t.Status == "done" {
+		t.Status, t.Failure = "failed", failureOf(err)
+	}
+	return t
+}
+
+// conduct sends the plans through the fleet and collects what the agents measured into the trial's directory.
+func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Outcome, error) {
+	dir := r.dir.TrialDir(t.ID)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("keeping trial: %w", err)
+	}
+	sc := &r.plan.Scenario
+	sut, err := json.Marshal(SUTPlan{
+		Variant: s.variant, Protocol: sc.Protocol, Payload: sc.Payload, Work: sc.Work.Kind, CPUs: r.plan.Split.Server,
+		Edges: EdgesOf(sc), CacheDir: r.config.CacheDir,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("planning %s: %w", t.ID, err)
+	}
+	return r.fleet.Conduct(ctx, fleet.Trial{
+		ID: t.ID, SUT: sut, Dir: dir, Timeout: sc.Duration() + time.Duration(sc.Timeout) + trialSlack,
+		Load: func(answer json.RawMessage, agent, agents int) (json.RawMessage, error) {
+			var ready SUTReady
+			if err := json.Unmarshal(answer, &ready); err != nil {
+				return nil, fmt.Errorf("reading the server's address: %w", err)
+			}
+			return json.Marshal(r.loadPlan(ready.Addr, agent, agents))
+		},
+		Progress: func(role string, p json.RawMessage) { r.live.message(role, p) },
+	})
+}
+
+// loadPlan is the plan of one load agent. The seed is the round's: every variant of a round sees the same arrivals.
+func (r *run) loadPlan(addr string, agent, agents int) clients.Plan {
+	sc := r.plan.Scenario
+	url := "frame://" + addr
+	var body []byte
+	if sc.Protocol == "http1" {
+		url = "http://" + addr + "/"
+	}
+	return clients.Plan{
+		URL: url, Scenario: sc, Engine: r.plan.Engine, Body: body, Seed: r.plan.Seed + uint64(r.live.round()), Agent: agent,
+		Agents: agents, Sources: SourceAddresses(&sc),
+	}
+}
+
+// EdgesOf lists where the phases of a resolved scenario begin, "connect" first and "end" last.
+func EdgesOf(s *scenarios.Scenario) []Edge {
+	edges := []Edge{{Name: "connect"}}
+	at := s.ConnectFor()
+	for _, p := range s.Phases {
+		edges = append(edges, Edge{Name: p.Name, AtNs: int64(at)})
+		at += time.Duration(p.For)
+	}
+	return append(edges, Edge{Name: "end", AtNs: int64(at)})
+}
+
+// record turns what the agents answered into the trial's record.
+func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
+	var load clients.Report
+	if err := json.Unmarshal(out.Load[0], &load); err != nil {
+		return fmt.Errorf("reading the load agent's report: %w", err)
+	}
+	var done SUTDone
+	if len(out.SUTFinished) > 0 {
+		if err := json.Unmarshal(out.SUTFinished, &done); err != nil {
+			return fmt.Errorf("reading the sut agent's answer: %w", err)
+		}
+	}
+	dir := r.dir.TrialDir(t.ID)
+	if err := os.WriteFile(filepath.Join(dir, "load.json"), out.Load[0], 0o644); err != nil {
+		return fmt.Errorf("keeping the load's report: %w", err)
+	}
+	copyLoad(t, &load)
+	readings, err := results.ReadReadings(filepath.Join(dir, "readings.jsonl"))
+	if err != nil {
+		t.Notes = append(t.Notes, "readings: "+err.Error())
+	}
+	t.Checks = append(load.Checks, checkTrial(&load, done, readings, r.plan.Env.Cores, out.StartSkewNs)...)
+	t.Verdict, _ = validity.Judge(t.Checks)
+	if t.Status != "done" {
+		t.Verdict = validity.Invalid
+	}
+	t.Notes = append(t.Notes, done.Sampler.Notes...)
+	r.config.Measure(t, readings, &r.plan.Scenario)
+	return nil
+}
+
+// copyLoad takes over what the client measured.
+func copyLoad(t *results.Trial, load *clients.Report) {
+	t.Planned, t.Outcomes = load.Planned, load.Outcomes
+	t.Response, t.Lag = load.ResponseNs, load.LagNs
+	t.SecondsNs, t.IntervalNs = load.Seconds, load.IntervalNs
+	for _, p := range load.Phases {
+		t.Phases = append(t.Phases, results.Phase{
+			Name: p.Name, Load: p.Load, Measure: p.Measure, FromNs: p.FromNs, ToNs: p.ToNs, Planned: p.Planned,
+			Outcomes: p.Outcomes, OfferedRPS: p.OfferedRPS, AchievedRPS: p.AchievedRPS, Response: p.ResponseNs,
+			Service: p.ServiceNs, Lag: p.LagNs, Connect: p.ConnectNs, DrainedNs: p.DrainedNs,
+		})
+	}
+	for _, i := range load.Intervals {
+		t.Intervals = append(t.Intervals, results.Interval{Planned: i.Planned, Sent: i.Sent, OK: i.OK, Failed: i.Failed, Opened: i.Opened})
+	}
+}
+
+// failureOf takes the server's last words from an error that carries them.
+func failureOf(err error) *results.Failure {
+	f := &results.Failure{Reason: err.Error()}
+	var agent *fleet.AgentError
+	if errors.As(err, &agent) {
+		var details struct {
+			Log []string `json:"log"`
+		}
+		if json.Unmarshal(agent.Details, &details) == nil {
+			f.Log = details.Log
+		}
+	}
+	return f
+}

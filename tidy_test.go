@@ -1,0 +1,187 @@
+package millrace_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/millrace/millrace"
+
+// imports is the dependency table of docs/ARCHITECTURE.md: what a package may depend on of ours, directly or through others.
+// The first rule whose pattern matches a package holds; every package needs one. A trailing … stands for anything.
+var imports = []struct {
+	pkg string
+	may []string
+}{
+	{"scenarios", nil},
+	{"internal/validity", nil},
+	{"internal/quantity", nil},
+	{"internal/golden", nil},
+	{"internal/wire", nil},
+	{"internal/hist", []string{"internal/golden"}},
+	{"internal/procfs", nil},
+	{"servers/kit", []string{"scenarios", "internal/wire"}},
+	{"servers/conform", []string{"internal/wire"}},
+	{"servers/…", []string{"servers/kit", "scenarios", "internal/wire"}},
+	{"clients/fleet", []string{"clients", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/validity"}},
+	{"clients…", []string{"clients…", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/validity"}},
+	{"results", []string{"scenarios", "internal/hist", "internal/validity"}},
+	{"analysis", []string{"results", "scenarios", "internal/hist", "internal/validity"}},
+	{"plots", []string{"results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report", []string{"plots", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"runner", []string{"clients", "clients/fleet", "scenarios", "results", "servers/conform", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},
+	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis", "plots", "report", "runner", "servers/conform", "internal/…"}},
+}
+
+// frameworks are what is measured: the ruler, the runner and the reports must build without them.
+var frameworks = regexp.MustCompile(`panjf2000/(gnet|ants)|cloudwego/netpoll|valyala/fasthttp|lesismal/nbio|tidwall/evio`)
+
+func matches(pattern, pkg string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "…"); ok {
+		return strings.HasPrefix(pkg, prefix)
+	}
+	return pattern == pkg
+}
+
+func TestImports(t *testing.T) {
+	var errs bytes.Buffer
+	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "./...")
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v: %s", err, errs.String())
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg, ours := strings.CutPrefix(fields[0], module+"/")
+		if !ours {
+			continue
+		}
+		i := slices.IndexFunc(imports, func(r struct {
+			pkg string
+			may []string
+		}) bool {
+			return matches(r.pkg, pkg)
+		})
+		if i < 0 {
+			t.Errorf("package %s has no line in the dependency table: add one, and the same to docs/ARCHITECTURE.md", pkg)
+			continue
+		}
+		for _, dep := range fields[1:] {
+			if own, ok := strings.CutPrefix(dep, module+"/"); ok {
+				if !slices.ContainsFunc(imports[i].may, func(p string) bool { return matches(p, own) }) {
+					t.Errorf("package %s depends on %s: it may depend on %v only", pkg, own, imports[i].may)
+				}
+			} else if frameworks.MatchString(dep) && !strings.HasPrefix(pkg, "servers/") {
+				t.Errorf("package %s depends on %s: only servers may, the ruler must not know what it measures", pkg, dep)
+			}
+		}
+	}
+}
+
+// Limits of size, a ratchet: lower them when the code allows it.
+const (
+	maxFileLines     = 400
+	maxFunctionLines = 70
+	maxPackageLines  = 1500 // cmd apart
+	maxServerLines   = 250  // a server program
+)
+
+// goFiles calls f for every Go file that git would keep.
+func goFiles(t *testing.T, f func(path string, data []byte)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (path == "bin" || path == "results/runs" || path != "." && strings.HasPrefix(d.Name(), ".")):
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go"):
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			f(path, data)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	packages := map[string]int{}
+	goFiles(t, func(path string, data []byte) {
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		lines := bytes.Count(data, []byte("\n"))
+		packages[filepath.Dir(path)] += lines
+		if lines > maxFileLines {
+			t.Errorf("%s has %d lines: want at most %d: split it by noun", path, lines, maxFileLines)
+		}
+		files := token.NewFileSet()
+		tree, err := parser.ParseFile(files, path, data, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range tree.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok {
+				if n := files.Position(fn.End()).Line - files.Position(fn.Pos()).Line + 1; n > maxFunctionLines {
+					t.Errorf("%s: function %s has %d lines: want at most %d", path, fn.Name.Name, n, maxFunctionLines)
+				}
+			}
+		}
+	})
+	for dir, lines := range packages {
+		limit := maxPackageLines
+		switch {
+		case strings.HasPrefix(dir, "cmd/"):
+			continue
+		case strings.HasPrefix(dir, "servers/") && dir != "servers/kit" && dir != "servers/conform":
+			limit = maxServerLines
+		}
+		if lines > limit {
+			t.Errorf("package %s has %d lines: want at most %d: split it by what it knows", dir, lines, limit)
+		}
+	}
+}
+
+// remarks are review remarks that were made twice. Each names what to do instead.
+var remarks = []struct {
+	name, instead string
+	pattern       *regexp.Regexp
+	tests         bool // looked for in tests only
+}{
+	{"sleep in a test", "wait for a message, or use testing/synctest", regexp.MustCompile(`\btime\.` + `Sleep\(`), true},
+	{"left over", "do it or delete it", regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X)\b`), false},
+	{"failed to", "say `verbing object: cause`", regexp.MustCompile(`Errorf\("failed ` + `to`), false},
+}
+
+func TestRemarks(t *testing.T) {
+	vague := []string{"util.go", "utils.go", "common.go", "helpers.go", "types.go", "manager.go", "misc.go"}
+	goFiles(t, func(path string, data []byte) {
+		if slices.Contains(vague, filepath.Base(path)) {
+			t.Errorf("%s: name the file after the noun it defines", path)
+		}
+		for _, r := range remarks {
+			if r.tests && !strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			if at := r.pattern.FindIndex(data); at != nil {
+				t.Errorf("%s:%d: %s: %s", path, bytes.Count(data[:at[0]], []byte("\n"))+1, r.name, r.instead)
+			}
+		}
+	})
+}
