@@ -1,0 +1,367 @@
+package runner
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/results"
+)
+
+// The sampler's clockwork.
+const (
+	sampleEvery = 100 * time.Millisecond
+	replyWithin = 50 * time.Millisecond // for the server's part of a reading
+	finalWithin = 2 * time.Second       // for the server's part of the last reading
+	filesEvery  = 10                    // readings between two counts of open files
+	sameTime    = time.Millisecond      // an edge this close to the grid is on it
+	spoolBuffer = 64 << 10
+)
+
+// Edge is where a phase begins, or where the last one ends, in ns after T0.
+type Edge struct {
+	Name string `json:"name"`
+	AtNs int64  `json:"at_ns"`
+}
+
+// SamplerStats says how the sampling itself went.
+type SamplerStats struct {
+	Readings int64 `json:"readings"`
+	// Late counts readings whose server part came more than 50 ms after it was asked for, as a line of its own; Missing
+	// those for which it was not asked, since the reply before was still due.
+	Late    int64 `json:"late"`
+	Missing int64 `json:"missing"`
+	// Skipped counts points of the 100 ms grid that went by before the reading before was done.
+	Skipped int64   `json:"skipped"`
+	CPUNs   int64   `json:"cpu_ns"` // of the sampling process, while sampling
+	Seconds float64 `json:"seconds"`
+	// Notes are sentences about what was lost.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Share is the part of one core that sampling took.
+func (s SamplerStats) Share() float64 {
+	if s.Seconds <= 0 {
+		return 0
+	}
+	return float64(s.CPUNs) / 1e9 / s.Seconds
+}
+
+// Sampler writes a reading of a server and its host every 100 ms, on the grid T0 + k·100 ms, and at the edges of
+// phases; PSS and the sides of TIME_WAIT at edges only. Each reading asks the server for its own part. Under load a
+// server may answer late: the reading then goes without, and the reply is written as a line of its own, with the time
+// at which it came. So a model that answers slowly when it is busy loses none of its peak.
+//
+// The CPU time of the whole calling process counts as the sampler's: an upper bound, since the agent does little else.
+type Sampler struct {
+	process *Process
+	t0      int64
+	edges   []Edge
+	out     *bufio.Writer
+	port    int
+	usage   *procfs.Process
+	host    *procfs.Host
+	cpu0    int64
+	stats   SamplerStats
+	late    <-chan json.RawMessage // the reply that is due, or nil
+	next    int64                  // the next point of the grid, k
+	edge    int                    // the next edge
+	outside *outside               // of the reading before
+	last    atomic.Pointer[results.Reading]
+}
+
+// NewSampler returns a sampler of p that writes readings.jsonl to w, which it does not close. t0 is a CLOCK_MONOTONIC
+// time in ns; edges are in order of time.
+func NewSampler(p *Process, w io.Writer, t0 int64, edges []Edge) *Sampler {
+	return &Sampler{process: p, t0: t0, edges: edges, out: bufio.NewWriterSize(w, spoolBuffer)}
+}
+
+// Last returns the latest reading, with only TNs zero before the first. It may be called by any goroutine.
+func (s *Sampler) Last() results.Reading {
+	if r := s.last.Load(); r != nil {
+		return *r
+	}
+	return results.Reading{Schema: results.Schema}
+}
+
+// Run samples from T0 on until ctx ends, which is no error. It is one when the server ends or its resources can't be
+// read. What was read is written in every case.
+func (s *Sampler) Run(ctx context.Context) (SamplerStats, error) {
+	if err := s.open(); err != nil {
+		return s.stats, err
+	}
+	err := s.loop(ctx)
+	if flushErr := s.out.Flush(); err == nil && flushErr != nil {
+		err = fmt.Errorf("writing readings: %w", flushErr)
+	}
+	s.settle()
+	return s.stats, err
+}
+
+func (s *Sampler) open() error {
+	_, port, err := net.SplitHostPort(s.process.Addr())
+	if err == nil {
+		s.port, err = strconv.Atoi(port)
+	}
+	if err == nil {
+		s.usage, err = procfs.OpenProcess(s.process.PID())
+	}
+	if err == nil {
+		s.host, err = procfs.OpenHost()
+	}
+	if err == nil {
+		s.cpu0, err = procfs.CPUTime(0)
+	}
+	if err != nil {
+		s.close()
+		return fmt.Errorf("sampling server %s: %w", s.process.command.Name, err)
+	}
+	return nil
+}
+
+func (s *Sampler) close() {
+	if s.usage != nil {
+		s.usage.Close()
+	}
+	if s.host != nil {
+		s.host.Close()
+	}
+}
+
+func (s *Sampler) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		due, edge := s.due()
+		timer.Reset(time.Duration(due - s.now()))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.process.Done():
+			return s.process.Failure("ended while it was sampled")
+		case reply := <-s.late:
+			if err := s.takeLate(reply); err != nil {
+				return err
+			}
+		case <-timer.C:
+			if err := s.take(ctx, edge, false); err != nil {
+				return err
+			}
+			s.advance(edge)
+		}
+	}
+}
+
+// now is the time in ns after T0.
+func (s *Sampler) now() int64 { return procfs.Monotonic() - s.t0 }
+
+// due returns when the next reading is due, and the name of the edge that it stands for.
+func (s *Sampler) due() (int64, string) {
+	grid := s.next * int64(sampleEvery)
+	if s.edge < len(s.edges) && s.edges[s.edge].AtNs <= grid+int64(sameTime) {
+		return s.edges[s.edge].AtNs, s.edges[s.edge].Name
+	}
+	return grid, ""
+}
+
+// advance moves past the reading just taken, and past the points of the grid that it made obsolete.
+func (s *Sampler) advance(edge string) {
+	if edge == "" {
+		s.next++
+	} else {
+		at := s.edges[s.edge].AtNs
+		s.edge++
+		if s.next*int64(sampleEvery) <= at+int64(sameTime) {
+			s.next++
+		}
+	}
+	for now := s.now(); (s.next+1)*int64(sampleEvery) <= now; s.next++ {
+		s.stats.Skipped++
+	}
+}
+
+// take makes and writes one reading. It waits for the server's part, longer for the final one.
+func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
+	within := replyWithin
+	if final {
+		within = finalWithin
+	}
+	r := results.Reading{Schema: results.Schema, TNs: s.now(), Edge: edge}
+	var replies <-chan json.RawMessage
+	if s.late == nil {
+		var err error
+		if _, replies, err = s.process.request("readings", nil); err != nil {
+			s.stats.Missing++
+		}
+	} else {
+		s.stats.Missing++
+	}
+	asked := time.Now()
+	if err := s.readOutside(edge != "" || final); err != nil {
+		return err
+	}
+	if replies != nil {
+		limit := time.NewTimer(within - time.Since(asked))
+		defer limit.Stop()
+		select {
+		case reply := <-replies:
+			mergeServer(&r, reply)
+		case <-limit.C:
+			s.stats.Late++
+			s.late = replies
+		case <-s.process.Done():
+		case <-ctx.Done():
+			s.late = replies
+		}
+	}
+	s.outside.fill(&r)
+	s.last.Store(&r)
+	return s.write(&r)
+}
+
+// takeLate writes a reply that came late as a reading of its own; Last shows it beside the latest values from outside.
+func (s *Sampler) takeLate(reply json.RawMessage) error {
+	s.late = nil
+	r := results.Reading{TNs: s.now()}
+	mergeServer(&r, reply)
+	shown := r
+	s.outside.fill(&shown)
+	s.last.Store(&shown)
+	return s.write(&r)
+}
+
+// mergeServer takes over the server's own readings, whose names are those of results.Reading.
+func mergeServer(r *results.Reading, reply json.RawMessage) {
+	tNs, edge := r.TNs, r.Edge
+	if err := json.Unmarshal(reply, r); err != nil {
+		*r = results.Reading{}
+	}
+	r.Schema, r.TNs, r.Edge = results.Schema, tNs, edge
+}
+
+// outside is what is read without the server's help.
+type outside struct {
+	usage                               procfs.Usage
+	host                                procfs.Counters
+	pss, files, twServer, twClient, cpu int64
+}
+
+func (s *Sampler) readOutside(all bool) error {
+	o := &outside{pss: procfs.Unknown, files: procfs.Unknown, twServer: procfs.Unknown, twClient: procfs.Unknown}
+	var err error
+	if o.usage, err = s.usage.Read(); err != nil {
+		return fmt.Errorf("sampling server %s: %w", s.process.command.Name, err)
+	}
+	if o.host, err = s.host.Read(); err != nil {
+		return fmt.Errorf("sampling the host: %w", err)
+	}
+	if all || s.stats.Readings%filesEvery == 0 {
+		if n, err := s.usage.Files(); err == nil {
+			o.files = n
+		}
+	}
+	if all {
+		if n, err := s.usage.PSS(); err == nil {
+			o.pss = n
+		}
+		if server, client, err := procfs.TimeWait(s.port); err == nil {
+			o.twServer, o.twClient = server, client
+		}
+	}
+	o.cpu = procfs.Unknown
+	if cpu, err := procfs.CPUTime(0); err == nil {
+		o.cpu = cpu - s.cpu0
+	}
+	s.outside = o
+	return nil
+}
+
+// fill puts the values where they belong, as pointers into o; they have the last word over what the server says.
+func (o *outside) fill(r *results.Reading) {
+	for _, f := range []struct {
+		to **int64
+		v  *int64
+	}{
+		{&r.RSSBytes, &o.usage.RSSBytes}, {&r.RSSAnonBytes, &o.usage.RSSAnonBytes}, {&r.RSSPeakBytes, &o.usage.RSSPeakBytes},
+		{&r.PSSBytes, &o.pss}, {&r.CPUUserNs, &o.usage.CPUUserNs}, {&r.CPUSystemNs, &o.usage.CPUSystemNs},
+		{&r.Threads, &o.usage.Threads}, {&r.Files, &o.files},
+		{&r.SocketBytes, &o.host.SocketBytes}, {&r.SlabBytes, &o.host.SlabBytes}, {&r.SocketsInUse, &o.host.SocketsInUse},
+		{&r.TimeWait, &o.host.TimeWait}, {&r.TimeWaitServer, &o.twServer}, {&r.TimeWaitClient, &o.twClient},
+		{&r.ListenOverflows, &o.host.ListenOverflows}, {&r.ListenDrops, &o.host.ListenDrops},
+		{&r.Retransmits, &o.host.Retransmits}, {&r.SynRetransmits, &o.host.SynRetransmits},
+		{&r.BacklogDrops, &o.host.BacklogDrops}, {&r.StealNs, &o.host.StealNs}, {&r.SamplerCPUNs, &o.cpu},
+	} {
+		if *f.v != procfs.Unknown {
+			*f.to = f.v
+		}
+	}
+}
+
+func (s *Sampler) write(r *results.Reading) error {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encoding a reading: %w", err)
+	}
+	if _, err := s.out.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("writing readings: %w", err)
+	}
+	s.stats.Readings++
+	return nil
+}
+
+// settle brings the statistics up to date.
+func (s *Sampler) settle() {
+	if cpu, err := procfs.CPUTime(0); err == nil {
+		s.stats.CPUNs = cpu - s.cpu0
+	}
+	s.stats.Seconds = float64(max(s.now(), 0)) / 1e9
+	s.stats.Notes = nil
+	note := func(n int64, text string) {
+		if n > 0 {
+			s.stats.Notes = append(s.stats.Notes, fmt.Sprintf("%d of %d readings %s", n, s.stats.Readings, text))
+		}
+	}
+	note(s.stats.Late, fmt.Sprintf("got the server's part later than %v after asking; it is in lines of its own", replyWithin))
+	note(s.stats.Missing, "have no server's part: the reply before was still due")
+	note(s.stats.Skipped, "were left out: the one before took too long")
+}
+
+// Final takes the last reading, once all load is over and Run has returned, as at an edge, and ends the sampling. The
+// server has 2 s to answer; it is an error if its part is missing, and the reading is written all the same.
+func (s *Sampler) Final(ctx context.Context) (results.Reading, error) {
+	if s.host == nil {
+		return s.Last(), errors.New("taking the last reading: the sampler never ran")
+	}
+	defer s.close()
+	if s.late != nil {
+		limit := time.NewTimer(finalWithin)
+		defer limit.Stop()
+		select {
+		case reply := <-s.late:
+			if err := s.takeLate(reply); err != nil {
+				return s.Last(), err
+			}
+		case <-limit.C:
+		case <-ctx.Done():
+		case <-s.process.Done():
+		}
+	}
+	err := s.take(ctx, "", true)
+	if err == nil {
+		err = s.out.Flush()
+	}
+	s.settle()
+	r := s.Last()
+	if err == nil && r.Handled == nil {
+		err = s.process.Failure("did not tell its last readings")
+	}
+	return r, err
+}

@@ -1,0 +1,122 @@
+package runner
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+)
+
+// Limits of a server's log.
+const (
+	maxLogBytes  = 8 << 20 // of server.log; the rest is counted
+	tailLines    = 20      // kept for messages
+	maxTailBytes = 1024    // of each of them
+)
+
+// ServerError says what went wrong with a server, with the last lines that it wrote.
+type ServerError struct {
+	Doing  string // "starting server"
+	Name   string
+	Reason string
+	Log    []string
+}
+
+func (e *ServerError) Error() string {
+	text := fmt.Sprintf("%s %s: %s", e.Doing, e.Name, e.Reason)
+	if n := len(e.Log); n > 0 {
+		return fmt.Sprintf("%s; the last of %d log lines: %s", text, n, e.Log[n-1])
+	}
+	return text + "; it wrote nothing: run it by hand with --control=none to see why"
+}
+
+// Details is {"log": [...]}, for the way from an agent to the coordinator.
+func (e *ServerError) Details() json.RawMessage {
+	data, err := json.Marshal(map[string][]string{"log": e.Log})
+	if err != nil {
+		panic("encoding log lines: " + err.Error()) // strings always encode
+	}
+	return data
+}
+
+// serverLog keeps what a server writes: up to maxLogBytes in a file, and the last lines in memory. It is safe for
+// concurrent use.
+type serverLog struct {
+	mu      sync.Mutex
+	file    *os.File // nil keeps the last lines only
+	written int64
+	dropped int64
+	last    []string
+}
+
+// openLog creates the log file; an empty path keeps the last lines only.
+func openLog(path string) (*serverLog, error) {
+	if path == "" {
+		return &serverLog{}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("keeping the server's log: %w", err)
+	}
+	return &serverLog{file: f}, nil
+}
+
+// copy writes every line of r to the log until r ends.
+func (l *serverLog) copy(r io.Reader) {
+	in := bufio.NewReaderSize(r, maxLineBytes)
+	for {
+		line, err := in.ReadSlice('\n')
+		if len(line) > 0 {
+			l.write(line)
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+func (l *serverLog) write(line []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.last) == tailLines {
+		l.last = append(l.last[:0], l.last[1:]...)
+	}
+	text := strings.TrimRight(string(line[:min(len(line), maxTailBytes)]), "\r\n")
+	l.last = append(l.last, strings.ToValidUTF8(text, "\uFFFD"))
+	if l.file == nil {
+		return
+	}
+	if l.written+int64(len(line)) > maxLogBytes || l.dropped > 0 {
+		l.dropped += int64(len(line))
+		return
+	}
+	n, err := l.file.Write(line)
+	l.written += int64(n)
+	if err != nil {
+		l.dropped += int64(len(line) - n)
+	}
+}
+
+func (l *serverLog) tail() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.last...)
+}
+
+// close ends the file with a note of what was dropped, and returns how many bytes that were.
+func (l *serverLog) close() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		if l.dropped > 0 {
+			fmt.Fprintf(l.file, "\n[%d more bytes were dropped: the log is limited to %d]\n", l.dropped, maxLogBytes)
+		}
+		l.file.Close()
+		l.file = nil
+	}
+	return l.dropped
+}
