@@ -13,14 +13,14 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files in testdata with what the tests got")
 
 // Equal fails the test, with the difference, unless got is what testdata/name holds. Line ends count.
-func Equal(t testing.TB, name string, got []byte) {
+func Equal[T ~string | ~[]byte](t testing.TB, name string, got T) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, got, 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
