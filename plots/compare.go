@@ -1,0 +1,206 @@
+package plots
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/results"
+)
+
+// panel is a dot plot of metrics: one, or a hollow and a filled one. Where log is set the axis is logarithmic, else it
+// begins at zero.
+type panel struct {
+	heading string
+	label   string
+	metrics []string
+	unit    quantity.Unit
+	log     bool
+}
+
+func burstFigure(s *sheet) (*frame, string) {
+	return s.dotFigure("drain time, goodput and recovery", []panel{
+		{"drain time", "time", []string{"drain-time-ns"}, quantity.Time, false},
+		{"goodput until drained", "good replies", []string{"goodput-rps"}, quantity.PerSecond, false},
+		{"p99 back to baseline", "time after the burst", []string{"recover-p99-ns"}, quantity.Time, false},
+	})
+}
+
+func activeFigure(s *sheet) (*frame, string) {
+	return s.dotFigure("response time of the active few, and goroutines", []panel{
+		{"active: p50 (hollow), p99", "response time", []string{"p50-latency-ns", "active-p99-latency-ns"}, quantity.Time, true},
+		{"goroutines per connection", "goroutines", []string{"goroutines-per-conn"}, quantity.Number, false},
+	})
+}
+
+func churnFigure(s *sheet) (*frame, string) {
+	return s.dotFigure("accepted rate, connecting and answering", []panel{
+		{"accepted", "connections", []string{"accepted-rps"}, quantity.PerSecond, false},
+		{"connect: p50 (hollow), p99", "time to connect", []string{"p50-connect-ns", "p99-connect-ns"}, quantity.Time, true},
+		{"response: p50 (hollow), p99", "response time", []string{"p50-latency-ns", "p99-latency-ns"}, quantity.Time, true},
+	})
+}
+
+// dotFigure draws the panels that have values; a panel without any is named in the small print.
+func (s *sheet) dotFigure(what string, panels []panel) (*frame, string) {
+	f := &frame{title: s.res.Run.Scenario.Name + ": " + what, headRoom: headingRoom}
+	var names rowTicks
+	var styles []Style
+	for _, c := range s.shown {
+		names, styles = append(names, c.name), append(styles, c.style)
+	}
+	var missing []string
+	for _, k := range panels {
+		d := &dots{unit: k.unit, styles: styles}
+		for i, metric := range k.metrics {
+			d.series = append(d.series, dotSeries{hollow: i < len(k.metrics)-1, rounds: s.metric(metric)})
+		}
+		lo, hi, ymin, ymax := d.DataRange()
+		if math.IsInf(lo, 0) {
+			missing = append(missing, fmt.Sprintf("not drawn: %s, not measured.", k.heading))
+			continue
+		}
+		p := newPanel(k.label, "")
+		p.Y.Min, p.Y.Max = ymin, ymax
+		p.Y.Tick.Length = 0
+		p.Y.Tick.Marker = rowTicks(make([]string, len(names)))
+		if len(f.panels) == 0 {
+			p.Y.Tick.Marker = names
+		}
+		k.scale(p, lo, hi)
+		p.Add(grid{x: true, y: true}, heading(k.heading), d)
+		f.panels = append(f.panels, p)
+	}
+	if len(f.panels) == 0 {
+		return nil, "none of its metrics was measured"
+	}
+	f.subtitle = "one row a variant, in the order given"
+	if s.res.Run.Rounds > 1 {
+		f.subtitle += "; large mark and number: median over rounds, small dots: single rounds"
+	}
+	f.foot = s.foot(missing...)
+	return f, ""
+}
+
+// scale leaves room for the numbers at the right of the marks.
+func (k panel) scale(p *plot.Plot, lo, hi float64) {
+	if k.log && lo > 0 {
+		lo, hi = logRange(lo, hi)
+		p.X.Min, p.X.Max = lo, hi*math.Pow(hi/lo, 0.9)
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, logTicks{k.unit}
+		return
+	}
+	if hi <= 0 {
+		hi = 1
+	}
+	p.X.Min, p.X.Max = min(0, lo), hi*1.55
+	p.X.Tick.Marker = linearTicks{unit: k.unit, want: 3}
+}
+
+// metric lists a metric of the shown contenders, by row and round.
+func (s *sheet) metric(name string) [][]float64 {
+	rows := make([][]float64, len(s.shown))
+	for i, c := range s.shown {
+		for _, t := range c.trials {
+			if v, ok := t.Metrics[name]; ok {
+				rows[i] = append(rows[i], v)
+			}
+		}
+	}
+	return rows
+}
+
+// memoryFigure draws user and kernel memory against the number of connections, with the fitted lines.
+func memoryFigure(s *sheet) (*frame, string) {
+	f := &frame{title: s.res.Run.Scenario.Name + ": memory by number of connections", headRoom: headingRoom}
+	var own []string
+	for _, k := range []struct{ metric, heading string }{
+		{"user-bytes-per-conn", "server process (anonymous RSS)"},
+		{"kernel-bytes-per-conn", "kernel (slab and sockets, both ends)"},
+	} {
+		p := newPanel("open connections", "")
+		p.Add(grid{x: true, y: true}, heading(k.heading))
+		far, hi := s.ladder(p, k.metric)
+		if far == 0 {
+			own = append(own, fmt.Sprintf("not drawn: %s, no slope was measured.", k.heading))
+			continue
+		}
+		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far*1.04, linearTicks{unit: quantity.Number, want: 4}
+		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, hi*1.06, linearTicks{unit: quantity.Bytes}
+		if len(f.panels) == 0 {
+			p.Y.Label.Text = "memory (bytes)"
+		}
+		f.panels = append(f.panels, p)
+	}
+	if len(f.panels) == 0 {
+		return nil, "no slope was measured: it needs four steps of connections"
+	}
+	for _, c := range s.shown {
+		e := entry{name: c.name, line: c.style.line(), dot: &draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: c.style.Glyph}}
+		f.legend = append(f.legend, e)
+	}
+	f.subtitle = "marks: steps of the ladder; lines: Theil–Sen fit, whose slope is the bytes of one connection"
+	if s.res.Run.Rounds > 1 {
+		f.subtitle += "; bold: median round"
+	}
+	f.foot = s.foot(own...)
+	return f, ""
+}
+
+// ladder adds the points and lines of one slope to a panel: of the round with the median slope in bold, and the points of
+// the others small. It returns the largest x and y; zero if there are none.
+func (s *sheet) ladder(p *plot.Plot, metric string) (far, hi float64) {
+	for _, c := range s.shown {
+		middle := medianSlope(c.trials, metric)
+		if middle == nil {
+			continue
+		}
+		for _, t := range c.trials {
+			slope, ok := t.Slopes[metric]
+			if !ok {
+				continue
+			}
+			bold := t == middle
+			g := draw.GlyphStyle{Color: c.style.thin().Color, Radius: 1.5, Shape: c.style.Glyph}
+			if bold {
+				g.Color, g.Radius = c.style.Color, 3
+			}
+			var points plotter.XYs
+			for _, v := range slope.Points {
+				points = append(points, plotter.XY{X: v[0], Y: v[1]})
+				far, hi = max(far, v[0]), max(hi, v[1])
+			}
+			p.Add(&plotter.Scatter{XYs: points, GlyphStyle: g})
+			if bold && len(points) > 0 {
+				end := points[len(points)-1].X
+				addLine(p, c.style.line(), plotter.XYs{{X: 0, Y: slope.Intercept}, {X: end, Y: slope.Intercept + slope.PerConn*end}}, plotter.NoStep)
+			}
+		}
+	}
+	return far, hi
+}
+
+// medianSlope is the trial whose slope is the (lower) median of its variant's, or nil.
+func medianSlope(trials []*results.Trial, metric string) *results.Trial {
+	var best *results.Trial
+	var values []float64
+	for _, t := range trials {
+		if s, ok := t.Slopes[metric]; ok {
+			values = append(values, s.PerConn)
+		}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	m := median(values)
+	for _, t := range trials {
+		if s, ok := t.Slopes[metric]; ok && (best == nil || math.Abs(s.PerConn-m) < math.Abs(best.Slopes[metric].PerConn-m)) {
+			best = t
+		}
+	}
+	return best
+}

@@ -1,0 +1,98 @@
+// Package plots draws a run: results in, SVG and PNG figures out. A model has the same colour and dash in every figure,
+// what may not be drawn is named below it, and every axis says its unit.
+package plots
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// Figure is a figure that was drawn, or, where SVG is empty, one that could not be and Note saying why.
+type Figure struct {
+	Name    string // of the files, without extension: "rss"
+	Title   string
+	Caption string // a sentence or two: how to read it
+	SVG     string // path of the file
+	PNG     string
+	Note    string
+}
+
+// kind is a figure that a run may have: make returns nil and a note where the run lacks the data.
+type kind struct {
+	name    string
+	applies func(*scenarios.Scenario) bool
+	caption string
+	make    func(*sheet) (*frame, string)
+}
+
+// kinds is the one table of figures, in the order of the report.
+var kinds = []kind{
+	{"burst", hasOverload, "One row a variant; a small dot is a round, the large mark the median. Drain time ends with the last answer to the burst; goodput counts good replies until then, those of the base load included. Recovery is the time after the burst's end until p99 is within 10 % of the baseline's.", burstFigure},
+	{"memory", hasSteps, "Each mark is a step of the ladder, the median over the second half of its phase; the line is fitted by Theil and Sen, and its slope is the cost of one more connection. Kernel bytes are those of both ends, since client and server are on one host.", memoryFigure},
+	{"active", hasSteps, "The latency of the few active connections while all the others are idle, and what an idle connection costs in goroutines. One row a variant; a small dot is a round, the large mark the median.", activeFigure},
+	{"churn", hasChurn, "One row a variant; a small dot is a round, the large mark the median; p50 is hollow and p99 is filled. Connecting is part of the response time.", churnFigure},
+	{"percentiles", always, "Response time from the intended time, by nines: each step to the right is a request ten times rarer. Requests without a good reply count as infinite, and a line ends where too few requests support the next percentile. The bold line is the median over rounds at each percentile, thin lines are single rounds.", percentileFigure},
+	{"throughput", always, "Good replies in each interval, against the planned rate in black. The bold line is the median over rounds, thin lines are single rounds.", throughputFigure},
+	{"rss", always, "Resident memory of the server process, from connecting to the end. The bold line is the median over rounds, thin lines are single rounds.", rssFigure},
+	{"goroutines", always, "Goroutines of the server process, from its own readings. The bold line is the median over rounds, thin lines are single rounds.", goroutineFigure},
+}
+
+func always(*scenarios.Scenario) bool { return true }
+
+func hasOverload(s *scenarios.Scenario) bool {
+	for _, p := range s.Phases {
+		if p.Load == "overload" {
+			return true
+		}
+	}
+	return false
+}
+
+func hasSteps(s *scenarios.Scenario) bool {
+	for _, p := range s.Phases {
+		if p.Open > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func hasChurn(s *scenarios.Scenario) bool { return s.Connections.Requests > 0 }
+
+// Draw draws all figures of a run's scenario into dir, which it makes, as NAME.svg and NAME.png. A figure that lacks its
+// data is in the result with a Note. The same run gives the same bytes.
+func Draw(res *results.Result, dir string) ([]Figure, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making plots directory: %w", err)
+	}
+	s := newSheet(res)
+	var figures []Figure
+	for _, k := range kinds {
+		if !k.applies(&res.Run.Scenario) {
+			continue
+		}
+		fig := Figure{Name: k.name, Caption: k.caption}
+		if len(s.shown) == 0 {
+			fig.Note = "no trial that may be drawn"
+			figures = append(figures, fig)
+			continue
+		}
+		f, note := k.make(s)
+		if f == nil {
+			fig.Note = note
+			figures = append(figures, fig)
+			continue
+		}
+		fig.Title = f.title
+		var err error
+		if fig.SVG, fig.PNG, err = f.save(filepath.Join(dir, k.name)); err != nil {
+			return nil, err
+		}
+		figures = append(figures, fig)
+	}
+	return figures, nil
+}

@@ -1,0 +1,130 @@
+package plots
+
+import (
+	"math"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+
+	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/results"
+)
+
+// maxPanels is how many percentile panels stand side by side.
+const maxPanels = 3
+
+// percentileFigure has one panel for each measured phase with arrivals, on a common latency axis.
+func percentileFigure(s *sheet) (*frame, string) {
+	f := &frame{legend: s.legend(), headRoom: headingRoom}
+	lo, hi, far := math.Inf(1), 0.0, 1.0
+	var names, notes []string
+	for _, name := range s.curvePhases() {
+		lines, own := s.overRounds(func(t *results.Trial) (plotter.XYs, error) { return s.curve(t, name) })
+		notes = append(notes, own...)
+		p := newPanel("percentile of requests", "")
+		p.Add(grid{x: true, y: true}, heading("phase "+name))
+		drawn := false
+		for i, l := range lines {
+			for _, r := range l.rounds {
+				for _, v := range r {
+					if !math.IsNaN(v.Y) {
+						lo, hi, far, drawn = min(lo, v.Y), max(hi, v.Y), max(far, v.X), true
+					}
+				}
+				if len(l.rounds) > 1 {
+					addLine(p, s.shown[i].style.thin(), r, plotter.NoStep)
+				}
+			}
+		}
+		for i, l := range lines {
+			addLine(p, s.shown[i].style.line(), l.median, plotter.NoStep)
+		}
+		if drawn {
+			f.panels, names = append(f.panels, p), append(names, name)
+		}
+	}
+	if len(f.panels) == 0 {
+		return nil, "no measured phase has the 100 requests that a median needs"
+	}
+	lo, hi = logRange(lo, hi)
+	for i, p := range f.panels {
+		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far, ninesTicks{}
+		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = lo, hi, logTicks{quantity.Time}
+		p.Y.Scale = plot.LogScale{}
+		if i == 0 {
+			p.Y.Label.Text = "response time"
+		}
+	}
+	f.title = s.res.Run.Scenario.Name + ": response time by percentile, phase " + strings.Join(names, ", ")
+	f.subtitle = "from the intended time, logarithmic scale; lower is better"
+	if s.res.Run.Rounds > 1 {
+		f.subtitle += "; bold: median over rounds at each percentile, thin: single rounds"
+	}
+	f.foot = s.foot(notes...)
+	return f, ""
+}
+
+// curvePhases are the measured phases with arrivals; of more than maxPanels the overloaded ones and the last.
+func (s *sheet) curvePhases() []string {
+	var names []string
+	for _, p := range s.phases() {
+		if p.Measure && p.Planned > 0 {
+			names = append(names, p.Name)
+		}
+	}
+	return names[max(0, len(names)-maxPanels):]
+}
+
+// curvePoints is the number of points of a curve that reaches as far as any.
+var curvePoints = len(fullCurve())
+
+// fullCurve is a curve with every point that hist has, to give all curves a common grid.
+func fullCurve() []hist.Point {
+	h := hist.New()
+	h.RecordN(1, 1<<50)
+	return h.Curve(0)
+}
+
+// curve is the percentile curve of one trial's phase on the common grid, not a number where the rule of hist.Curve
+// refuses a percentile.
+func (s *sheet) curve(t *results.Trial, name string) (plotter.XYs, error) {
+	line := make(plotter.XYs, curvePoints)
+	for i, p := range fullCurve() {
+		line[i] = plotter.XY{X: nines(p.Quantile), Y: math.NaN()}
+	}
+	p := phase(t, name)
+	if p == nil || p.Outcomes["ok"] == 0 {
+		return line, nil
+	}
+	h, err := s.res.Histogram(t.ID, "response", name)
+	if err != nil || h == nil {
+		return line, err
+	}
+	for i, point := range h.Curve(p.Planned - p.Outcomes["ok"]) {
+		line[i].Y = float64(max(point.Ns, 1))
+	}
+	return line, nil
+}
+
+// logRange widens a range to 1, 2 or 5 times a power of ten, so that its ends have a label.
+func logRange(lo, hi float64) (float64, float64) {
+	down, up := math.Pow(10, math.Floor(math.Log10(lo))), math.Pow(10, math.Floor(math.Log10(hi)))
+	for _, m := range []float64{5, 2, 1} {
+		if m*down <= lo {
+			lo = m * down
+			break
+		}
+	}
+	for _, m := range []float64{1, 2, 5, 10} {
+		if m*up >= hi {
+			hi = m * up
+			break
+		}
+	}
+	if lo == hi {
+		hi *= 10
+	}
+	return lo, hi
+}

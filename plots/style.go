@@ -1,0 +1,155 @@
+package plots
+
+import (
+	"hash/fnv"
+	"image/color"
+	"strings"
+
+	xfont "golang.org/x/image/font"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/millrace/millrace/results"
+)
+
+// Style is how a variant is drawn in every figure of every run.
+type Style struct {
+	Color  color.NRGBA
+	Width  vg.Length
+	Dashes []vg.Length // empty: solid
+	Glyph  draw.GlyphDrawer
+}
+
+// models is the one table of the models' looks: colours of Okabe and Ito ("Color Universal Design", 2008), which people
+// with any kind of colour vision tell apart, and a dash and a glyph for print without colour. The first ones are drawn
+// first, so the wide solid line lies below and shows through the gaps of the others.
+var models = []struct {
+	name  string
+	style Style
+}{
+	{"goroutine", Style{rgb(0x0072B2), 2.2, nil, draw.CircleGlyph{}}},
+	{"gnet", Style{rgb(0xD55E00), 1.8, []vg.Length{9, 3}, draw.SquareGlyph{}}},
+	{"netpoll", Style{rgb(0x009E73), 1.8, []vg.Length{5, 2.5}, draw.TriangleGlyph{}}},
+	{"fasthttp", Style{rgb(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, diamond{}}},
+	{"nethttp", Style{rgb(0x56B4E9), 1.8, []vg.Length{2, 2}, draw.PyramidGlyph{}}},
+	{"workers", Style{rgb(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, cross{}}},
+}
+
+// otherColors are for models that the table doesn't know, variantDashes for variants of a model beside the plain one.
+var (
+	otherColors   = []color.NRGBA{rgb(0x882255), rgb(0x7F7F7F), rgb(0x8C7A00), rgb(0x332288)}
+	variantDashes = [][]vg.Length{{3, 2}, {12, 3}, {7, 2, 1.5, 2}, {1.5, 2}, {12, 3, 4, 3}, {4, 4}, {9, 2, 1.5, 2, 1.5, 2}, {2, 4}}
+)
+
+// Styles gives every variant its look. A plain model has the look of its name whatever else is drawn; a variant has the
+// colour and glyph of its model and a dash chosen by its name, or the next free one where two of a model would be alike.
+func Styles(variants []results.Variant) map[string]Style {
+	styles := make(map[string]Style, len(variants))
+	colors := map[string]color.NRGBA{}
+	takenColor, takenDash := map[int]bool{}, map[string]map[int]bool{}
+	for _, v := range variants {
+		s, known := modelStyle(v.Model)
+		if !known {
+			if _, ok := colors[v.Model]; !ok {
+				colors[v.Model] = otherColors[choose(v.Model, len(otherColors), takenColor)]
+			}
+			s = Style{Color: colors[v.Model], Width: 1.8, Glyph: draw.RingGlyph{}}
+		}
+		if _, setting, ok := strings.Cut(v.Name, "/"); ok {
+			if takenDash[v.Model] == nil {
+				takenDash[v.Model] = map[int]bool{}
+			}
+			s.Dashes = variantDashes[choose(setting, len(variantDashes), takenDash[v.Model])]
+			s.Width = 1.6
+		}
+		styles[v.Name] = s
+	}
+	return styles
+}
+
+func modelStyle(name string) (Style, bool) {
+	for _, m := range models {
+		if m.name == name {
+			return m.style, true
+		}
+	}
+	return Style{}, false
+}
+
+// choose picks one of n by name, or the next that is not taken, and takes it. With all taken it repeats.
+func choose(name string, n int, taken map[int]bool) int {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	first := int(h.Sum32() % uint32(n))
+	for i := range n {
+		if k := (first + i) % n; !taken[k] {
+			taken[k] = true
+			return k
+		}
+	}
+	return first
+}
+
+// line is the style of a variant's main line, thin that of a single round behind it.
+func (s Style) line() draw.LineStyle {
+	return draw.LineStyle{Color: s.Color, Width: s.Width, Dashes: s.Dashes}
+}
+
+func (s Style) thin() draw.LineStyle {
+	c := s.Color
+	c.A = 80
+	return draw.LineStyle{Color: c, Width: 0.5}
+}
+
+// Colours of everything that is not data.
+var (
+	ink     = rgb(0x1A1A1A)
+	inkSoft = rgb(0x5A5A5A)
+	gridInk = rgb(0xE3E3E3)
+	bandInk = rgb(0xF3F3F0)
+)
+
+func rgb(v uint32) color.NRGBA {
+	return color.NRGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 255}
+}
+
+// print is a style of text in Liberation Sans, which has the measures of Arial and Helvetica.
+func print(size vg.Length, bold bool, c color.Color) text.Style {
+	f := font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
+	if bold {
+		f.Weight = xfont.WeightBold
+	}
+	return text.Style{Color: c, Font: f, XAlign: draw.XLeft, YAlign: draw.YBottom, Handler: text.Plain{Fonts: font.DefaultCache}}
+}
+
+// diamond and cross are filled glyphs that gonum/plot lacks.
+type diamond struct{}
+
+func (diamond) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {
+	r := s.Radius * 1.25
+	polygon(c, s, p, [][2]vg.Length{{0, r}, {r, 0}, {0, -r}, {-r, 0}})
+}
+
+type cross struct{}
+
+func (cross) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {
+	a, r := s.Radius*0.4, s.Radius*1.15
+	polygon(c, s, p, [][2]vg.Length{{-a, r}, {a, r}, {a, a}, {r, a}, {r, -a}, {a, -a}, {a, -r}, {-a, -r}, {-a, -a}, {-r, -a}, {-r, a}, {-a, a}})
+}
+
+func polygon(c *draw.Canvas, s draw.GlyphStyle, p vg.Point, corners [][2]vg.Length) {
+	var path vg.Path
+	for i, k := range corners {
+		at := vg.Point{X: p.X + k[0], Y: p.Y + k[1]}
+		if i == 0 {
+			path.Move(at)
+		} else {
+			path.Line(at)
+		}
+	}
+	path.Close()
+	c.SetColor(s.Color)
+	c.Fill(path)
+}
