@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/results"
 )
 
@@ -38,7 +39,8 @@ func (m *measurement) burst(burst *results.Phase) {
 		m.note("no measured steady phase before %s: nothing to compare with", burst.Name)
 		return
 	}
-	m.percentiles("baseline-", base.Response)
+	m.summary(base.Response, "baseline-p50-latency-ns", func(s hist.Summary) *int64 { return s.P50 })
+	m.summary(base.Response, "baseline-p99-latency-ns", func(s hist.Summary) *int64 { return s.P99 })
 	m.cpuPerRequest("baseline-cpu-per-req-ns", base.FromNs, base.ToNs)
 	m.recovery(burst, base)
 }
@@ -93,8 +95,8 @@ func (m *measurement) residue(burst, base *results.Phase, name string, value fun
 			m.set(fmt.Sprintf("residue-%ds-%s", s, name), float64(*value(r))-before)
 		}
 	}
-	m.set("residue-"+name, after[len(after)-1]-before)
 	if name == "RSS-bytes" {
+		m.set("residue-"+name, after[len(after)-1]-before)
 		m.halfLife(burst, end, before, value)
 	}
 }

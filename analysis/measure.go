@@ -18,7 +18,7 @@ func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario
 	m := &measurement{trial: t, readings: readings, scenario: s}
 	t.Metrics = map[string]float64{}
 	head := m.headline()
-	m.percentiles("", head)
+	m.percentiles(head)
 	m.summary(t.Lag, "lag-p99-ns", func(s hist.Summary) *int64 { return s.P99 })
 	m.achieved()
 	m.shares()
@@ -96,12 +96,12 @@ func (m *measurement) headline() hist.Summary {
 }
 
 // percentiles sets the response percentiles that enough samples support.
-func (m *measurement) percentiles(prefix string, s hist.Summary) {
-	m.summary(s, prefix+"p50-latency-ns", func(s hist.Summary) *int64 { return s.P50 })
-	m.summary(s, prefix+"p90-latency-ns", func(s hist.Summary) *int64 { return s.P90 })
-	m.summary(s, prefix+"p99-latency-ns", func(s hist.Summary) *int64 { return s.P99 })
-	m.summary(s, prefix+"p99_9-latency-ns", func(s hist.Summary) *int64 { return s.P999 })
-	m.summary(s, prefix+"max-latency-ns", func(s hist.Summary) *int64 { return s.Max })
+func (m *measurement) percentiles(s hist.Summary) {
+	m.summary(s, "p50-latency-ns", func(s hist.Summary) *int64 { return s.P50 })
+	m.summary(s, "p90-latency-ns", func(s hist.Summary) *int64 { return s.P90 })
+	m.summary(s, "p99-latency-ns", func(s hist.Summary) *int64 { return s.P99 })
+	m.summary(s, "p99_9-latency-ns", func(s hist.Summary) *int64 { return s.P999 })
+	m.summary(s, "max-latency-ns", func(s hist.Summary) *int64 { return s.Max })
 }
 
 func (m *measurement) summary(s hist.Summary, name string, value func(hist.Summary) *int64) {
