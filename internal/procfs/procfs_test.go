@@ -315,3 +315,21 @@ func BenchmarkHostRead(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkPSS(b *testing.B) {
+	p := must[*Process](b)(OpenProcess(os.Getpid()))
+	defer p.Close()
+	for b.Loop() {
+		if _, err := p.PSS(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkTimeWait(b *testing.B) {
+	for b.Loop() {
+		if _, _, err := TimeWait(1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
