@@ -19,9 +19,10 @@ import (
 const benchFile = "bench.txt"
 
 // WriteBench writes the run in the Go benchmark format, which benchstat reads: `benchstat -col /variant bench.txt`, or
-// `benchstat -ignore run,commit OLD/bench.txt NEW/bench.txt` for two runs. First the direction of every metric, then host, commit, scenario and run, then a line for each trial that counts. A variant's
-// slashes become "+", because a slash begins the next part of a benchmark's name. Trials that don't count stand at the
-// end as "# left out: ID: why", which every reader of the format skips.
+// `benchstat -ignore run,commit OLD/bench.txt NEW/bench.txt` for two runs. First the direction of every metric, then
+// host, commit, scenario and run, then a line for each trial that counts. A variant's slashes become "+", because a slash
+// begins the next part of a benchmark's name. Trials that don't count stand at the end as "# left out: ID: why", which
+// every reader of the format skips.
 func WriteBench(w io.Writer, r *Result) error {
 	out := benchfmt.NewWriter(w)
 	for _, record := range unitLines(r.Trials) {

@@ -85,7 +85,7 @@ func (d *Dir) TrialDir(id string) string { return filepath.Join(d.path, trialsDi
 // it was, as far as the disk allows; Load recognises what remains of a torn line.
 func (d *Dir) Append(t *Trial) error {
 	path := filepath.Join(d.path, trialsFile)
-	if err := checkTrialID(t.ID); err != nil {
+	if err := errors.Join(checkTrialID(t.ID), checkMetrics(t)); err != nil {
 		return fmt.Errorf("appending to %s: %w", path, err)
 	}
 	line, err := json.Marshal(t)

@@ -2,6 +2,7 @@ package results
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -158,5 +159,9 @@ func TestAppendRefuses(t *testing.T) {
 	d, _ := aDir(t)
 	bad := aTrial(3, "goroutine", 1)
 	bad.ID = "../r03"
-	wantError(t, "id", d.Append(bad), `"../r03"`, trialsFile)
+	bad.Metrics["qps"] = 1
+	wantError(t, "id and metric", d.Append(bad), `"../r03"`, `metric "qps"`, trialsFile)
+	nan := aTrial(3, "goroutine", 1)
+	nan.Metrics["gc-share"] = math.NaN()
+	wantError(t, "not a number", d.Append(nan), "r03-burst-goroutine", "NaN")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,9 +111,14 @@ func checkTrial(run *Run, t *Trial) error {
 	if v := []validity.Verdict{validity.Valid, validity.Suspect, validity.Invalid}; !slices.Contains(v, t.Verdict) {
 		return fmt.Errorf("trial %s: verdict %q: want one of %v", t.ID, t.Verdict, v)
 	}
-	for name := range t.Metrics {
+	return checkMetrics(t)
+}
+
+// checkMetrics refuses metrics that the table doesn't have: no report would show them.
+func checkMetrics(t *Trial) error {
+	for _, name := range slices.Sorted(maps.Keys(t.Metrics)) {
 		if _, ok := Metric(name); !ok {
-			return fmt.Errorf("trial %s: metric %q is unknown", t.ID, name)
+			return fmt.Errorf("trial %s: metric %q: want one of the table Metrics", t.ID, name)
 		}
 	}
 	return nil

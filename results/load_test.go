@@ -77,7 +77,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"round", trialsFile, replaced(`"round":1`, `"round":4`), []string{"round 4: want 1 to 3"}},
 		{"status", trialsFile, replaced(`"status":"done"`, `"status":"fine"`), []string{`status "fine": want one of done, failed`}},
 		{"verdict", trialsFile, replaced(`"verdict":"VALID"`, `"verdict":"GOOD"`), []string{`verdict "GOOD": want one of`}},
-		{"metric", trialsFile, replaced(`"goodput-rps"`, `"qps"`), []string{`metric "qps" is unknown`}},
+		{"metric", trialsFile, replaced(`"goodput-rps"`, `"qps"`), []string{`metric "qps": want one of`}},
 		{"id that leaves the run", trialsFile, replaced(`"id":"r01-burst-goroutine"`, `"id":"../x"`), []string{`trial id "../x"`}},
 	} {
 		d, _ := aDir(t)
