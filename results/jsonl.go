@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // maxRecordBytes is the longest record that is read: a trial of an hour in intervals of 10 ms is 30 MB.
@@ -72,6 +73,9 @@ func unmarshal(data []byte, into any) error {
 	return located(data, dec.Decode(into))
 }
 
+// unknownKey begins encoding/json's error about a key that the record doesn't have.
+const unknownKey = "json: unknown field "
+
 // located says in which line of data a JSON error is, where it knows and data has several.
 func located(data []byte, err error) error {
 	var at int64
@@ -82,6 +86,9 @@ func located(data []byte, err error) error {
 		at = syntax.Offset
 	case errors.As(err, &wrong):
 		at = wrong.Offset
+	case err != nil && strings.HasPrefix(err.Error(), unknownKey):
+		// The decoder says which key, in quotes, and not where.
+		at = int64(max(bytes.Index(data, []byte(strings.TrimPrefix(err.Error(), unknownKey)+":")), 0))
 	default:
 		return err
 	}

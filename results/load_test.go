@@ -61,7 +61,7 @@ func TestLoadRefuses(t *testing.T) {
 		want       []string
 	}{
 		{"schema of the run", runFile, replaced(`"schema": 1`, `"schema": 9`), []string{"run.json", "schema 9: want 1"}},
-		{"unknown key in the run", runFile, replaced(`"seed"`, `"sead"`), []string{"run.json", `unknown field "sead"`}},
+		{"unknown key in the run", runFile, replaced(`"seed"`, `"sead"`), []string{"run.json: line 1", `unknown field "sead"`}},
 		{"syntax of the run", runFile, replaced(`"seed":`, `"seed"`), []string{"run.json: line ", "invalid character"}},
 		{"type in the run", runFile, replaced(`"rounds": 3`, `"rounds": "3"`), []string{"run.json: line ", "cannot unmarshal string"}},
 		{"no run", runFile, func(string) string { return `{"schema":1}` }, []string{"run.json", `id ""`}},

@@ -38,8 +38,9 @@ func Metric(name string) (Info, bool) {
 
 var inBurst, inIdle, inChurn = []string{"burst"}, []string{"idle"}, []string{"churn"}
 
-// Metrics are all metrics of a trial, in the order of tables and exports. The latency ones are of the scenario's headline
-// phase: burst in burst, active in idle, all measured ones in churn. Read only.
+// Metrics are all metrics of a trial, in the order of tables and exports. The plain latency ones are of the scenario's
+// headline phase: burst in burst, active in idle, all measured ones in churn. A residue is what is left above the level
+// before the burst, and may be negative. Read only.
 var Metrics = []Info{
 	{"drain-time-ns", "ns", "time from the start of the burst until its last request has an outcome", BetterLower, inBurst, false},
 	{"goodput-rps", "requests/s", "successful burst requests a second until drained", BetterHigher, inBurst, false},
@@ -60,21 +61,25 @@ var Metrics = []Info{
 	{"residue-1s-RSS-bytes", "bytes", "resident memory left 1 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"residue-10s-RSS-bytes", "bytes", "resident memory left 10 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"residue-20s-RSS-bytes", "bytes", "resident memory left 20 s after the burst, above the level before it", BetterLower, inBurst, false},
+	{"residue-60s-RSS-bytes", "bytes", "resident memory left 60 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"before-stack-bytes", "bytes", "goroutine stacks before the burst", BetterLower, inBurst, false},
 	{"peak-stack-bytes", "bytes", "goroutine stacks, largest", BetterLower, inBurst, false},
 	{"residue-1s-stack-bytes", "bytes", "goroutine stacks left 1 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"residue-10s-stack-bytes", "bytes", "goroutine stacks left 10 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"residue-20s-stack-bytes", "bytes", "goroutine stacks left 20 s after the burst, above the level before it", BetterLower, inBurst, false},
+	{"residue-60s-stack-bytes", "bytes", "goroutine stacks left 60 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"before-goroutines", "goroutines", "goroutines before the burst", BetterLower, inBurst, true},
 	{"peak-goroutines", "goroutines", "goroutines, largest", BetterLower, inBurst, true},
 	{"residue-1s-goroutines", "goroutines", "goroutines left 1 s after the burst, above the level before it", BetterLower, inBurst, true},
 	{"residue-10s-goroutines", "goroutines", "goroutines left 10 s after the burst, above the level before it", BetterLower, inBurst, true},
 	{"residue-20s-goroutines", "goroutines", "goroutines left 20 s after the burst, above the level before it", BetterLower, inBurst, true},
+	{"residue-60s-goroutines", "goroutines", "goroutines left 60 s after the burst, above the level before it", BetterLower, inBurst, true},
 	{"before-socket-bytes", "bytes", "kernel socket memory, both ends before the burst", BetterLower, inBurst, false},
 	{"peak-socket-bytes", "bytes", "kernel socket memory, both ends, largest", BetterLower, inBurst, false},
 	{"residue-1s-socket-bytes", "bytes", "kernel socket memory, both ends left 1 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"residue-10s-socket-bytes", "bytes", "kernel socket memory, both ends left 10 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"residue-20s-socket-bytes", "bytes", "kernel socket memory, both ends left 20 s after the burst, above the level before it", BetterLower, inBurst, false},
+	{"residue-60s-socket-bytes", "bytes", "kernel socket memory, both ends left 60 s after the burst, above the level before it", BetterLower, inBurst, false},
 	{"half-life-RSS-ns", "ns", "time from the peak of resident memory until half of its rise is given back", BetterLower, inBurst, false},
 	{"user-bytes-per-conn", "bytes", "resident memory of the server per connection", BetterLower, inIdle, false},
 	{"kernel-bytes-per-conn", "bytes", "kernel memory per connection, both ends", BetterLower, inIdle, false},
