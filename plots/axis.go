@@ -10,7 +10,7 @@ import (
 	"github.com/millrace/millrace/internal/quantity"
 )
 
-// logTicks labels the decades; within less than two of them also 2 and 5.
+// logTicks labels the decades; within less than two of them also 2 and 5. Over more than four it marks nothing else.
 type logTicks struct{ unit quantity.Unit }
 
 var _ plot.Ticker = logTicks{}
@@ -21,7 +21,7 @@ const maxLabels = 9
 func (l logTicks) Ticks(from, to float64) []plot.Tick {
 	lo, hi := int(math.Floor(math.Log10(from)+1e-9)), int(math.Ceil(math.Log10(to)-1e-9))
 	every := 1 + (hi-lo)/maxLabels
-	fine := math.Log10(to/from) < 2
+	fine, coarse := math.Log10(to/from) < 2, math.Log10(to/from) > 4
 	var ticks []plot.Tick
 	for e := lo; e <= hi; e++ {
 		for digit := 1; digit <= 9; digit++ {
@@ -31,6 +31,9 @@ func (l logTicks) Ticks(from, to float64) []plot.Tick {
 			}
 			if digit == 1 && (e-lo)%every == 0 || fine && (digit == 2 || digit == 5) {
 				t.Label = quantity.Tick(t.Value, l.unit)
+			}
+			if t.Label == "" && coarse {
+				continue
 			}
 			ticks = append(ticks, t)
 		}
@@ -49,8 +52,8 @@ var _ plot.Ticker = linearTicks{}
 func (l linearTicks) Ticks(from, to float64) []plot.Tick {
 	step := l.step(to - from)
 	var ticks []plot.Tick
-	for i := math.Ceil(from/step - 1e-9); i*step <= to+step*1e-9; i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: quantity.Tick(i*step, l.unit)})
+	for i := int(math.Ceil(from/step - 1e-9)); float64(i)*step <= to+step*1e-9; i++ {
+		ticks = append(ticks, plot.Tick{Value: float64(i) * step, Label: quantity.Tick(float64(i)*step, l.unit)})
 	}
 	return ticks
 }
@@ -104,6 +107,19 @@ func (ninesTicks) Ticks(from, to float64) []plot.Tick {
 			label += "." + strings.Repeat("9", n-2)
 		}
 		ticks = append(ticks, plot.Tick{Value: float64(n), Label: label + " %"})
+	}
+	return ticks
+}
+
+// unlabelled keeps the marks for the grid and leaves out the text, which stands at the panel to the left.
+type unlabelled struct{ plot.Ticker }
+
+func (u unlabelled) Ticks(from, to float64) []plot.Tick {
+	ticks := u.Ticker.Ticks(from, to)
+	for i := range ticks {
+		if !ticks[i].IsMinor() {
+			ticks[i].Label = " "
+		}
 	}
 	return ticks
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
-// panel is a dot plot of metrics: one, or a hollow and a filled one. Where log is set the axis is logarithmic, else it
+// comparison is a dot plot of metrics: one, or a hollow and a filled one. Where log is set the axis is logarithmic, else it
 // begins at zero.
-type panel struct {
+type comparison struct {
 	heading string
 	label   string
 	metrics []string
@@ -23,30 +23,30 @@ type panel struct {
 }
 
 func burstFigure(s *sheet) (*frame, string) {
-	return s.dotFigure("drain time, goodput and recovery", []panel{
-		{"drain time", "time", []string{"drain-time-ns"}, quantity.Time, false},
-		{"goodput until drained", "good replies", []string{"goodput-rps"}, quantity.PerSecond, false},
-		{"p99 back to baseline", "time after the burst", []string{"recover-p99-ns"}, quantity.Time, false},
+	return s.dotFigure("drain time, goodput and recovery", []comparison{
+		{"drain time", "lower is better", []string{"drain-time-ns"}, quantity.Time, false},
+		{"goodput until drained", "higher is better", []string{"goodput-rps"}, quantity.PerSecond, false},
+		{"p99 back to baseline", "after the burst; lower is better", []string{"recover-p99-ns"}, quantity.Time, false},
 	})
 }
 
 func activeFigure(s *sheet) (*frame, string) {
-	return s.dotFigure("response time of the active few, and goroutines", []panel{
-		{"active: p50 (hollow), p99", "response time", []string{"p50-latency-ns", "active-p99-latency-ns"}, quantity.Time, true},
-		{"goroutines per connection", "goroutines", []string{"goroutines-per-conn"}, quantity.Number, false},
+	return s.dotFigure("response time of the active few, and goroutines", []comparison{
+		{"active: p50 (hollow), p99", "lower is better", []string{"p50-latency-ns", "active-p99-latency-ns"}, quantity.Time, true},
+		{"goroutines per connection", "lower is better", []string{"goroutines-per-conn"}, quantity.Number, false},
 	})
 }
 
 func churnFigure(s *sheet) (*frame, string) {
-	return s.dotFigure("accepted rate, connecting and answering", []panel{
-		{"accepted", "connections", []string{"accepted-rps"}, quantity.PerSecond, false},
-		{"connect: p50 (hollow), p99", "time to connect", []string{"p50-connect-ns", "p99-connect-ns"}, quantity.Time, true},
-		{"response: p50 (hollow), p99", "response time", []string{"p50-latency-ns", "p99-latency-ns"}, quantity.Time, true},
+	return s.dotFigure("accepted rate, connecting and answering", []comparison{
+		{"connections accepted", "higher is better", []string{"accepted-rps"}, quantity.PerSecond, false},
+		{"connect: p50 (hollow), p99", "lower is better", []string{"p50-connect-ns", "p99-connect-ns"}, quantity.Time, true},
+		{"response: p50 (hollow), p99", "lower is better", []string{"p50-latency-ns", "p99-latency-ns"}, quantity.Time, true},
 	})
 }
 
 // dotFigure draws the panels that have values; a panel without any is named in the small print.
-func (s *sheet) dotFigure(what string, panels []panel) (*frame, string) {
+func (s *sheet) dotFigure(what string, panels []comparison) (*frame, string) {
 	f := &frame{title: s.res.Run.Scenario.Name + ": " + what, headRoom: headingRoom}
 	var names rowTicks
 	var styles []Style
@@ -67,11 +67,11 @@ func (s *sheet) dotFigure(what string, panels []panel) (*frame, string) {
 		p := newPanel(k.label, "")
 		p.Y.Min, p.Y.Max = ymin, ymax
 		p.Y.Tick.Length = 0
-		p.Y.Tick.Marker = rowTicks(make([]string, len(names)))
+		p.Y.Tick.Marker = unlabelled{names}
 		if len(f.panels) == 0 {
 			p.Y.Tick.Marker = names
 		}
-		k.scale(p, lo, hi)
+		k.scale(p.Plot, lo, hi)
 		p.Add(grid{x: true, y: true}, heading(k.heading), d)
 		f.panels = append(f.panels, p)
 	}
@@ -87,7 +87,7 @@ func (s *sheet) dotFigure(what string, panels []panel) (*frame, string) {
 }
 
 // scale leaves room for the numbers at the right of the marks.
-func (k panel) scale(p *plot.Plot, lo, hi float64) {
+func (k comparison) scale(p *plot.Plot, lo, hi float64) {
 	if k.log && lo > 0 {
 		lo, hi = logRange(lo, hi)
 		p.X.Min, p.X.Max = lo, hi*math.Pow(hi/lo, 0.9)
@@ -98,7 +98,7 @@ func (k panel) scale(p *plot.Plot, lo, hi float64) {
 		hi = 1
 	}
 	p.X.Min, p.X.Max = min(0, lo), hi*1.55
-	p.X.Tick.Marker = linearTicks{unit: k.unit, want: 3}
+	p.X.Tick.Marker = linearTicks{unit: k.unit, want: 4}
 }
 
 // metric lists a metric of the shown contenders, by row and round.
@@ -124,15 +124,15 @@ func memoryFigure(s *sheet) (*frame, string) {
 	} {
 		p := newPanel("open connections", "")
 		p.Add(grid{x: true, y: true}, heading(k.heading))
-		far, hi := s.ladder(p, k.metric)
+		far, hi := s.ladder(p.Plot, k.metric)
 		if far == 0 {
 			own = append(own, fmt.Sprintf("not drawn: %s, no slope was measured.", k.heading))
 			continue
 		}
-		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far*1.04, linearTicks{unit: quantity.Number, want: 4}
+		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far*1.06, linearTicks{unit: quantity.Number, want: 4}
 		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, hi*1.06, linearTicks{unit: quantity.Bytes}
 		if len(f.panels) == 0 {
-			p.Y.Label.Text = "memory (bytes)"
+			p.y = "memory"
 		}
 		f.panels = append(f.panels, p)
 	}
@@ -141,6 +141,11 @@ func memoryFigure(s *sheet) (*frame, string) {
 	}
 	for _, c := range s.shown {
 		e := entry{name: c.name, line: c.style.line(), dot: &draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: c.style.Glyph}}
+		for _, k := range []struct{ name, metric string }{{"user", "user-bytes-per-conn"}, {"kernel", "kernel-bytes-per-conn"}} {
+			if t := medianSlope(c.trials, k.metric); t != nil {
+				e.more = append(e.more, k.name+" "+quantity.Format(t.Slopes[k.metric].PerConn, quantity.Bytes)+"/conn")
+			}
+		}
 		f.legend = append(f.legend, e)
 	}
 	f.subtitle = "marks: steps of the ladder; lines: Theil–Sen fit, whose slope is the bytes of one connection"

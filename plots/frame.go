@@ -3,6 +3,7 @@ package plots
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 
@@ -27,37 +28,43 @@ const (
 type frame struct {
 	title    string
 	subtitle string // one line: what to look for, and on which axis
-	panels   []*plot.Plot
+	panels   []panel
 	legend   []entry
 	foot     []string // small print: what is not drawn and why, then the source
 	// headRoom is the space above the panels' data, for the names of phases or of the panel.
 	headRoom vg.Length
 }
 
-// entry is a line of the legend. Where dot is set, it shows the glyph as well.
+// panel is a plot and the names of its axes. They are not the plot's own labels, since gonum/plot makes room for those at
+// the wrong place on an axis that is not linear. An empty y name is for a panel that shares the axis left of it.
+type panel struct {
+	*plot.Plot
+	x, y string
+}
+
+// entry is a line of the legend, with small print below it. Where dot is set, it shows the glyph as well.
 type entry struct {
 	name string
+	more []string
 	line draw.LineStyle
 	dot  *draw.GlyphStyle
 }
 
-// newPanel returns an empty plot in our print. All panels have a grid and both axes named.
-func newPanel(xLabel, yLabel string) *plot.Plot {
+// newPanel returns an empty plot in our print.
+func newPanel(x, y string) panel {
 	p := plot.New()
 	p.TextHandler = print(9, false, ink).Handler
 	p.BackgroundColor = nil
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		label, tick := print(9, false, ink), print(8.5, false, ink)
-		label.XAlign, label.YAlign = draw.XCenter, draw.YBottom
+		tick := print(8.5, false, ink)
 		tick.XAlign, tick.YAlign = a.Tick.Label.XAlign, a.Tick.Label.YAlign
-		a.Label.TextStyle, a.Tick.Label = label, tick
-		a.Label.Padding = 3
+		a.Tick.Label = tick
+		a.Label.TextStyle = tick
 		a.Tick.Length = 4
 		a.Padding = 0
 		a.LineStyle.Color, a.Tick.LineStyle.Color = inkSoft, inkSoft
 	}
-	p.X.Label.Text, p.Y.Label.Text = xLabel, yLabel
-	return p
+	return panel{p, x, y}
 }
 
 // draw puts the whole figure on a canvas of width × height.
@@ -75,7 +82,7 @@ func (f *frame) draw(c draw.Canvas) {
 		y -= t.lead
 		in.FillText(t.sty, vg.Point{X: in.Min.X, Y: y}, t.s)
 	}
-	in.Max.Y = y - 4
+	in.Max.Y = y - 8
 
 	small := print(7.5, false, inkSoft)
 	var lines []string
@@ -97,20 +104,40 @@ func (f *frame) draw(c draw.Canvas) {
 
 // drawPanels tiles the panels from left to right with data areas of the same size.
 func (f *frame) drawPanels(c draw.Canvas) {
-	const gap = 12
-	cells := plot.Align([][]*plot.Plot{f.panels}, draw.Tiles{Rows: 1, Cols: len(f.panels), PadX: gap, PadRight: 4}, c)
+	const gap, name = 14, 15
+	c.Min.Y += name
+	var row []*plot.Plot
+	for _, p := range f.panels {
+		row = append(row, p.Plot)
+	}
+	if f.panels[0].y != "" {
+		c.Min.X += name
+	}
+	cells := plot.Align([][]*plot.Plot{row}, draw.Tiles{Rows: 1, Cols: len(row), PadX: gap}, c)
+	sty := print(9, false, ink)
+	sty.XAlign = draw.XCenter
 	for i, p := range f.panels {
+		data := p.DataCanvas(cells[0][i])
 		p.Draw(cells[0][i])
+		c.FillText(sty, vg.Point{X: data.Center().X, Y: c.Min.Y - name + 2}, p.x)
+		if p.y != "" {
+			up := sty
+			up.Rotation = math.Pi / 2
+			c.FillText(up, vg.Point{X: cells[0][i].Min.X - 4, Y: data.Center().Y}, p.y)
+		}
 	}
 }
 
 // drawLegend writes the legend at the right edge and returns the width it took.
 func (f *frame) drawLegend(c draw.Canvas) vg.Length {
-	const sample, lead = 30, 15
-	sty := print(9, false, ink)
+	const sample, lead, leadMore = 30, 15, 10
+	sty, small := print(9, false, ink), print(7.5, false, inkSoft)
 	var widest vg.Length
 	for _, e := range f.legend {
 		widest = max(widest, sty.Width(e.name))
+		for _, m := range e.more {
+			widest = max(widest, small.Width(m))
+		}
 	}
 	taken := sample + 6 + widest
 	x, y := c.Max.X-taken, c.Max.Y-f.headRoom-lead/2
@@ -123,6 +150,10 @@ func (f *frame) drawLegend(c draw.Canvas) vg.Length {
 			c.DrawGlyph(*e.dot, vg.Point{X: x + sample/2, Y: mid})
 		}
 		c.FillText(sty, vg.Point{X: x + sample + 6, Y: y - 4}, e.name)
+		for _, m := range e.more {
+			y -= leadMore
+			c.FillText(small, vg.Point{X: x + sample + 6, Y: y - 4}, m)
+		}
 		y -= lead
 	}
 	return taken + 12

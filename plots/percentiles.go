@@ -2,7 +2,6 @@ package plots
 
 import (
 	"math"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -15,52 +14,56 @@ import (
 // maxPanels is how many percentile panels stand side by side.
 const maxPanels = 3
 
-// percentileFigure has one panel for each measured phase with arrivals, on a common latency axis.
+// firstNines is where the axis begins: the median.
+var firstNines = nines(0.5)
+
+// percentileFigure has one panel for each measured phase with arrivals. Each has its own latency axis: what a burst does is
+// a matter of seconds, and the baseline one of microseconds.
 func percentileFigure(s *sheet) (*frame, string) {
 	f := &frame{legend: s.legend(), headRoom: headingRoom}
-	lo, hi, far := math.Inf(1), 0.0, 1.0
-	var names, notes []string
+	far := 1.0
+	var notes []string
 	for _, name := range s.curvePhases() {
 		lines, own := s.overRounds(func(t *results.Trial) (plotter.XYs, error) { return s.curve(t, name) })
 		notes = append(notes, own...)
 		p := newPanel("percentile of requests", "")
 		p.Add(grid{x: true, y: true}, heading("phase "+name))
-		drawn := false
+		lo, hi := math.Inf(1), 0.0
 		for i, l := range lines {
 			for _, r := range l.rounds {
 				for _, v := range r {
-					if !math.IsNaN(v.Y) {
-						lo, hi, far, drawn = min(lo, v.Y), max(hi, v.Y), max(far, v.X), true
+					if !math.IsNaN(v.Y) && v.X >= firstNines {
+						lo, hi, far = min(lo, v.Y), max(hi, v.Y), max(far, v.X)
 					}
 				}
 				if len(l.rounds) > 1 {
-					addLine(p, s.shown[i].style.thin(), r, plotter.NoStep)
+					addLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
 				}
 			}
 		}
 		for i, l := range lines {
-			addLine(p, s.shown[i].style.line(), l.median, plotter.NoStep)
+			addLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
 		}
-		if drawn {
-			f.panels, names = append(f.panels, p), append(names, name)
+		if hi > 0 {
+			p.Y.Min, p.Y.Max = logRange(lo, hi)
+			p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, logTicks{quantity.Time}
+			f.panels = append(f.panels, p)
 		}
 	}
 	if len(f.panels) == 0 {
 		return nil, "no measured phase has the 100 requests that a median needs"
 	}
-	lo, hi = logRange(lo, hi)
-	for i, p := range f.panels {
-		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far, ninesTicks{}
-		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = lo, hi, logTicks{quantity.Time}
-		p.Y.Scale = plot.LogScale{}
-		if i == 0 {
-			p.Y.Label.Text = "response time"
-		}
+	f.panels[0].y = "response time"
+	for _, p := range f.panels {
+		p.X.Min, p.X.Max, p.X.Tick.Marker = firstNines, far, ninesTicks{}
 	}
-	f.title = s.res.Run.Scenario.Name + ": response time by percentile, phase " + strings.Join(names, ", ")
+	f.title = s.res.Run.Scenario.Name + ": response time by percentile"
 	f.subtitle = "from the intended time, logarithmic scale; lower is better"
+	if len(f.panels) > 1 {
+		f.subtitle += "; each phase has its own scale"
+	}
 	if s.res.Run.Rounds > 1 {
-		f.subtitle += "; bold: median over rounds at each percentile, thin: single rounds"
+		f.subtitle += "; bold: median over rounds"
 	}
 	f.foot = s.foot(notes...)
 	return f, ""
@@ -109,7 +112,11 @@ func (s *sheet) curve(t *results.Trial, name string) (plotter.XYs, error) {
 }
 
 // logRange widens a range to 1, 2 or 5 times a power of ten, so that its ends have a label.
+// More than two decades have labels at their ends only.
 func logRange(lo, hi float64) (float64, float64) {
+	if hi > 100*lo {
+		return math.Pow(10, math.Floor(math.Log10(lo))), ceilDecade(hi)
+	}
 	down, up := math.Pow(10, math.Floor(math.Log10(lo))), math.Pow(10, math.Floor(math.Log10(hi)))
 	for _, m := range []float64{5, 2, 1} {
 		if m*down <= lo {

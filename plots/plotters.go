@@ -177,6 +177,9 @@ func (d *dots) Plot(c draw.Canvas, p *plot.Plot) {
 			c.FillText(print(8, false, inkSoft), vg.Point{X: c.Min.X + 4, Y: y - 3}, "no value")
 			continue
 		}
-		c.FillText(value, vg.Point{X: last + 7, Y: y - 3}, text)
+		at := vg.Point{X: last + 7, Y: y - 3}
+		c.SetColor(rgb(0xFFFFFF))
+		c.Fill(vg.Rectangle{Min: vg.Point{X: at.X - 1, Y: y - 5}, Max: vg.Point{X: at.X + value.Width(text) + 1, Y: y + 5}}.Path())
+		c.FillText(value, at, text)
 	}
 }

@@ -78,8 +78,10 @@ func leftOut(t *results.Trial) string {
 	case t.Status != results.StatusDone:
 		return t.Status
 	case t.Verdict == validity.Invalid:
-		if _, reasons := validity.Judge(t.Checks); len(reasons) > 0 {
-			return "INVALID: " + reasons[0]
+		for _, c := range t.Checks {
+			if c.State == validity.Fail {
+				return "INVALID: " + c.Name + ", " + c.Reason
+			}
 		}
 		return "INVALID"
 	}

@@ -30,8 +30,8 @@ var models = []struct {
 	style Style
 }{
 	{"goroutine", Style{rgb(0x0072B2), 2.2, nil, draw.CircleGlyph{}}},
-	{"gnet", Style{rgb(0xD55E00), 1.8, []vg.Length{9, 3}, draw.SquareGlyph{}}},
-	{"netpoll", Style{rgb(0x009E73), 1.8, []vg.Length{5, 2.5}, draw.TriangleGlyph{}}},
+	{"gnet", Style{rgb(0xD55E00), 1.8, []vg.Length{9, 3}, draw.BoxGlyph{}}},
+	{"netpoll", Style{rgb(0x009E73), 1.8, []vg.Length{5, 2.5}, wedge{}}},
 	{"fasthttp", Style{rgb(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, diamond{}}},
 	{"nethttp", Style{rgb(0x56B4E9), 1.8, []vg.Length{2, 2}, draw.PyramidGlyph{}}},
 	{"workers", Style{rgb(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, cross{}}},
@@ -124,7 +124,14 @@ func print(size vg.Length, bold bool, c color.Color) text.Style {
 	return text.Style{Color: c, Font: f, XAlign: draw.XLeft, YAlign: draw.YBottom, Handler: text.Plain{Fonts: font.DefaultCache}}
 }
 
-// diamond and cross are filled glyphs that gonum/plot lacks.
+// wedge, diamond and cross are filled glyphs that gonum/plot lacks.
+type wedge struct{}
+
+func (wedge) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {
+	r := s.Radius * 1.15
+	polygon(c, s, p, [][2]vg.Length{{0, -r}, {r, 0.75 * r}, {-r, 0.75 * r}})
+}
+
 type diamond struct{}
 
 func (diamond) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {

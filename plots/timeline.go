@@ -27,7 +27,7 @@ func goroutineFigure(s *sheet) (*frame, string) {
 }
 
 // readingFigure draws a reading over time. Where the variants differ by more than thirty times at their peaks the axis
-// is symlog, so that the small ones are not a line on the floor.
+// is logarithmic, so that the small ones are not a line on the floor.
 func (s *sheet) readingFigure(what, label string, unit quantity.Unit, value func(*results.Reading) *int64) (*frame, string) {
 	end := s.end()
 	lines, own := s.overRounds(func(t *results.Trial) (plotter.XYs, error) {
@@ -42,11 +42,11 @@ func (s *sheet) readingFigure(what, label string, unit quantity.Unit, value func
 	p.Y.Min, p.Y.Max = 0, hi*1.05
 	p.Y.Tick.Marker = linearTicks{unit: unit}
 	subtitle := "linear scale from zero"
-	if hi > 30*max(lo, 1) {
-		linear := math.Pow(10, math.Floor(math.Log10(max(lo, 1))))
-		p.Y.Scale, p.Y.Max = symlog(linear), ceilDecade(hi)
-		p.Y.Tick.Marker = symlogTicks{linear: linear, unit: unit}
-		subtitle = fmt.Sprintf("logarithmic scale, linear below %s", quantity.Tick(linear, unit))
+	if lo > 0 && hi > 30*lo {
+		least := math.Pow(10, math.Floor(math.Log10(lowest(lines))))
+		p.Y.Scale, p.Y.Min, p.Y.Max = plot.LogScale{}, least, hi*1.3
+		p.Y.Tick.Marker = logTicks{unit}
+		subtitle = "logarithmic scale"
 	}
 	f := s.timeFrame(p, end, lines, nil, what+" over time", subtitle)
 	f.foot = s.foot(own...)
@@ -63,10 +63,10 @@ func throughputFigure(s *sheet) (*frame, string) {
 		return gridIntervals(t, cell, func(v results.Interval) int64 { return v.OK }), nil
 	})
 	planned := gridIntervals(s.shown[0].trials[0], cell, func(v results.Interval) int64 { return v.Planned })
-	lowest, highest := math.Inf(1), 0.0
+	least, highest := math.Inf(1), 0.0
 	for _, v := range planned {
 		if v.Y > 0 {
-			lowest = min(lowest, v.Y)
+			least = min(least, v.Y)
 		}
 		highest = max(highest, v.Y)
 	}
@@ -79,8 +79,8 @@ func throughputFigure(s *sheet) (*frame, string) {
 	p.Y.Min, p.Y.Max = 0, highest*1.08
 	p.Y.Tick.Marker = linearTicks{unit: quantity.PerSecond}
 	subtitle := "linear scale"
-	if highest > 10*lowest {
-		linear := math.Pow(10, math.Floor(math.Log10(lowest)-0.5))
+	if highest > 10*least {
+		linear := math.Pow(10, math.Floor(math.Log10(least)-0.5))
 		p.Y.Scale, p.Y.Max = symlog(linear), highest*1.3
 		p.Y.Tick.Marker = symlogTicks{linear: linear, unit: quantity.PerSecond}
 		subtitle = fmt.Sprintf("logarithmic scale, linear below %s", quantity.Tick(linear, quantity.PerSecond))
@@ -102,27 +102,27 @@ func closed(planned plotter.XYs) bool {
 }
 
 // timeFrame draws lines over time with the phases behind them.
-func (s *sheet) timeFrame(p *plot.Plot, end float64, lines []roundLines, planned plotter.XYs, what, subtitle string) *frame {
+func (s *sheet) timeFrame(p panel, end float64, lines []roundLines, planned plotter.XYs, what, subtitle string) *frame {
 	p.X.Min, p.X.Max = 0, end
 	p.X.Tick.Marker = secondTicks{}
 	p.Add(s.bands(), grid{y: true})
 	for i, l := range lines {
 		for _, r := range l.rounds {
 			if len(l.rounds) > 1 {
-				addLine(p, s.shown[i].style.thin(), r, plotter.NoStep)
+				addLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
 			}
 		}
 	}
 	f := &frame{title: s.res.Run.Scenario.Name + ": " + what, subtitle: subtitle, foot: s.foot(), headRoom: bandRoom}
+	for i, l := range lines {
+		addLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
+	}
 	if planned != nil {
 		sty := draw.LineStyle{Color: ink, Width: 0.9, Dashes: []vg.Length{1, 2}}
-		addLine(p, sty, planned, plotter.PostStep)
+		addLine(p.Plot, sty, planned, plotter.MidStep)
 		f.legend = append(f.legend, entry{name: "planned", line: sty})
 	}
-	for i, l := range lines {
-		addLine(p, s.shown[i].style.line(), l.median, plotter.NoStep)
-	}
-	f.panels = []*plot.Plot{p}
+	f.panels = []panel{p}
 	f.legend = append(f.legend, s.legend()...)
 	if s.res.Run.Rounds > 1 {
 		f.subtitle += "; bold: median over rounds, thin: single rounds"
@@ -210,7 +210,7 @@ func intervalCell(t *results.Trial, end float64) float64 {
 	return interval * math.Max(1, math.Ceil(cellSeconds(end)/interval-1e-9))
 }
 
-// gridIntervals is a count's rate per second in cells of the given length; each point stands at its cell's begin.
+// gridIntervals is a count's rate per second in cells of the given length; each point stands in the middle of its cell.
 func gridIntervals(t *results.Trial, cell float64, count func(results.Interval) int64) plotter.XYs {
 	per := max(1, int(math.Round(cell*1e9/float64(max(t.IntervalNs, 1)))))
 	line := make(plotter.XYs, 0, len(t.Intervals)/per+1)
@@ -219,7 +219,7 @@ func gridIntervals(t *results.Trial, cell float64, count func(results.Interval) 
 		for _, v := range t.Intervals[i : i+per] {
 			sum += count(v)
 		}
-		line = append(line, plotter.XY{X: float64(i/per) * cell, Y: float64(sum) / cell})
+		line = append(line, plotter.XY{X: (float64(i/per) + 0.5) * cell, Y: float64(sum) / cell})
 	}
 	return line
 }
@@ -241,6 +241,21 @@ func peaks(lines []roundLines) (lo, hi float64, ok bool) {
 		}
 	}
 	return lo, hi, ok
+}
+
+// lowest is the smallest value above zero.
+func lowest(lines []roundLines) float64 {
+	least := math.Inf(1)
+	for _, l := range lines {
+		for _, r := range l.rounds {
+			for _, v := range r {
+				if v.Y > 0 {
+					least = min(least, v.Y)
+				}
+			}
+		}
+	}
+	return least
 }
 
 func ceilDecade(v float64) float64 { return math.Pow(10, math.Ceil(math.Log10(v)-1e-9)) }

@@ -47,8 +47,11 @@ func Format(v float64, u Unit) string {
 	return minus(strconv.FormatFloat(scaled, 'f', decimals(math.Abs(scaled)), 64)) + s.suffix
 }
 
-// Tick writes v as Format does, without zeros behind the decimal point: an axis says 10 ms, not 10.0 ms.
+// Tick writes v as Format does, without zeros behind the decimal point: an axis says 0 and 10 ms, not 0 ns and 10.0 ms.
 func Tick(v float64, u Unit) string {
+	if v == 0 {
+		return "0"
+	}
 	number, suffix, found := strings.Cut(Format(v, u), " ")
 	if found {
 		suffix = " " + suffix

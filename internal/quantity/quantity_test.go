@@ -15,7 +15,7 @@ func TestFormat(t *testing.T) {
 			t.Errorf("Tick(%v, %d) = %q, want %q", v, u, got, tick)
 		}
 	}
-	check(0, Time, "0 ns", "0 ns")
+	check(0, Time, "0 ns", "0")
 	check(850, Time, "850 ns", "850 ns")
 	check(1234, Time, "1.23 µs", "1.23 µs")
 	check(999_400, Time, "999 µs", "999 µs")
@@ -24,7 +24,7 @@ func TestFormat(t *testing.T) {
 	check(99.96e6, Time, "100 ms", "100 ms")
 	check(4.5e9, Time, "4.50 s", "4.5 s")
 	check(60e9, Time, "60.0 s", "60 s")
-	check(0, Bytes, "0 B", "0 B")
+	check(0, Bytes, "0 B", "0")
 	check(1023, Bytes, "1023 B", "1023 B")
 	check(1536, Bytes, "1.50 KiB", "1.5 KiB")
 	check(200<<20, Bytes, "200 MiB", "200 MiB")
