@@ -52,10 +52,13 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 		return sum, fmt.Errorf("starting the fleet: %w", err)
 	}
 	defer r.fleet.Close()
+	if err := r.enlist(ctx); err != nil {
+		return sum, err
+	}
 	valid := map[string]bool{}
 	for round, order := range plan.Order {
 		for position, name := range order {
-			if err := r.ensureAgents(ctx); err != nil {
+			if err := r.fleet.Respawn(ctx); err != nil { // those lost in the trial before
 				return r.finish(sum, valid), err
 			}
 			s := spec{round: round + 1, position: position + 1, variant: variantNamed(plan.Variants, name)}
@@ -77,20 +80,13 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 	return r.finish(sum, valid), r.fleet.Close()
 }
 
-// ensureAgents starts the two agents, or the one that was lost in the last trial.
-func (r *run) ensureAgents(ctx context.Context) error {
-	have := map[string]bool{}
-	for _, a := range r.fleet.Agents() {
-		have[a.Role] = true
-	}
+// enlist starts the two agents.
+func (r *run) enlist(ctx context.Context) error {
 	agents := []fleet.Agent{
 		{Role: "sut", CPUs: r.plan.Split.Server},
 		{Role: "load", CPUs: r.plan.Split.Client, Nice: loadNice},
 	}
 	for _, a := range agents {
-		if have[a.Role] {
-			continue
-		}
 		a.Command = append(append([]string(nil), r.config.Agent...), "--role", a.Role)
 		a.Stderr = os.Stderr
 		if err := r.fleet.Spawn(ctx, a); err != nil {

@@ -97,7 +97,7 @@ func (s *SUT) Prepare(ctx context.Context, plan json.RawMessage, spool string) (
 	s.log = filepath.Join(spool, "server.log")
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--protocol", p.Protocol, "--work", p.Work,
 		"--payload", strconv.Itoa(p.Payload)}, p.Variant.Args...)
-	s.process, err = StartProcess(ctx, Command{Path: program, Args: args, CPUs: p.CPUs, LogPath: s.log})
+	s.process, err = StartProcess(ctx, Command{Name: p.Variant.Name, Path: program, Args: args, CPUs: p.CPUs, LogPath: s.log})
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +111,8 @@ func conformOnce(ctx context.Context, program string, p SUTPlan) error {
 	if err != nil {
 		return fmt.Errorf("conforming %s: %w", p.Variant.Name, err)
 	}
-	for _, c := range report.Cases {
-		if !c.Passed && c.Skipped == "" {
-			return fmt.Errorf("conforming %s: case %s: %s: mend the server; `millrace conform %s` shows all cases",
-				p.Variant.Name, c.Name, c.Err, p.Variant.Name)
-		}
+	if err := report.Err(); err != nil {
+		return fmt.Errorf("%w: mend the server; `millrace conform %s` shows all cases", err, p.Variant.Name)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func agentCommand() *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
-			return fleet.ServeAgent(cmd.Context(), fleet.AgentOptions{Role: role, Greeting: cmd.InOrStdin()}, exec)
+			return fleet.ServeAgent(cmd.Context(), fleet.AgentOptions{Role: role, Stdin: cmd.InOrStdin()}, exec)
 		},
 	}
 	c.Flags().StringVar(&role, "role", "", "what this agent does: load or sut")

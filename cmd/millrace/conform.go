@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/servers/conform"
+)
+
+func conformCommand() *cobra.Command {
+	var protocol, addr string
+	var payload int
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "conform SERVER | conform -- COMMAND… | conform --addr HOST:PORT",
+		Short: "Run the conformance suite against a server",
+		Long: `Run the black-box conformance suite against one of our servers by name (gnet/ants), against any program that speaks the
+server contract (COMMAND describe, COMMAND serve …), or against a server that is already running (--addr: replies only).
+
+Exit status: 0 it conforms, 1 a case failed, 2 usage.`,
+		Example: `  millrace conform gnet/ants --protocol frame
+  millrace conform -- ./myserver
+  millrace conform --addr 127.0.0.1:8080`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t := conform.Target{Protocol: protocol, Payload: payload}
+			switch {
+			case addr != "" && len(args) > 0:
+				return usage(fmt.Errorf("conform: --addr %s and a command %q: want one of them", addr, args[0]))
+			case addr != "":
+				t.Foreign, t.Addr = true, addr
+			case len(args) == 0:
+				return usage(fmt.Errorf("conform: want a server's name, a command, or --addr HOST:PORT"))
+			default:
+				if err := conformProgram(cmd, args, &t); err != nil {
+					return err
+				}
+			}
+			if err := t.Validate(); err != nil {
+				return usage(err)
+			}
+			report, err := conform.Run(cmd.Context(), t, conform.Options{})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				out := json.NewEncoder(cmd.OutOrStdout())
+				out.SetIndent("", "  ")
+				if err := out.Encode(report); err != nil {
+					return fmt.Errorf("writing the report: %w", err)
+				}
+			} else {
+				printConform(cmd, report)
+			}
+			if !report.Passed {
+				return &statusError{exitFailed, report.Err()}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&protocol, "protocol", "http1", "http1 or frame")
+	c.Flags().IntVar(&payload, "payload", 13, "bytes in the reply to GET /")
+	c.Flags().StringVar(&addr, "addr", "", "address of a server that is already running")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return c
+}
+
+// conformProgram fills in the program: one of our servers by name, or a command.
+func conformProgram(cmd *cobra.Command, args []string, t *conform.Target) error {
+	t.Command = args
+	model, _, _ := strings.Cut(args[0], "/")
+	dir, err := serversDir()
+	if err != nil || len(args) > 1 || strings.HasPrefix(args[0], ".") || strings.HasPrefix(args[0], "/") {
+		return err
+	}
+	cat, err := runner.ReadCatalogue(cmd.Context(), dir)
+	if err != nil {
+		return err
+	}
+	if cat.Description(model) == nil {
+		return usage(fmt.Errorf("unknown server %q: want one of %s, or a path such as ./myserver", args[0], strings.Join(cat.Names(), ", ")))
+	}
+	v, err := cat.Variant(args[0])
+	if err != nil {
+		return usage(err)
+	}
+	t.Command, t.Args = []string{v.Binary}, v.Args
+	return nil
+}
+
+func printConform(cmd *cobra.Command, r *conform.Report) {
+	w := cmd.OutOrStdout()
+	passed := 0
+	for _, c := range r.Cases {
+		switch {
+		case c.Passed:
+			passed++
+			fmt.Fprintf(w, "ok    %-40s %.2f s\n", c.Name, c.Seconds)
+		case c.Skipped != "":
+			fmt.Fprintf(w, "skip  %-40s %s\n", c.Name, c.Skipped)
+		default:
+			fmt.Fprintf(w, "FAIL  %-40s %s\n", c.Name, c.Err)
+		}
+	}
+	fmt.Fprintf(w, "%s (%s): %d cases passed, %d failed, %d skipped, %.1f s\n", r.Program, r.Protocol, passed, len(r.Failed()), len(r.Cases)-passed-len(r.Failed()), r.Seconds)
+}
