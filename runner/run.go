@@ -69,7 +69,7 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 				return r.finish(sum, valid), err
 			}
 			sum.count(t)
-			if t.Status == "done" && t.Verdict != validity.Invalid {
+			if t.Status == results.StatusDone && t.Verdict != validity.Invalid {
 				valid[name] = true
 			}
 			if ctx.Err() != nil {
@@ -107,9 +107,9 @@ func (r *run) finish(sum *Summary, valid map[string]bool) *Summary {
 
 func (s *Summary) count(t *results.Trial) {
 	switch t.Status {
-	case "failed":
+	case results.StatusFailed:
 		s.Failed++
-	case "interrupted":
+	case results.StatusInterrupted:
 		s.Interrupted++
 	default:
 		s.Done++

@@ -43,6 +43,8 @@ type SUTDone struct {
 	Final results.Reading `json:"final"`
 	// Exit is empty for a clean end; else what the server did when it was asked to stop.
 	Exit string `json:"exit,omitempty"`
+	// Killed is true where it had to be killed.
+	Killed bool `json:"killed,omitempty"`
 	// Log is the end of the server's log, Panicked whether it looks like a crash.
 	Log      []string     `json:"log,omitempty"`
 	Panicked bool         `json:"panicked"`
@@ -167,7 +169,7 @@ func (s *SUT) Finish(ctx context.Context) (json.RawMessage, error) {
 	done.Sampler = s.stats
 	exit := s.process.Stop(ctx)
 	if !exit.Clean() {
-		done.Exit = exit.String()
+		done.Exit, done.Killed = exit.String(), exit.Killed
 	}
 	done.Log = s.process.LogTail()
 	done.Panicked = looksLikePanic(done.Log)

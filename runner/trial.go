@@ -32,21 +32,21 @@ func (r *run) trial(ctx context.Context, s spec) *results.Trial {
 	t := &results.Trial{
 		Schema: results.Schema, ID: results.TrialID(s.round, r.plan.Scenario.Name, s.variant.Name), Round: s.round,
 		Position: s.position, Scenario: r.plan.Scenario.Name, Variant: s.variant.Name, Started: time.Now().UTC(),
-		Status: "done", Verdict: validity.Invalid, Outcomes: map[string]int64{}, Metrics: map[string]float64{},
+		Status: results.StatusDone, Verdict: validity.Invalid, Outcomes: map[string]int64{}, Metrics: map[string]float64{},
 	}
 	defer func() { t.Seconds = time.Since(t.Started).Seconds() }()
 	out, err := r.conduct(ctx, s, t)
 	if err != nil {
-		t.Status, t.Failure = "failed", failureOf(err)
+		t.Status, t.Failure = results.StatusFailed, failureOf(err)
 	}
 	if ctx.Err() != nil {
-		t.Status = "interrupted"
+		t.Status = results.StatusInterrupted
 	}
 	if out == nil || len(out.Load) == 0 {
 		return t
 	}
-	if err := r.record(t, out); err != nil && t.Status == "done" {
-		t.Status, t.Failure = "failed", failureOf(err)
+	if err := r.record(t, out); err != nil && t.Status == results.StatusDone {
+		t.Status, t.Failure = results.StatusFailed, failureOf(err)
 	}
 	return t
 }
@@ -125,13 +125,29 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 		t.Notes = append(t.Notes, "readings: "+err.Error())
 	}
 	t.Checks = append(load.Checks, checkTrial(&load, done, readings, r.plan.Env.Cores, out.StartSkewNs)...)
+	if why := stalled(&load, done); why != "" && t.Status == results.StatusDone {
+		t.Status, t.Failure = results.StatusFailed, &results.Failure{Reason: why, Log: done.Log}
+	}
 	t.Verdict, _ = validity.Judge(t.Checks)
-	if t.Status != "done" {
+	if t.Status != results.StatusDone {
 		t.Verdict = validity.Invalid
 	}
 	t.Notes = append(t.Notes, done.Sampler.Notes...)
 	r.config.Measure(t, readings, &r.plan.Scenario)
 	return nil
+}
+
+// stalled says why a server that was there all the time must be taken for failed, or "".
+func stalled(load *clients.Report, done SUTDone) string {
+	for _, p := range load.Phases {
+		if p.Measure && p.Planned > 0 && p.Outcomes["ok"] == 0 {
+			return fmt.Sprintf("the server stalled: not one good reply to %d requests of phase %s", p.Planned, p.Name)
+		}
+	}
+	if done.Killed {
+		return "the server stalled: it did not stop within 5 s of SIGTERM and was killed"
+	}
+	return ""
 }
 
 // copyLoad takes over what the client measured.

@@ -167,6 +167,9 @@ func printReport(w io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := results.ExportBench(res); err != nil {
+		return err
+	}
 	return report.Text(w, res, isTerminal(w) && os.Getenv("NO_COLOR") == "")
 }
 
