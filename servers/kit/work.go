@@ -1,0 +1,84 @@
+package kit
+
+import (
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// workKinds are the kinds of work in words, for messages.
+const workKinds = "none, cpu=DURATION, sleep=DURATION"
+
+// work is what a request that asks for work costs.
+type work struct {
+	sleep time.Duration
+	spins int // rounds of spin
+}
+
+func newWork(kind string, d time.Duration) work {
+	switch kind {
+	case "sleep":
+		return work{sleep: d}
+	case "cpu":
+		return work{spins: max(1, int(float64(d)/spinNs()))}
+	}
+	return work{}
+}
+
+// DoWork does the work of --work on the calling goroutine: it blocks it, and its thread too where the work is CPU time.
+func (e *Env) DoWork() {
+	if e.work.sleep > 0 {
+		time.Sleep(e.work.sleep)
+	}
+	if e.work.spins > 0 && spin(e.work.spins) == 0 {
+		panic("spin returned zero") // keeps the result alive; xorshift never gets there
+	}
+}
+
+// spin does n rounds of xorshift, each waiting for the one before: no memory, no vector unit, no branch to mispredict.
+//
+//go:noinline
+func spin(n int) uint64 {
+	x := uint64(n) | 1
+	for range n {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	return x
+}
+
+// Calibration takes the fastest of several runs, so that what else happens on the host while the server starts does not
+// make the work shorter for its whole life.
+const (
+	calibrationRuns  = 8
+	calibrationSpins = 1 << 20 // 2 ms at 2 ns a round
+)
+
+// spinNs measures the CPU time of one round in ns, on a thread of its own. Work in rounds means CPU time of the spinning
+// thread, within 10 % as long as the core's clock stays what it was at the start; preemption and a move to another
+// thread don't change it.
+func spinNs() float64 {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	best := time.Duration(1 << 62)
+	for range calibrationRuns {
+		from := threadCPU()
+		spin(calibrationSpins)
+		best = min(best, threadCPU()-from)
+	}
+	return max(float64(best)/calibrationSpins, 0.01)
+}
+
+// threadCPU is the CPU time of the calling thread.
+func threadCPU() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		panic("reading the thread's CPU clock: " + err.Error())
+	}
+	return time.Duration(ts.Nano())
+}
+
+var _ [64]byte = [unsafe.Sizeof(Counter{})]byte{}
