@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
@@ -20,7 +21,7 @@ type bus struct {
 
 // startBus returns when the server accepts connections.
 func startBus(listen string) (*bus, error) {
-	if err := checkLoopback(listen); err != nil {
+	if err := protocol.CheckLoopback(listen); err != nil {
 		return nil, err
 	}
 	g := &grants{byUser: map[string]grant{}}
@@ -30,7 +31,7 @@ func startBus(listen string) (*bus, error) {
 		// JetStream stays off, so nothing is stored in memory or on disk.
 		MaxConn: maxAgents + 2, MaxPayload: maxPayloadBytes, MaxPending: maxPendingBytes,
 		// Starved agents may be slow to log in; the beats find dead ones, so pings would only wake the load.
-		AuthTimeout: helloWithin.Seconds(), PingInterval: time.Hour, DisableShortFirstPing: true,
+		AuthTimeout: protocol.HelloWithin.Seconds(), PingInterval: time.Hour, DisableShortFirstPing: true,
 		CustomClientAuthentication: g,
 	})
 	if err != nil {
@@ -65,8 +66,8 @@ func (b *bus) connect() (*nats.Conn, error) {
 func agentPermissions(agent string) *server.Permissions {
 	return &server.Permissions{
 		Publish: &server.SubjectPermission{Allow: []string{
-			subject(agent, verbHello), subject(agent, verbAlive), subject(agent, verbDone), subject(agent, verbProgress)}},
-		Subscribe: &server.SubjectPermission{Allow: []string{subject(agent, "*"), beatSubject, "$SRV.>"}},
+			protocol.Subject(agent, protocol.VerbHello), protocol.Subject(agent, protocol.VerbAlive), protocol.Subject(agent, protocol.VerbDone), protocol.Subject(agent, protocol.VerbProgress)}},
+		Subscribe: &server.SubjectPermission{Allow: []string{protocol.Subject(agent, "*"), protocol.BeatSubject, "$SRV.>"}},
 		Response:  &server.ResponsePermission{MaxMsgs: 1, Expires: ackWithin},
 	}
 }

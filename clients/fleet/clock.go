@@ -1,14 +1,15 @@
 package fleet
 
-import "golang.org/x/sys/unix"
+import "time"
 
-// Monotonic reads CLOCK_MONOTONIC in ns, the clock of every T0. All processes of a host (and time namespace) share it.
-func Monotonic() int64 {
-	var ts unix.Timespec
-	// The call can't fail: the clock exists on every Linux and ts is valid.
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return ts.Nano()
-}
+// A clock known no better than maxClockErrorNs can't start agents within the 5 ms of start skew that a valid trial
+// allows. Probing goes on until the error is good or maxClockProbes were sent.
+const (
+	maxClockErrorNs  = int64(5 * time.Millisecond)
+	goodClockErrorNs = int64(200 * time.Microsecond)
+	minClockProbes   = 5
+	maxClockProbes   = 40
+)
 
 // probe is one exchange of four timestamps: sent and received by the coordinator's clock, the others by the agent's.
 type probe struct {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats.go"
 )
 
@@ -23,17 +24,17 @@ func (b *buffer) Write(p []byte) (int, error) {
 }
 
 // fetch reads a file of the spool's directory dir chunk by chunk into w, and fails unless size and checksum are as announced.
-func (m *member) fetch(ctx context.Context, dir string, f fileInfo, maxBytes int64, w io.Writer) error {
-	if err := f.check(maxBytes); err != nil {
+func (m *member) fetch(ctx context.Context, dir string, f protocol.FileInfo, maxBytes int64, w io.Writer) error {
+	if err := f.Check(maxBytes); err != nil {
 		return err
 	}
 	sum := sha256.New()
 	for at := int64(0); at < f.Bytes; {
-		ask, err := json.Marshal(readRequest{Name: path.Join(dir, f.Name), Offset: at, Bytes: int(min(chunkBytes, f.Bytes-at))})
+		ask, err := json.Marshal(protocol.ReadRequest{Name: path.Join(dir, f.Name), Offset: at, Bytes: int(min(protocol.ChunkBytes, f.Bytes-at))})
 		if err != nil {
 			return err
 		}
-		chunk, err := m.request(ctx, &nats.Msg{Subject: subject(m.info.ID, verbRead), Data: ask})
+		chunk, err := m.request(ctx, &nats.Msg{Subject: protocol.Subject(m.info.ID, protocol.VerbRead), Data: ask})
 		if err != nil {
 			return fmt.Errorf("fetching %q at %d: %w", f.Name, at, err)
 		}
@@ -73,12 +74,12 @@ func newCollector(dir string) (*collector, error) {
 // from collects all files of m below the sub-directory under ("" for none). A file that can't be collected does not
 // keep the others from it. The spool is deleted only when all went well.
 func (c *collector) from(ctx context.Context, m *member, under string) error {
-	var files []fileInfo
-	if err := m.ask(ctx, &nats.Msg{Subject: subject(m.info.ID, verbList)}, &files); err != nil {
+	var files []protocol.FileInfo
+	if err := m.ask(ctx, &nats.Msg{Subject: protocol.Subject(m.info.ID, protocol.VerbList)}, &files); err != nil {
 		return fmt.Errorf("listing the files of agent %s: %w", m.info.ID, err)
 	}
-	if len(files) > maxFiles {
-		return fmt.Errorf("listing the files of agent %s: %d files, want at most %d", m.info.ID, len(files), maxFiles)
+	if len(files) > protocol.MaxFiles {
+		return fmt.Errorf("listing the files of agent %s: %d files, want at most %d", m.info.ID, len(files), protocol.MaxFiles)
 	}
 	var errs []error
 	for _, f := range files {
@@ -89,16 +90,16 @@ func (c *collector) from(ctx context.Context, m *member, under string) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	var a ack
-	if err := m.ask(ctx, &nats.Msg{Subject: subject(m.info.ID, verbDrop)}, &a); err != nil {
+	var a protocol.Ack
+	if err := m.ask(ctx, &nats.Msg{Subject: protocol.Subject(m.info.ID, protocol.VerbDrop)}, &a); err != nil {
 		return fmt.Errorf("deleting the spool of agent %s: %w", m.info.ID, err)
 	}
 	return nil
 }
 
 // one writes a file beside its place and renames it when it is whole.
-func (c *collector) one(ctx context.Context, m *member, f fileInfo, under string) (err error) {
-	if err := f.check(maxFileBytes); err != nil {
+func (c *collector) one(ctx context.Context, m *member, f protocol.FileInfo, under string) (err error) {
+	if err := f.Check(protocol.MaxFileBytes); err != nil {
 		return err
 	}
 	name := path.Join(under, f.Name)
@@ -120,7 +121,7 @@ func (c *collector) one(ctx context.Context, m *member, f fileInfo, under string
 			_ = c.root.Remove(temp)
 		}
 	}()
-	err = m.fetch(ctx, filesDir, f, maxFileBytes, w)
+	err = m.fetch(ctx, protocol.FilesDir, f, protocol.MaxFileBytes, w)
 	if err = errors.Join(err, w.Close()); err != nil {
 		return err
 	}

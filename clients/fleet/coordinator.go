@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats.go"
 )
 
@@ -46,7 +47,7 @@ func (o Options) resolve() (Options, error) {
 	if o.Beat < 10*time.Millisecond || o.Lost < 3*o.Beat || o.Lease < 3*o.Beat {
 		return o, fmt.Errorf("beat %v, lost %v, lease %v: want a beat of at least 10ms, and lost and lease of at least three beats", o.Beat, o.Lost, o.Lease)
 	}
-	return o, checkLoopback(o.Listen)
+	return o, protocol.CheckLoopback(o.Listen)
 }
 
 // Coordinator owns the message server and the agents. Its methods may be called by several goroutines; one trial is
@@ -114,27 +115,27 @@ func (c *Coordinator) URL() string { return c.bus.server.ClientURL() }
 // listen subscribes to all that agents say on their own.
 func (c *Coordinator) listen() error {
 	handlers := map[string]func(*member, *nats.Msg){
-		verbAlive:    func(m *member, _ *nats.Msg) { m.unanswered.Store(0) },
-		verbDone:     func(m *member, msg *nats.Msg) { m.ended(msg.Data) },
-		verbProgress: c.pass,
+		protocol.VerbAlive:    func(m *member, _ *nats.Msg) { m.unanswered.Store(0) },
+		protocol.VerbDone:     func(m *member, msg *nats.Msg) { m.ended(msg.Data) },
+		protocol.VerbProgress: c.pass,
 	}
 	for verb, handle := range handlers {
-		s, err := c.nc.Subscribe(subject("*", verb), func(msg *nats.Msg) {
-			if m := c.member(agentOf(msg.Subject)); m != nil {
+		s, err := c.nc.Subscribe(protocol.Subject("*", verb), func(msg *nats.Msg) {
+			if m := c.member(protocol.AgentOf(msg.Subject)); m != nil {
 				handle(m, msg)
 			}
 		})
 		if err != nil {
 			return err
 		}
-		if verb == verbProgress {
+		if verb == protocol.VerbProgress {
 			c.progressed = s
 			if err := s.SetPendingLimits(1024, maxPayloadBytes); err != nil {
 				return err
 			}
 		}
 	}
-	if _, err := c.nc.ChanSubscribe(subject("*", verbHello), c.hellos); err != nil {
+	if _, err := c.nc.ChanSubscribe(protocol.Subject("*", protocol.VerbHello), c.hellos); err != nil {
 		return err
 	}
 	return c.nc.Flush()
@@ -197,7 +198,7 @@ func (c *Coordinator) beat() {
 			}
 		}
 		// A broken connection shows in every request; nothing to do about it here.
-		_ = c.nc.Publish(beatSubject, nil)
+		_ = c.nc.Publish(protocol.BeatSubject, nil)
 	}
 }
 
@@ -245,7 +246,7 @@ func (c *Coordinator) place(a Agent) (*slot, error) {
 			s.spec = a
 			return s, nil
 		}
-		if a.Role == roleSUT {
+		if a.Role == protocol.RoleSUT {
 			return nil, fmt.Errorf("agent %s is alive: want one agent of this role", m.info.ID)
 		}
 	}
@@ -280,7 +281,7 @@ func (c *Coordinator) fill(ctx context.Context, s *slot) error {
 	return nil
 }
 
-// Close ends the agents (by closing their standard input, and by force after 8 s) and the server. It may be called
+// Close ends the agents (by closing their standard input, and by force after 12 s) and the server. It may be called
 // again, and while a trial is conducted, which then fails.
 func (c *Coordinator) Close() error { return c.close() }
 

@@ -11,53 +11,42 @@ package fleet
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/millrace/millrace/clients/fleet/internal/agent"
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 )
 
-// Executor does the work of one role in an agent's process. Its methods are called one after another; only the ctx of
-// Prepare and Run may be cancelled meanwhile, to end them early. An error may implement
-// interface{ Details() json.RawMessage }, such as the last lines of a log: the coordinator gets them in AgentError.
-type Executor interface {
-	// Prepare gets ready for a plan and answers what the others need (the sut: the server's address). spool is an empty
-	// directory for files of this trial; all regular files in it, also in sub-directories, are collected after Finish.
-	Prepare(ctx context.Context, plan json.RawMessage, spool string) (json.RawMessage, error)
-	// Run works from t0 on (CLOCK_MONOTONIC ns of this host) and returns its result. progress may be called at any
-	// time by any goroutine; it never blocks, and what can't be sent at once is dropped and counted. A cancelled ctx is
-	// a normal end, not an error: Run returns what it has. A result beside an error reaches the coordinator too.
-	Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error)
-	// Finish ends the trial after all agents' Runs are over (the sut: last readings, stop the server). It is always
-	// called after a Prepare was attempted, also after errors, and, when the coordinator is gone, before the agent ends.
-	Finish(ctx context.Context) (json.RawMessage, error)
-}
+// Executor does the work of one role in an agent's process.
+type Executor = agent.Executor
+
+// AgentOptions of an agent.
+type AgentOptions = agent.Options
 
 // Roles are what an agent can be. There is at most one agent of the role "sut".
-var Roles = []string{roleSUT, roleLoad}
+var Roles = protocol.Roles
 
-const (
-	roleSUT  = "sut"
-	roleLoad = "load"
-)
+// ErrCoordinatorGone is what ServeAgent returns when the coordinator's heartbeats stopped or its connection broke.
+var ErrCoordinatorGone = agent.ErrCoordinatorGone
 
-// Limits. Each keeps a fault of one process from becoming a fault of the host.
+// ServeAgent runs an agent until its standard input ends, which is its normal end, ctx is cancelled, or the coordinator
+// is gone (ErrCoordinatorGone). A Run under way is then cancelled and Finish called, bounded by a few seconds, so that
+// nothing the executor started stays behind. An executor that doesn't return in time is left behind: end the process.
+func ServeAgent(ctx context.Context, o AgentOptions, exec Executor) error {
+	return agent.Serve(ctx, o, exec)
+}
+
+// Monotonic reads CLOCK_MONOTONIC in ns, the clock of every T0.
+func Monotonic() int64 { return protocol.Monotonic() }
+
+// Limits of the coordinator's side; those that agents keep as well are in internal/protocol.
 const (
-	maxAgents       = 64        // in one coordinator
-	maxPlanBytes    = 3 << 20   // a plan travels in one message
-	maxPayloadBytes = 4 << 20   // of a NATS message; the server's own default is 1 MiB
-	maxPendingBytes = 32 << 20  // queued in the server for one client
-	maxResultBytes  = 64 << 20  // of one step, held in memory by the coordinator
-	maxFileBytes    = 1 << 30   // of one collected file
-	maxFiles        = 4096      // of one agent and trial; their list travels in one message
-	maxNameBytes    = 512       // of a collected file's name
-	chunkBytes      = 512 << 10 // of a file in one message
-	maxErrorBytes   = 256 << 10 // of an executor error's message and details together
-	maxProgress     = 64 << 10  // bytes of one progress message
-	maxLogBytes     = 8 << 10   // kept of the end of an agent's standard error
-	maxGreeting     = 64 << 10  // bytes of the first line on an agent's standard input
+	maxAgents       = 64       // in one coordinator
+	maxPlanBytes    = 3 << 20  // a plan travels in one message
+	maxPayloadBytes = 4 << 20  // of a NATS message; the server's own default is 1 MiB
+	maxPendingBytes = 32 << 20 // queued in the server for one client
+	maxLogBytes     = 8 << 10  // kept of the end of an agent's standard error
 )
 
 // Bounds on waiting. They are far above what an idle host needs, since a host of two cores under load is the normal case.
@@ -68,22 +57,11 @@ const (
 	defaultLost    = 5 * time.Second
 	defaultLease   = 5 * time.Second
 
-	helloWithin  = 30 * time.Second // from exec to an agent's hello
 	ackWithin    = 10 * time.Second // from a request to its answer
 	stopWithin   = 10 * time.Second // from cancelling a step to its end
 	fetchWithin  = 60 * time.Second // for the result of a step
 	windUpWithin = 90 * time.Second // for finishing and collecting after a run
-	finishWithin = 5 * time.Second  // for Finish when the coordinator is gone
-	closeWithin  = 8 * time.Second  // from closing an agent's standard input to killing it
-)
-
-// maxClockErrorNs and maxClockProbes: a clock known no better than this can't start agents within the 5 ms of start skew
-// that a valid trial allows.
-const (
-	maxClockErrorNs  = int64(5 * time.Millisecond)
-	goodClockErrorNs = int64(200 * time.Microsecond)
-	minClockProbes   = 5
-	maxClockProbes   = 40
+	closeWithin  = 12 * time.Second // from closing an agent's standard input to killing it; an agent takes 5 + 5 s at most
 )
 
 // AgentError is an error that an Executor returned in an agent.
@@ -114,23 +92,4 @@ func (e *LostError) Error() string {
 		text += "; its last line: " + e.Log[n-1]
 	}
 	return text
-}
-
-// ErrCoordinatorGone is what ServeAgent returns when the coordinator's heartbeats stopped or its connection broke.
-var ErrCoordinatorGone = errors.New("the coordinator is gone")
-
-// checkLoopback refuses a host that is not a loopback address. Names are refused too: they may resolve to anything.
-func checkLoopback(host string) error {
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	if err != nil || !ip.Unmap().IsLoopback() {
-		return fmt.Errorf("address %q: want a loopback address, 127.0.0.0/8 or ::1: agents on other hosts need TLS and keys, which are not offered yet", host)
-	}
-	return nil
-}
-
-func checkRole(role string) error {
-	if !slices.Contains(Roles, role) {
-		return fmt.Errorf("role %q: want one of %s", role, strings.Join(Roles, ", "))
-	}
-	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,7 +69,7 @@ func field(t *testing.T, result json.RawMessage, name string) any {
 }
 
 func TestWholeTrial(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleSUT, roleLoad, roleLoad)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad, protocol.RoleLoad)
 	dir := t.TempDir()
 	files := map[string]int{"readings.jsonl": 100, "profiles/cpu.pprof": 5<<20 + 17, "empty": 0}
 	var seen []string
@@ -129,7 +130,7 @@ func checkFile(t *testing.T, path string, want []byte) {
 }
 
 func TestLoadAlone(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleLoad)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleLoad)
 	dir := t.TempDir()
 	out, err := c.Conduct(t.Context(), Trial{ID: "alone", Dir: dir, Load: always(fakePlan{RunFor: time.Millisecond, Files: map[string]int{"a": 1}})})
 	if err != nil || len(out.Load) != 1 || out.SUTRun != nil {
@@ -139,12 +140,12 @@ func TestLoadAlone(t *testing.T) {
 }
 
 func TestExecutorErrors(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleSUT, roleLoad)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad)
 	short := fakePlan{RunFor: time.Millisecond}
 	for _, step := range []string{"prepare", "run", "finish"} {
-		for _, role := range Roles {
+		for _, role := range protocol.Roles {
 			sut, load := fakePlan{Files: map[string]int{"server.log": 3}}, short
-			if role == roleSUT {
+			if role == protocol.RoleSUT {
 				sut.Fail = step
 			} else {
 				load.Fail = step
@@ -177,14 +178,14 @@ func TestExecutorErrors(t *testing.T) {
 }
 
 func TestAgentDies(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleSUT, roleLoad)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad)
 	for _, step := range []string{"prepare", "run", "finish"} {
-		for _, role := range Roles {
+		for _, role := range protocol.Roles {
 			sut, load := fakePlan{}, fakePlan{RunFor: time.Minute}
 			if step == "finish" {
 				load.RunFor = time.Millisecond
 			}
-			if role == roleSUT {
+			if role == protocol.RoleSUT {
 				sut.Die = step
 			} else {
 				load.Die = step
@@ -197,7 +198,7 @@ func TestAgentDies(t *testing.T) {
 			if len(out.Lost) != 1 || !strings.HasPrefix(out.Lost[0], role) {
 				t.Errorf("%s dies in %s: lost %v", role, step, out.Lost)
 			}
-			if role == roleSUT && step == "run" && field(t, out.Load[0], "early") != true {
+			if role == protocol.RoleSUT && step == "run" && field(t, out.Load[0], "early") != true {
 				t.Errorf("load without sut: %s", out.Load[0])
 			}
 			if _, err := c.Conduct(t.Context(), Trial{ID: "without", SUT: plan(sut), Load: always(load)}); !errors.As(err, &e) {
@@ -214,7 +215,7 @@ func TestAgentDies(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleSUT, roleLoad)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad)
 	t.Run("run", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		dir := t.TempDir()
@@ -246,7 +247,7 @@ func TestCancel(t *testing.T) {
 		}
 	})
 	t.Run("close", func(t *testing.T) {
-		own := fleetOf(t, Options{}, "agent", roleSUT, roleLoad)
+		own := fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad)
 		closed := make(chan error, 1)
 		_, err := own.Conduct(t.Context(), Trial{ID: "closed", SUT: plan(fakePlan{Server: true}), Load: always(fakePlan{RunFor: time.Minute, Progress: 1}),
 			Progress: func(string, json.RawMessage) { go func() { closed <- own.Close() }() }})
@@ -261,7 +262,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestSilentAgentIsLost(t *testing.T) {
-	c := fleetOf(t, Options{Beat: 20 * time.Millisecond, Lost: 300 * time.Millisecond, Lease: time.Minute}, "agent", roleSUT, roleLoad)
+	c := fleetOf(t, Options{Beat: 20 * time.Millisecond, Lost: 300 * time.Millisecond, Lease: time.Minute}, "agent", protocol.RoleSUT, protocol.RoleLoad)
 	out, err := c.Conduct(t.Context(), Trial{ID: "stopped", SUT: plan(fakePlan{}), Load: always(fakePlan{RunFor: time.Minute, Progress: 1}),
 		Progress: func(string, json.RawMessage) {
 			if err := unix.Kill(pids(c)[1], unix.SIGSTOP); err != nil {
@@ -278,7 +279,7 @@ func TestSilentAgentIsLost(t *testing.T) {
 }
 
 func TestHostileFileNames(t *testing.T) {
-	c := fleetOf(t, Options{}, "hostile", roleLoad)
+	c := fleetOf(t, Options{}, "hostile", protocol.RoleLoad)
 	top := t.TempDir()
 	dir, outside := filepath.Join(top, "dir"), filepath.Join(top, "outside")
 	for _, d := range []string{dir, outside} {
@@ -301,17 +302,8 @@ func TestHostileFileNames(t *testing.T) {
 	}
 }
 
-func TestFileNames(t *testing.T) {
-	for name, good := range map[string]bool{"a": true, "a/b.c": true, "..a": true, "": false, ".": false, "..": false, "../a": false,
-		"/a": false, "a/../b": false, "a//b": false, "a/": false, "a\\b": false, "a\nb": false, "a\x00": false, strings.Repeat("n", maxNameBytes+1): false} {
-		if err := (fileInfo{Name: name}).check(1); (err == nil) != good {
-			t.Errorf("%.20q: %v", name, err)
-		}
-	}
-}
-
 func TestSameFileTwice(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleSUT, roleLoad)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad)
 	same := map[string]int{"log": 1}
 	_, err := c.Conduct(t.Context(), Trial{ID: "twice", Dir: t.TempDir(), SUT: plan(fakePlan{Files: same}), Load: always(fakePlan{Files: same, RunFor: 1})})
 	if err == nil || !strings.Contains(err.Error(), "another agent") {
@@ -320,7 +312,7 @@ func TestSameFileTwice(t *testing.T) {
 }
 
 func TestTwoCoordinators(t *testing.T) {
-	fleets := []*Coordinator{fleetOf(t, Options{}, "agent", roleSUT, roleLoad), fleetOf(t, Options{}, "agent", roleSUT, roleLoad)}
+	fleets := []*Coordinator{fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad), fleetOf(t, Options{}, "agent", protocol.RoleSUT, protocol.RoleLoad)}
 	var other atomic.Pointer[Outcome]
 	out, err := fleets[0].Conduct(t.Context(), Trial{ID: "outer", SUT: plan(fakePlan{}), Load: always(fakePlan{RunFor: 50 * time.Millisecond, Progress: 1}),
 		Progress: func(string, json.RawMessage) {
@@ -348,7 +340,7 @@ func TestAffinityAndPriority(t *testing.T) {
 		cpu++
 	}
 	c := fleetOf(t, Options{}, "agent")
-	a := agentFor(roleLoad, "agent")
+	a := agentFor(protocol.RoleLoad, "agent")
 	a.CPUs, a.Nice = []int{cpu}, 5
 	if err := c.Spawn(t.Context(), a); err != nil {
 		t.Fatal(err)

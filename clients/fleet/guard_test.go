@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sys/unix"
 )
@@ -22,8 +23,8 @@ func TestOnlyLoopback(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "want a loopback address") {
 			t.Errorf("listening on %s: %v", host, err)
 		}
-		line, _ := json.Marshal(greeting{Protocol: protocolVersion, Role: roleLoad, URL: "nats://" + bracket(host) + ":4222"})
-		err = ServeAgent(t.Context(), AgentOptions{Role: roleLoad, Stdin: strings.NewReader(string(line) + "\n")}, &fake{})
+		line, _ := json.Marshal(protocol.Greeting{Protocol: protocol.Version, Role: protocol.RoleLoad, URL: "nats://" + bracket(host) + ":4222"})
+		err = ServeAgent(t.Context(), AgentOptions{Role: protocol.RoleLoad, Stdin: strings.NewReader(string(line) + "\n")}, &fake{})
 		if err == nil || !strings.Contains(err.Error(), "want a loopback address") {
 			t.Errorf("an agent of %s: %v", host, err)
 		}
@@ -42,7 +43,7 @@ func bracket(host string) string {
 }
 
 func TestCredentials(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleLoad)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleLoad)
 	for _, user := range [][2]string{{"", ""}, {"coordinator", ""}, {"coordinator", "guess"}, {"load-1", "guess"}} {
 		nc, err := nats.Connect(c.URL(), nats.UserInfo(user[0], user[1]), nats.NoReconnect())
 		if !errors.Is(err, nats.ErrAuthorization) {
@@ -63,10 +64,10 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("a password used twice: %v", err)
 	}
 	for name, try := range map[string]func() error{
-		"speak for another": func() error { return nc.Publish(subject("load-1", verbDone), nil) },
-		"ask another":       func() error { return nc.Publish(subject("load-1", verbRead), nil) },
-		"beat":              func() error { return nc.Publish(beatSubject, nil) },
-		"hear another":      func() error { _, err := nc.SubscribeSync(subject("load-1", ">")); return err },
+		"speak for another": func() error { return nc.Publish(protocol.Subject("load-1", protocol.VerbDone), nil) },
+		"ask another":       func() error { return nc.Publish(protocol.Subject("load-1", protocol.VerbRead), nil) },
+		"beat":              func() error { return nc.Publish(protocol.BeatSubject, nil) },
+		"hear another":      func() error { _, err := nc.SubscribeSync(protocol.Subject("load-1", ">")); return err },
 		"hear everything":   func() error { _, err := nc.SubscribeSync(">"); return err },
 		"hear answers":      func() error { _, err := nc.SubscribeSync("_INBOX.>"); return err },
 	} {
@@ -96,19 +97,19 @@ func TestOptions(t *testing.T) {
 }
 
 func TestSpawnErrors(t *testing.T) {
-	c := fleetOf(t, Options{}, "agent", roleSUT)
+	c := fleetOf(t, Options{}, "agent", protocol.RoleSUT)
 	for name, test := range map[string]struct {
 		agent Agent
 		want  string
 	}{
 		"role":      {Agent{Role: "spare", Command: []string{"x"}}, `role "spare": want one of sut, load`},
-		"no path":   {Agent{Role: roleLoad}, "want a path"},
-		"missing":   {Agent{Role: roleLoad, Command: []string{"/no/such/program"}}, "no such file"},
-		"nice":      {Agent{Role: roleLoad, Command: []string{"x"}, Nice: 20}, "want -20 to 19"},
-		"cpu":       {Agent{Role: roleLoad, Command: []string{"x"}, CPUs: []int{1023}}, "affinity"},
-		"second":    {agentFor(roleSUT, "agent"), "agent sut-1 is alive"},
-		"ends":      {agentFor(roleLoad, "mute"), "exit status 7; its last line: last words"},
-		"otherwise": {Agent{Role: roleLoad, Command: []string{os.Args[0], roleSUT}, Env: []string{actAs + "=agent"}}, `role "load"`},
+		"no path":   {Agent{Role: protocol.RoleLoad}, "want a path"},
+		"missing":   {Agent{Role: protocol.RoleLoad, Command: []string{"/no/such/program"}}, "no such file"},
+		"nice":      {Agent{Role: protocol.RoleLoad, Command: []string{"x"}, Nice: 20}, "want -20 to 19"},
+		"cpu":       {Agent{Role: protocol.RoleLoad, Command: []string{"x"}, CPUs: []int{1023}}, "affinity"},
+		"second":    {agentFor(protocol.RoleSUT, "agent"), "agent sut-1 is alive"},
+		"ends":      {agentFor(protocol.RoleLoad, "mute"), "exit status 7; its last line: last words"},
+		"otherwise": {Agent{Role: protocol.RoleLoad, Command: []string{os.Args[0], protocol.RoleSUT}, Env: []string{actAs + "=agent"}}, `role "load"`},
 	} {
 		if err := c.Spawn(t.Context(), test.agent); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
@@ -116,7 +117,7 @@ func TestSpawnErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := c.Spawn(ctx, agentFor(roleLoad, "server")); !errors.Is(err, context.DeadlineExceeded) {
+	if err := c.Spawn(ctx, agentFor(protocol.RoleLoad, "server")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("an agent that says nothing: %v", err)
 	}
 	if _, err := c.Conduct(t.Context(), Trial{ID: "x", SUT: plan(fakePlan{}), Load: always(fakePlan{})}); err == nil || !strings.Contains(err.Error(), "spawn a load agent") {
@@ -125,14 +126,14 @@ func TestSpawnErrors(t *testing.T) {
 	if err := errors.Join(c.Close(), c.Close()); err != nil {
 		t.Error(err)
 	}
-	if err := c.Spawn(t.Context(), agentFor(roleLoad, "agent")); err == nil || !strings.Contains(err.Error(), "closed") {
+	if err := c.Spawn(t.Context(), agentFor(protocol.RoleLoad, "agent")); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("spawning after Close: %v", err)
 	}
 }
 
 func TestGreeting(t *testing.T) {
-	for _, line := range []string{"", "hello\n", "{}\n", `{"protocol":1,"role":"sut"}` + "\n", strings.Repeat("x", maxGreeting+1)} {
-		err := ServeAgent(t.Context(), AgentOptions{Role: roleLoad, Stdin: strings.NewReader(line)}, &fake{})
+	for _, line := range []string{"", "hello\n", "{}\n", `{"protocol":1,"role":"sut"}` + "\n", strings.Repeat("x", protocol.MaxGreetingBytes+1)} {
+		err := ServeAgent(t.Context(), AgentOptions{Role: protocol.RoleLoad, Stdin: strings.NewReader(line)}, &fake{})
 		if err == nil || !strings.Contains(err.Error(), "coordinator's line") {
 			t.Errorf("%.20q: %v", line, err)
 		}
@@ -229,25 +230,6 @@ func TestClockProbe(t *testing.T) {
 	}
 }
 
-func TestProgressNeverBlocks(t *testing.T) {
-	p := newProgress() // nobody sends
-	for range cap(p.queue) + 5 {
-		p.offer(1)
-	}
-	p.offer(func() {})
-	p.offer(strings.Repeat("x", maxProgress))
-	if n := p.dropped.Load(); n != 7 {
-		t.Errorf("%d dropped, want 7", n)
-	}
-}
-
-func TestFailureIsBounded(t *testing.T) {
-	f := newFailure(errors.New(strings.Repeat("é", maxErrorBytes)))
-	if data, err := json.Marshal(f); err != nil || len(data) > maxErrorBytes {
-		t.Errorf("%d bytes, %v", len(data), err)
-	}
-}
-
 // BenchmarkTrial measures all that is around a run: from Prepare to the collected files, the lead apart.
 func BenchmarkTrial(b *testing.B) {
 	c, err := Start(b.Context(), Options{Spool: b.TempDir()})
@@ -255,7 +237,7 @@ func BenchmarkTrial(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	for _, role := range Roles {
+	for _, role := range protocol.Roles {
 		if err := c.Spawn(b.Context(), agentFor(role, "agent")); err != nil {
 			b.Fatal(err)
 		}

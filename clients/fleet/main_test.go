@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,11 +8,15 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
 
@@ -134,7 +137,7 @@ func (f *fake) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawM
 	}
 	var over <-chan time.Time
 	if f.plan.RunFor > 0 {
-		over = time.After(time.Duration(t0-Monotonic()) + f.plan.RunFor)
+		over = time.After(time.Duration(t0-protocol.Monotonic()) + f.plan.RunFor)
 	}
 	early := false
 	select {
@@ -167,34 +170,63 @@ func content(name string, n int) []byte {
 	return b
 }
 
-// serveHostile is an agent that lists files it must not.
+// serveHostile is an agent that takes every step for done and lists files that it must not.
 func serveHostile() error {
-	g, err := readGreeting(bufio.NewReader(os.Stdin), os.Args[1])
+	var g protocol.Greeting
+	if err := json.NewDecoder(os.Stdin).Decode(&g); err != nil {
+		return err
+	}
+	nc, err := nats.Connect(g.URL, nats.UserInfo(g.Agent, g.Password))
 	if err != nil {
 		return err
 	}
-	a := newAgent(context.Background(), g, &fake{})
-	a.handlers[verbList] = func(micro.Request) (any, error) {
-		var files []fileInfo
-		for _, name := range []string{"../escape", "/tmp/escape", "a/../../escape", "link/escape", "wrong-sum", "ok"} {
-			files = append(files, fileInfo{Name: name, Bytes: 2, SHA256: hashOf([]byte("ok"))})
-		}
-		return append(files, fileInfo{Name: "huge", Bytes: maxFileBytes + 1}), nil
+	defer nc.Close()
+	svc, err := micro.AddService(nc, micro.Config{Name: protocol.ServiceName, Version: "1.0.0", Metadata: map[string]string{"agent": g.Agent}})
+	if err != nil {
+		return err
 	}
-	a.handlers[verbRead] = func(r micro.Request) (any, error) {
-		if strings.Contains(string(r.Data()), "results/") {
-			return a.onRead(r)
-		}
-		if strings.Contains(string(r.Data()), "wrong-sum") {
-			return []byte("no"), nil
-		}
-		return []byte("ok"), nil
+	publish := func(verb string, v any) error {
+		data, err := json.Marshal(v)
+		return errors.Join(err, nc.Publish(protocol.Subject(g.Agent, verb), data))
 	}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		a.end(errStdinEnded)
-	}()
-	return a.serve()
+	_, err = nc.Subscribe(protocol.Subject(g.Agent, "*"), func(m *nats.Msg) {
+		if m.Reply == "" {
+			return // what it said itself
+		}
+		var reply any
+		switch path.Ext(m.Subject)[1:] {
+		case protocol.VerbClock:
+			reply = protocol.ClockReply{ReceivedNs: protocol.Monotonic(), SentNs: protocol.Monotonic()}
+		case protocol.VerbList:
+			reply = hostileFiles()
+		case protocol.VerbRead:
+			data := []byte("ok")
+			if strings.Contains(string(m.Data), "wrong-sum") {
+				data = []byte("no")
+			}
+			_ = m.Respond(data)
+			return
+		default:
+			seq, _ := strconv.ParseInt(m.Header.Get(protocol.HeaderSeq), 10, 64)
+			reply = protocol.Ack{Seq: seq, SHA256: protocol.Hash(m.Data)}
+			defer publish(protocol.VerbDone, protocol.Done{Seq: seq})
+		}
+		data, _ := json.Marshal(reply)
+		_ = m.Respond(data)
+	})
+	if err = errors.Join(err, nc.Flush(), publish(protocol.VerbHello, protocol.Hello{Protocol: protocol.Version, Role: g.Role, PID: os.Getpid(), Service: svc.Info().ID})); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func hostileFiles() []protocol.FileInfo {
+	var files []protocol.FileInfo
+	for _, name := range []string{"../escape", "/tmp/escape", "a/../../escape", "link/escape", "wrong-sum", "ok"} {
+		files = append(files, protocol.FileInfo{Name: name, Bytes: 2, SHA256: protocol.Hash([]byte("ok"))})
+	}
+	return append(files, protocol.FileInfo{Name: "huge", Bytes: protocol.MaxFileBytes + 1})
 }
 
 // coordinateUntilKilled conducts an endless trial and tells who takes part in it.
@@ -204,7 +236,7 @@ func coordinateUntilKilled() error {
 	if err != nil {
 		return err
 	}
-	for _, role := range Roles {
+	for _, role := range protocol.Roles {
 		if err := c.Spawn(ctx, Agent{Role: role, Command: []string{os.Args[0], role}, Env: []string{actAs + "=agent"}}); err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
@@ -38,7 +39,7 @@ type member struct {
 	nc         *nats.Conn
 	process    *process
 	unanswered atomic.Int64 // beats since the last sign of life
-	dones      chan done
+	dones      chan protocol.Done
 	seq        int64
 	// ctx ends when the agent is gone, with a *LostError as its cause.
 	ctx  context.Context
@@ -47,19 +48,19 @@ type member struct {
 
 // enlist starts the agent's process, waits for its hello and looks it up by discovery.
 func (c *Coordinator) enlist(ctx context.Context, a Agent, name string) (*member, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, helloWithin, fmt.Errorf("no hello within %v: %w", helloWithin, context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(ctx, protocol.HelloWithin, fmt.Errorf("no hello within %v: %w", protocol.HelloWithin, context.DeadlineExceeded))
 	defer cancel()
 	if err := os.Mkdir(c.spoolOf(name), 0o700); err != nil {
 		return nil, fmt.Errorf("making its spool: %w", err)
 	}
 	password := c.bus.grants.add(name, agentPermissions(name))
 	defer c.bus.grants.remove(name)
-	p, err := startProcess(a, greeting{Protocol: protocolVersion, URL: c.URL(), Agent: name, Role: a.Role,
+	p, err := startProcess(a, protocol.Greeting{Protocol: protocol.Version, URL: c.URL(), Agent: name, Role: a.Role,
 		Password: password, Spool: c.spoolOf(name), LeaseNs: int64(c.o.Lease)})
 	if err != nil {
 		return nil, err
 	}
-	m := &member{nc: c.nc, process: p, dones: make(chan done, 8), info: AgentInfo{ID: name, Role: a.Role, CPUs: a.CPUs, Nice: p.nice}}
+	m := &member{nc: c.nc, process: p, dones: make(chan protocol.Done, 8), info: AgentInfo{ID: name, Role: a.Role, CPUs: a.CPUs, Nice: p.nice}}
 	m.ctx, m.lose = context.WithCancelCause(context.Background())
 	go m.mourn()
 	if err := m.meet(ctx, c.hellos); err != nil {
@@ -90,11 +91,11 @@ func (m *member) fail(reason string) {
 
 // meet waits for this agent's hello and checks that what said it is the agent wanted.
 func (m *member) meet(ctx context.Context, hellos <-chan *nats.Msg) error {
-	var h hello
+	var h protocol.Hello
 	for h.Protocol == 0 {
 		select {
 		case msg := <-hellos:
-			if agentOf(msg.Subject) != m.info.ID {
+			if protocol.AgentOf(msg.Subject) != m.info.ID {
 				continue // of one that was given up
 			}
 			if err := json.Unmarshal(msg.Data, &h); err != nil {
@@ -106,12 +107,12 @@ func (m *member) meet(ctx context.Context, hellos <-chan *nats.Msg) error {
 			return context.Cause(ctx)
 		}
 	}
-	if h.Protocol != protocolVersion || h.Role != m.info.Role {
+	if h.Protocol != protocol.Version || h.Role != m.info.Role {
 		return fmt.Errorf("checking its hello: role %q and protocol %d, want %q and %d: build agent and coordinator together",
-			h.Role, h.Protocol, m.info.Role, protocolVersion)
+			h.Role, h.Protocol, m.info.Role, protocol.Version)
 	}
 	m.info.PID = h.PID
-	where, err := micro.ControlSubject(micro.InfoVerb, serviceName, h.Service)
+	where, err := micro.ControlSubject(micro.InfoVerb, protocol.ServiceName, h.Service)
 	if err != nil {
 		return fmt.Errorf("discovering it: %w", err)
 	}
@@ -135,14 +136,14 @@ func (m *member) request(ctx context.Context, msg *nats.Msg) ([]byte, error) {
 	reply, err := m.nc.RequestMsgWithContext(ctx, msg)
 	switch {
 	case err == nil:
-		return reply.Data, rejection(reply)
+		return reply.Data, protocol.Rejection(reply)
 	case m.ctx.Err() != nil:
 		return nil, context.Cause(m.ctx)
 	case errors.Is(err, nats.ErrNoResponders):
 		// It has left; its process follows at once.
-		if !within(stopWithin, m.ctx.Done()) {
-			m.fail("it offers its service no more")
-		}
+		timer := time.AfterFunc(stopWithin, func() { m.fail("it offers its service no more") })
+		<-m.ctx.Done()
+		timer.Stop()
 		return nil, context.Cause(m.ctx)
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -166,11 +167,11 @@ func (m *member) ask(ctx context.Context, msg *nats.Msg, into any) error {
 func (m *member) begin(ctx context.Context, trial, verb string, data []byte) (int64, error) {
 	m.seq++
 	seq := m.seq
-	hash := hashOf(data)
-	msg := &nats.Msg{Subject: subject(m.info.ID, verb), Data: data, Header: nats.Header{
-		headerTrial: {trial}, headerSeq: {strconv.FormatInt(seq, 10)}, headerHash: {hash}}}
+	hash := protocol.Hash(data)
+	msg := &nats.Msg{Subject: protocol.Subject(m.info.ID, verb), Data: data, Header: nats.Header{
+		protocol.HeaderTrial: {trial}, protocol.HeaderSeq: {strconv.FormatInt(seq, 10)}, protocol.HeaderHash: {hash}}}
 	reply, err := m.request(context.WithoutCancel(ctx), msg)
-	var a ack
+	var a protocol.Ack
 	switch {
 	case errors.Is(err, errUnanswered):
 		m.fail(fmt.Sprintf("it did not acknowledge %s within %v", verb, ackWithin))
@@ -189,7 +190,7 @@ func (m *member) begin(ctx context.Context, trial, verb string, data []byte) (in
 
 // await waits for the end of a step and returns its result. When ctx ends first, the step is told to end, which is no
 // error, and has stopWithin; after that the agent is given up. A result may stand beside an *AgentError.
-func (m *member) await(ctx context.Context, trial, verb string, seq int64) (json.RawMessage, done, error) {
+func (m *member) await(ctx context.Context, trial, verb string, seq int64) (json.RawMessage, protocol.Done, error) {
 	told := ctx.Done()
 	var patience <-chan time.Time
 	for {
@@ -204,15 +205,15 @@ func (m *member) await(ctx context.Context, trial, verb string, seq int64) (json
 			}
 			return result, d, err
 		case <-m.ctx.Done():
-			return nil, done{}, context.Cause(m.ctx)
+			return nil, protocol.Done{}, context.Cause(m.ctx)
 		case <-told:
 			told = nil
 			timer := time.NewTimer(stopWithin)
 			defer timer.Stop()
 			patience = timer.C
 			// An agent that does not hear it runs into stopWithin.
-			_, _ = m.request(context.WithoutCancel(ctx), &nats.Msg{Subject: subject(m.info.ID, verbStop),
-				Header: nats.Header{headerTrial: {trial}, headerSeq: {strconv.FormatInt(seq, 10)}}})
+			_, _ = m.request(context.WithoutCancel(ctx), &nats.Msg{Subject: protocol.Subject(m.info.ID, protocol.VerbStop),
+				Header: nats.Header{protocol.HeaderTrial: {trial}, protocol.HeaderSeq: {strconv.FormatInt(seq, 10)}}})
 		case <-patience:
 			m.fail(fmt.Sprintf("it did not end %s within %v of being told to", verb, stopWithin))
 		}
@@ -220,14 +221,14 @@ func (m *member) await(ctx context.Context, trial, verb string, seq int64) (json
 }
 
 // result fetches what a step returned, nil if nothing.
-func (m *member) result(ctx context.Context, d done) (json.RawMessage, error) {
+func (m *member) result(ctx context.Context, d protocol.Done) (json.RawMessage, error) {
 	if d.Result == nil {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchWithin)
 	defer cancel()
 	var b buffer
-	if err := m.fetch(ctx, resultsDir, *d.Result, maxResultBytes, &b); err != nil {
+	if err := m.fetch(ctx, protocol.ResultsDir, *d.Result, protocol.MaxResultBytes, &b); err != nil {
 		return nil, fmt.Errorf("fetching the result of agent %s: %w", m.info.ID, err)
 	}
 	if !json.Valid(b) {
@@ -248,7 +249,7 @@ func (m *member) do(ctx context.Context, trial, verb string, data []byte) (json.
 
 // ended takes in a done message.
 func (m *member) ended(data []byte) {
-	var d done
+	var d protocol.Done
 	if err := json.Unmarshal(data, &d); err != nil {
 		m.fail(fmt.Sprintf("its done message can't be read: %v", err))
 		return
@@ -265,12 +266,12 @@ func (m *member) ended(data []byte) {
 func (m *member) probeClock(ctx context.Context) error {
 	var best probe
 	for i := range maxClockProbes {
-		var r clockReply
-		p := probe{sentNs: Monotonic()}
-		if err := m.ask(ctx, &nats.Msg{Subject: subject(m.info.ID, verbClock)}, &r); err != nil {
+		var r protocol.ClockReply
+		p := probe{sentNs: protocol.Monotonic()}
+		if err := m.ask(ctx, &nats.Msg{Subject: protocol.Subject(m.info.ID, protocol.VerbClock)}, &r); err != nil {
 			return fmt.Errorf("probing the clock of agent %s: %w", m.info.ID, err)
 		}
-		p.arrivedNs, p.answeredNs, p.receivedNs = r.ReceivedNs, r.SentNs, Monotonic()
+		p.arrivedNs, p.answeredNs, p.receivedNs = r.ReceivedNs, r.SentNs, protocol.Monotonic()
 		if i == 0 || p.errorNs() < best.errorNs() {
 			best = p
 		}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +33,7 @@ type Agent struct {
 }
 
 func (a Agent) validate() error {
-	if err := checkRole(a.Role); err != nil {
+	if err := protocol.CheckRole(a.Role); err != nil {
 		return err
 	}
 	if len(a.Command) == 0 {
@@ -65,7 +66,7 @@ type process struct {
 }
 
 // startProcess starts a and writes the greeting to its standard input.
-func startProcess(a Agent, g greeting) (*process, error) {
+func startProcess(a Agent, g protocol.Greeting) (*process, error) {
 	line, err := json.Marshal(g)
 	if err != nil {
 		return nil, err
@@ -84,11 +85,8 @@ func startProcess(a Agent, g greeting) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	if _, err := p.stdin.Write(append(line, '\n')); err != nil {
-		p.kill()
-		<-p.exited
-		return nil, fmt.Errorf("greeting the agent: %w", err)
-	}
+	// A broken pipe means that the process has ended, which its owner learns with the reason.
+	_, _ = p.stdin.Write(append(line, '\n'))
 	return p, nil
 }
 

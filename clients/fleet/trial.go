@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 )
 
 // Trial is one trial to conduct.
@@ -111,7 +113,7 @@ func (c *Coordinator) Conduct(ctx context.Context, t Trial) (*Outcome, error) {
 // muster picks the agents, all of which must be alive.
 func (a *attempt) muster(members []*member) error {
 	for _, m := range members {
-		if m.info.Role == roleSUT {
+		if m.info.Role == protocol.RoleSUT {
 			if a.t.SUT == nil {
 				continue
 			}
@@ -187,14 +189,14 @@ func (a *attempt) ready(ctx context.Context, m *member, plan json.RawMessage) (j
 	if len(plan) > maxPlanBytes {
 		return nil, fmt.Errorf("preparing agent %s: a plan of %d bytes, want at most %d", m.info.ID, len(plan), maxPlanBytes)
 	}
-	seq, err := m.begin(ctx, a.t.ID, verbPrepare, plan)
+	seq, err := m.begin(ctx, a.t.ID, protocol.VerbPrepare, plan)
 	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
 	a.begun = append(a.begun, m)
 	a.mu.Unlock()
-	result, _, err := m.await(ctx, a.t.ID, verbPrepare, seq)
+	result, _, err := m.await(ctx, a.t.ID, protocol.VerbPrepare, seq)
 	return result, err
 }
 
@@ -207,12 +209,12 @@ func (a *attempt) run(ctx context.Context) {
 	defer stopLoad()
 	sutCtx, stopSUT := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSUT()
-	a.out.T0 = Monotonic() + int64(a.t.Lead)
+	a.out.T0 = protocol.Monotonic() + int64(a.t.Lead)
 	// Marshalling a number can't fail.
-	t0, _ := json.Marshal(arming{T0Ns: a.out.T0})
+	t0, _ := json.Marshal(protocol.Arming{T0Ns: a.out.T0})
 	var loads, sut sync.WaitGroup
 	for _, m := range a.all {
-		seq, err := m.begin(ctx, a.t.ID, verbRun, t0)
+		seq, err := m.begin(ctx, a.t.ID, protocol.VerbRun, t0)
 		if err != nil {
 			a.blame(err)
 			stopLoad()
@@ -225,7 +227,7 @@ func (a *attempt) run(ctx context.Context) {
 			into = &a.out.Load[m.info.Index]
 		}
 		group.Go(func() {
-			result, d, err := m.await(until, a.t.ID, verbRun, seq)
+			result, d, err := m.await(until, a.t.ID, protocol.VerbRun, seq)
 			*into = result
 			m.info.StartLateNs, m.info.ProgressDropped = max(0, d.StartedNs-a.out.T0), d.Dropped
 			if err != nil {
@@ -245,7 +247,7 @@ func (a *attempt) windUp(ctx context.Context) {
 		if m.ctx.Err() != nil {
 			return context.Cause(m.ctx)
 		}
-		result, err := m.do(ctx, a.t.ID, verbFinish, nil)
+		result, err := m.do(ctx, a.t.ID, protocol.VerbFinish, nil)
 		if m == a.sut {
 			a.out.SUTFinished = result
 		} else {

@@ -1,4 +1,5 @@
-package fleet
+// Package agent is the agents' side of a fleet: it serves one coordinator with one executor.
+package agent
 
 import (
 	"bufio"
@@ -12,13 +13,36 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
 
-// AgentOptions of an agent. The address and the credentials come on the first line of standard input, never on a
+// Executor does the work of one role in an agent's process. Its methods are called one after another; only the ctx of
+// Prepare and Run may be cancelled meanwhile, to end them early. An error may implement
+// interface{ Details() json.RawMessage }, such as the last lines of a log: the coordinator gets them in AgentError.
+type Executor interface {
+	// Prepare gets ready for a plan and answers what the others need (the sut: the server's address). spool is an empty
+	// directory for files of this trial; all regular files in it, also in sub-directories, are collected after Finish.
+	Prepare(ctx context.Context, plan json.RawMessage, spool string) (json.RawMessage, error)
+	// Run works from t0 on (CLOCK_MONOTONIC ns of this host) and returns its result. progress may be called at any
+	// time by any goroutine; it never blocks, and what can't be sent at once is dropped and counted. A cancelled ctx is
+	// a normal end, not an error: Run returns what it has. A result beside an error reaches the coordinator too.
+	Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error)
+	// Finish ends the trial after all agents' Runs are over (the sut: last readings, stop the server). It is always
+	// called after a Prepare was attempted, also after errors, and, when the coordinator is gone, before the agent ends.
+	Finish(ctx context.Context) (json.RawMessage, error)
+}
+
+// ErrCoordinatorGone is what Serve returns when the coordinator's heartbeats stopped or its connection broke.
+var ErrCoordinatorGone = errors.New("the coordinator is gone")
+
+// finishWithin bounds the end of a step, and Finish after it, when the coordinator is gone.
+const finishWithin = 5 * time.Second
+
+// Options of an agent. The address and the credentials come on the first line of standard input, never on a
 // command line or in the environment, where others could read them.
-type AgentOptions struct {
+type Options struct {
 	Role string // one of Roles, and what the coordinator spawned it for
 	// Stdin is the life line: its end stops the agent. Default os.Stdin.
 	Stdin io.Reader
@@ -28,7 +52,7 @@ var errStdinEnded = errors.New("standard input ended")
 
 // agent serves one coordinator with one executor.
 type agent struct {
-	greeting
+	protocol.Greeting
 	exec     Executor
 	nc       *nats.Conn
 	life     context.Context // ends when the coordinator is gone or the agent is told to end
@@ -55,17 +79,17 @@ type step struct {
 	over   chan struct{} // closed when the call has returned
 }
 
-// ServeAgent runs an agent until its standard input ends, which is its normal end, ctx is cancelled, or the coordinator
+// Serve runs an agent until its standard input ends, which is its normal end, ctx is cancelled, or the coordinator
 // is gone (ErrCoordinatorGone). A Run under way is then cancelled and Finish called, bounded by a few seconds, so that
 // nothing the executor started stays behind. An executor that doesn't return in time is left behind: end the process.
-func ServeAgent(ctx context.Context, o AgentOptions, exec Executor) error {
-	if err := checkRole(o.Role); err != nil {
+func Serve(ctx context.Context, o Options, exec Executor) error {
+	if err := protocol.CheckRole(o.Role); err != nil {
 		return fmt.Errorf("serving an agent: %w", err)
 	}
 	if o.Stdin == nil {
 		o.Stdin = os.Stdin
 	}
-	in := bufio.NewReaderSize(o.Stdin, maxGreeting)
+	in := bufio.NewReaderSize(o.Stdin, protocol.MaxGreetingBytes)
 	g, err := readGreeting(in, o.Role)
 	if err != nil {
 		return fmt.Errorf("serving the %s agent: %w", o.Role, err)
@@ -83,18 +107,18 @@ func ServeAgent(ctx context.Context, o AgentOptions, exec Executor) error {
 	return nil
 }
 
-func newAgent(ctx context.Context, g greeting, exec Executor) *agent {
-	a := &agent{greeting: g, exec: exec, steps: make(chan *step, 1), progress: newProgress()}
+func newAgent(ctx context.Context, g protocol.Greeting, exec Executor) *agent {
+	a := &agent{Greeting: g, exec: exec, steps: make(chan *step, 1), progress: newProgress()}
 	a.life, a.end = context.WithCancelCause(ctx)
 	a.handlers = map[string]func(micro.Request) (any, error){
-		verbPrepare: a.onPrepare, verbClock: onClock, verbRun: a.onRun, verbStop: a.onStop,
-		verbFinish: a.onFinish, verbList: a.onList, verbRead: a.onRead, verbDrop: a.onDrop,
+		protocol.VerbPrepare: a.onPrepare, protocol.VerbClock: onClock, protocol.VerbRun: a.onRun, protocol.VerbStop: a.onStop,
+		protocol.VerbFinish: a.onFinish, protocol.VerbList: a.onList, protocol.VerbRead: a.onRead, protocol.VerbDrop: a.onDrop,
 	}
 	return a
 }
 
-func readGreeting(in *bufio.Reader, role string) (greeting, error) {
-	var g greeting
+func readGreeting(in *bufio.Reader, role string) (protocol.Greeting, error) {
+	var g protocol.Greeting
 	line, err := in.ReadSlice('\n')
 	if err != nil {
 		return g, fmt.Errorf("reading the coordinator's line from standard input: %w (agents are started by the coordinator)", err)
@@ -102,19 +126,19 @@ func readGreeting(in *bufio.Reader, role string) (greeting, error) {
 	if err := json.Unmarshal(line, &g); err != nil {
 		return g, fmt.Errorf("reading the coordinator's line from standard input: %w (agents are started by the coordinator)", err)
 	}
-	if g.Protocol != protocolVersion || g.Role != role {
-		return g, fmt.Errorf("checking the coordinator's line: role %q and protocol %d, want %q and %d", g.Role, g.Protocol, role, protocolVersion)
+	if g.Protocol != protocol.Version || g.Role != role {
+		return g, fmt.Errorf("checking the coordinator's line: role %q and protocol %d, want %q and %d", g.Role, g.Protocol, role, protocol.Version)
 	}
 	u, err := url.Parse(g.URL)
 	if err != nil {
 		return g, fmt.Errorf("checking the coordinator's address: %w", err)
 	}
-	return g, checkLoopback(u.Hostname())
+	return g, protocol.CheckLoopback(u.Hostname())
 }
 
 // serve connects, answers until life ends, and winds up.
 func (a *agent) serve() error {
-	nc, err := nats.Connect(a.URL, nats.Name(a.Agent), nats.UserInfo(a.Agent, a.Password), nats.Timeout(helloWithin),
+	nc, err := nats.Connect(a.URL, nats.Name(a.Agent), nats.UserInfo(a.Agent, a.Password), nats.Timeout(protocol.HelloWithin),
 		// The server is in the coordinator: if it is gone, so is the coordinator. The beat makes pings needless.
 		nats.NoReconnect(), nats.PingInterval(time.Hour),
 		nats.ClosedHandler(func(*nats.Conn) { a.end(ErrCoordinatorGone) }),
@@ -126,9 +150,9 @@ func (a *agent) serve() error {
 	defer nc.Close()
 	var background sync.WaitGroup
 	defer background.Wait()
-	background.Go(func() { a.progress.send(a.life, nc, subject(a.Agent, verbProgress)) })
+	background.Go(func() { a.progress.send(a.life, nc, protocol.Subject(a.Agent, protocol.VerbProgress)) })
 	defer a.end(nil)
-	svc, err := micro.AddService(nc, micro.Config{Name: serviceName, Version: "1.0.0", Description: "does the work of one role in a trial",
+	svc, err := micro.AddService(nc, micro.Config{Name: protocol.ServiceName, Version: "1.0.0", Description: "does the work of one role in a trial",
 		Metadata: map[string]string{"agent": a.Agent, "role": a.Role}, QueueGroupDisabled: true})
 	if err != nil {
 		return fmt.Errorf("offering the service: %w", err)
@@ -171,7 +195,7 @@ func (a *agent) announce(svc micro.Service) error {
 	if err := a.nc.Flush(); err != nil {
 		return fmt.Errorf("offering the service: %w", err)
 	}
-	return a.publish(verbHello, hello{Protocol: protocolVersion, Role: a.Role, PID: os.Getpid(), Service: svc.Info().ID})
+	return a.publish(protocol.VerbHello, protocol.Hello{Protocol: protocol.Version, Role: a.Role, PID: os.Getpid(), Service: svc.Info().ID})
 }
 
 // answer makes a handler of a function that returns bytes or what becomes JSON.
@@ -210,8 +234,8 @@ func (a *agent) keepLease() error {
 		timer.Reset(lease / 2)
 	})
 	context.AfterFunc(a.life, func() { timer.Stop() })
-	alive := subject(a.Agent, verbAlive)
-	_, err := a.nc.Subscribe(beatSubject, func(*nats.Msg) {
+	alive := protocol.Subject(a.Agent, protocol.VerbAlive)
+	_, err := a.nc.Subscribe(protocol.BeatSubject, func(*nats.Msg) {
 		mu.Lock()
 		last = false
 		timer.Reset(lease)
@@ -227,7 +251,7 @@ func (a *agent) publish(verb string, v any) error {
 	if err != nil {
 		return err
 	}
-	return a.nc.Publish(subject(a.Agent, verb), data)
+	return a.nc.Publish(protocol.Subject(a.Agent, verb), data)
 }
 
 // windUp ends the step under way and calls Finish if a Prepare was attempted.

@@ -1,4 +1,4 @@
-package fleet
+package agent
 
 import (
 	"context"
@@ -13,18 +13,19 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats.go/micro"
 )
 
 // accept checks a request for a step and queues it. The order of steps is part of the check: change is called with the
 // lock held and refuses or notes the new state.
 func (a *agent) accept(r micro.Request, verb string, change func(trial string) error, call func(context.Context) (json.RawMessage, error)) (any, error) {
-	seq, err := strconv.ParseInt(r.Headers().Get(headerSeq), 10, 64)
+	seq, err := strconv.ParseInt(r.Headers().Get(protocol.HeaderSeq), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("reading the sequence number: %w", err)
 	}
-	hash := hashOf(r.Data())
-	if want := r.Headers().Get(headerHash); hash != want {
+	hash := protocol.Hash(r.Data())
+	if want := r.Headers().Get(protocol.HeaderHash); hash != want {
 		return nil, fmt.Errorf("checking the plan: checksum %s, want %s", hash, want)
 	}
 	a.mu.Lock()
@@ -35,30 +36,30 @@ func (a *agent) accept(r micro.Request, verb string, change func(trial string) e
 	if a.current != nil {
 		return nil, fmt.Errorf("agent %s is busy with %s", a.Agent, a.current.verb)
 	}
-	if err := change(r.Headers().Get(headerTrial)); err != nil {
+	if err := change(r.Headers().Get(protocol.HeaderTrial)); err != nil {
 		return nil, err
 	}
 	s := &step{seq: seq, verb: verb, call: call, over: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(a.life)
-	if verb == verbFinish {
+	if verb == protocol.VerbFinish {
 		s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(a.life))
 	}
 	a.current = s
 	a.steps <- s // has room: there is one step at a time
-	return ack{Seq: seq, SHA256: hash}, nil
+	return protocol.Ack{Seq: seq, SHA256: hash}, nil
 }
 
 func (a *agent) onPrepare(r micro.Request) (any, error) {
 	plan := json.RawMessage(r.Data())
-	spool := filepath.Join(a.Spool, filesDir)
-	return a.accept(r, verbPrepare, func(trial string) error {
+	spool := filepath.Join(a.Spool, protocol.FilesDir)
+	return a.accept(r, protocol.VerbPrepare, func(trial string) error {
 		if a.prepared {
 			return fmt.Errorf("agent %s is in trial %s, which is not finished", a.Agent, a.trial)
 		}
 		if err := a.clear(); err != nil {
 			return err
 		}
-		for _, dir := range []string{filesDir, resultsDir} {
+		for _, dir := range []string{protocol.FilesDir, protocol.ResultsDir} {
 			if err := os.Mkdir(filepath.Join(a.Spool, dir), 0o700); err != nil {
 				return fmt.Errorf("making the spool: %w", err)
 			}
@@ -69,11 +70,11 @@ func (a *agent) onPrepare(r micro.Request) (any, error) {
 }
 
 func (a *agent) onRun(r micro.Request) (any, error) {
-	var arm arming
+	var arm protocol.Arming
 	if err := json.Unmarshal(r.Data(), &arm); err != nil {
 		return nil, fmt.Errorf("reading T0: %w", err)
 	}
-	return a.accept(r, verbRun, func(trial string) error {
+	return a.accept(r, protocol.VerbRun, func(trial string) error {
 		if !a.prepared || a.ran || trial != a.trial {
 			return fmt.Errorf("agent %s is not prepared for trial %s", a.Agent, trial)
 		}
@@ -83,7 +84,7 @@ func (a *agent) onRun(r micro.Request) (any, error) {
 }
 
 func (a *agent) onFinish(r micro.Request) (any, error) {
-	return a.accept(r, verbFinish, func(trial string) error {
+	return a.accept(r, protocol.VerbFinish, func(trial string) error {
 		if !a.prepared || trial != a.trial {
 			return fmt.Errorf("agent %s is not in trial %s", a.Agent, trial)
 		}
@@ -94,7 +95,7 @@ func (a *agent) onFinish(r micro.Request) (any, error) {
 
 // onStop cancels the step of that number; if it is over already there is nothing to do.
 func (a *agent) onStop(r micro.Request) (any, error) {
-	seq, err := strconv.ParseInt(r.Headers().Get(headerSeq), 10, 64)
+	seq, err := strconv.ParseInt(r.Headers().Get(protocol.HeaderSeq), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("reading the sequence number: %w", err)
 	}
@@ -103,14 +104,14 @@ func (a *agent) onStop(r micro.Request) (any, error) {
 	if a.current != nil && a.current.seq == seq {
 		a.current.cancel()
 	}
-	return ack{Seq: seq}, nil
+	return protocol.Ack{Seq: seq}, nil
 }
 
 // work calls the executor, spools the result and notifies the coordinator.
 func (a *agent) work(s *step) {
 	defer close(s.over)
 	before := a.progress.dropped.Load()
-	d := done{Seq: s.seq, StartedNs: Monotonic()}
+	d := protocol.Done{Seq: s.seq, StartedNs: protocol.Monotonic()}
 	result, err := s.call(s.ctx)
 	if s.ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil // told to end, and did
@@ -124,29 +125,29 @@ func (a *agent) work(s *step) {
 		}
 	}
 	if err != nil {
-		d.Error = newFailure(err)
+		d.Error = protocol.NewFailure(err)
 	}
 	a.mu.Lock()
 	a.current = nil
 	a.mu.Unlock()
 	// Without a connection there is nobody to tell, and life ends by its own handler.
-	_ = a.publish(verbDone, d)
+	_ = a.publish(protocol.VerbDone, d)
 }
 
-func (a *agent) spoolResult(s *step, result json.RawMessage) (fileInfo, error) {
-	info := fileInfo{Name: fmt.Sprintf("%d-%s.json", s.seq, s.verb), Bytes: int64(len(result)), SHA256: hashOf(result)}
-	if info.Bytes > maxResultBytes {
-		return info, fmt.Errorf("spooling the result: %d bytes, want at most %d", info.Bytes, maxResultBytes)
+func (a *agent) spoolResult(s *step, result json.RawMessage) (protocol.FileInfo, error) {
+	info := protocol.FileInfo{Name: fmt.Sprintf("%d-%s.json", s.seq, s.verb), Bytes: int64(len(result)), SHA256: protocol.Hash(result)}
+	if info.Bytes > protocol.MaxResultBytes {
+		return info, fmt.Errorf("spooling the result: %d bytes, want at most %d", info.Bytes, protocol.MaxResultBytes)
 	}
-	if err := os.WriteFile(filepath.Join(a.Spool, resultsDir, info.Name), result, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(a.Spool, protocol.ResultsDir, info.Name), result, 0o600); err != nil {
 		return info, fmt.Errorf("spooling the result: %w", err)
 	}
 	return info, nil
 }
 
 func onClock(micro.Request) (any, error) {
-	now := Monotonic()
-	return clockReply{ReceivedNs: now, SentNs: Monotonic()}, nil
+	now := protocol.Monotonic()
+	return protocol.ClockReply{ReceivedNs: now, SentNs: protocol.Monotonic()}, nil
 }
 
 // onList lists the regular files that the executor left; links and the like are not followed and not listed.
@@ -154,14 +155,14 @@ func (a *agent) onList(micro.Request) (any, error) {
 	if err := a.idle(); err != nil {
 		return nil, err
 	}
-	files := []fileInfo{}
-	dir := os.DirFS(filepath.Join(a.Spool, filesDir))
+	files := []protocol.FileInfo{}
+	dir := os.DirFS(filepath.Join(a.Spool, protocol.FilesDir))
 	err := fs.WalkDir(dir, ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
-		if len(files) == maxFiles {
-			return fmt.Errorf("more than %d files", maxFiles)
+		if len(files) == protocol.MaxFiles {
+			return fmt.Errorf("more than %d files", protocol.MaxFiles)
 		}
 		f, err := dir.Open(name)
 		if err != nil {
@@ -169,8 +170,8 @@ func (a *agent) onList(micro.Request) (any, error) {
 		}
 		defer f.Close()
 		sum := sha256.New()
-		n, err := io.Copy(sum, io.LimitReader(f, maxFileBytes+1))
-		files = append(files, fileInfo{Name: name, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))})
+		n, err := io.Copy(sum, io.LimitReader(f, protocol.MaxFileBytes+1))
+		files = append(files, protocol.FileInfo{Name: name, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))})
 		return err
 	})
 	if err != nil {
@@ -181,12 +182,12 @@ func (a *agent) onList(micro.Request) (any, error) {
 
 // onRead returns a chunk of a file below the spool, and of no other.
 func (a *agent) onRead(r micro.Request) (any, error) {
-	var q readRequest
+	var q protocol.ReadRequest
 	if err := json.Unmarshal(r.Data(), &q); err != nil {
 		return nil, fmt.Errorf("reading the request: %w", err)
 	}
-	if q.Bytes < 1 || q.Bytes > chunkBytes || q.Offset < 0 {
-		return nil, fmt.Errorf("reading %q: %d bytes at %d, want 1 to %d from 0 on", q.Name, q.Bytes, q.Offset, chunkBytes)
+	if q.Bytes < 1 || q.Bytes > protocol.ChunkBytes || q.Offset < 0 {
+		return nil, fmt.Errorf("reading %q: %d bytes at %d, want 1 to %d from 0 on", q.Name, q.Bytes, q.Offset, protocol.ChunkBytes)
 	}
 	f, err := os.OpenInRoot(a.Spool, filepath.FromSlash(q.Name))
 	if err != nil {
@@ -206,7 +207,7 @@ func (a *agent) onDrop(micro.Request) (any, error) {
 	if err := a.idle(); err != nil {
 		return nil, err
 	}
-	return ack{}, a.clear()
+	return protocol.Ack{}, a.clear()
 }
 
 // idle refuses what would get in the way of a trial.
@@ -220,7 +221,7 @@ func (a *agent) idle() error {
 }
 
 func (a *agent) clear() error {
-	for _, dir := range []string{filesDir, resultsDir} {
+	for _, dir := range []string{protocol.FilesDir, protocol.ResultsDir} {
 		if err := os.RemoveAll(filepath.Join(a.Spool, dir)); err != nil {
 			return fmt.Errorf("clearing the spool: %w", err)
 		}

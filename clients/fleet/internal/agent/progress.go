@@ -1,10 +1,11 @@
-package fleet
+package agent
 
 import (
 	"context"
 	"encoding/json"
 	"sync/atomic"
 
+	"github.com/millrace/millrace/clients/fleet/internal/protocol"
 	"github.com/nats-io/nats.go"
 )
 
@@ -19,7 +20,7 @@ func newProgress() *progress { return &progress{queue: make(chan []byte, 16)} }
 // offer queues v as JSON. What does not fit, or is no JSON, is dropped and counted. Safe for concurrent use.
 func (p *progress) offer(v any) {
 	data, err := json.Marshal(v)
-	if err == nil && len(data) <= maxProgress {
+	if err == nil && len(data) <= protocol.MaxProgressBytes {
 		select {
 		case p.queue <- data:
 			return
