@@ -13,6 +13,19 @@ const (
 	MethodPost
 )
 
+// MethodOf is the method of that name, which is case-sensitive.
+func MethodOf[T string | []byte](name T) Method {
+	switch string(name) {
+	case "GET":
+		return MethodGet
+	case "HEAD":
+		return MethodHead
+	case "POST":
+		return MethodPost
+	}
+	return MethodOther
+}
+
 // Request is one HTTP/1.1 request, and how far ParseRequest has got in one that is incomplete. The zero value is ready.
 // Target and Body are slices of the parsed buffer (Body of a chunked request: of the Request's own memory) and valid
 // until that buffer changes or the next ParseRequest with the same Request.
@@ -193,14 +206,7 @@ func (r *Request) requestLine(line []byte, at int) *Error {
 		}
 		return ErrRequestLine
 	}
-	switch string(line[:i]) {
-	case "GET":
-		r.Method = MethodGet
-	case "HEAD":
-		r.Method = MethodHead
-	case "POST":
-		r.Method = MethodPost
-	}
+	r.Method = MethodOf(line[:i])
 	r.targetFrom, r.targetTo = uint16(at+i+1), uint16(at+j)
 	r.phase = phaseFields
 	return nil

@@ -1,6 +1,9 @@
 package kit
 
 import (
+	"fmt"
+	"os"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/wire"
@@ -124,4 +127,13 @@ func RouteOf(method wire.Method, path []byte) (r Route, work bool) {
 		return RouteEcho, work
 	}
 	return RouteNotAllowed, false
+}
+
+// Crash ends the program when the function that defers it panics, with the panic and its stack on standard error. It is for
+// code that a framework calls and whose panics it would swallow: `defer kit.Crash()`.
+func Crash() {
+	if v := recover(); v != nil {
+		fmt.Fprintf(os.Stderr, "panic: %v\n\n%s", v, debug.Stack())
+		os.Exit(2) // as the runtime does
+	}
 }
