@@ -38,7 +38,8 @@ func List(protocol string) []Case {
 		{Name: "control/profile", Own: true, Contract: true, Run: profile},
 		{Name: "counters", Own: true, Contract: true, Run: counters},
 		{Name: "work/sleep", Own: true, Contract: true, Args: work("sleep=20ms"), Run: workTakes(20 * time.Millisecond)},
-		{Name: "work/cpu", Own: true, Contract: true, Args: work("cpu=2ms"), Run: workTakes(2 * time.Millisecond)},
+		// Spins are calibrated to within 10 %, and the clock of a core may rise afterwards.
+		{Name: "work/cpu", Own: true, Contract: true, Args: work("cpu=2ms"), Run: workTakes(2 * time.Millisecond * 8 / 10)},
 		{Name: "work/replies", Own: true, Contract: true, Args: work("sleep=5ms"), Run: workReplies},
 		{Name: "echo", Run: echoes},
 		{Name: "keep-alive", Run: keepAlive},

@@ -22,8 +22,8 @@ func describe(a *probe.Attempt) error {
 	}
 	var missing []string
 	for field, empty := range map[string]bool{"schema": d.Schema < 1, "name": d.Name == "", "doc": d.Doc == "",
-		"framework": d.Framework == "", "protocols": len(d.Protocols) == 0, "variants": len(d.Variants) == 0,
-		"half_close": d.HalfClose == ""} {
+		"framework.module": d.Framework.Module == "", "framework.version": d.Framework.Version == "",
+		"protocols": len(d.Protocols) == 0, "half_close": d.HalfClose == ""} {
 		if empty {
 			missing = append(missing, field)
 		}
@@ -34,6 +34,11 @@ func describe(a *probe.Attempt) error {
 	}
 	if strings.Contains(d.Doc, "\n") {
 		return errors.New("describe: doc has more than one line")
+	}
+	for _, v := range d.Variants {
+		if v.Name == "" || len(v.Flags) == 0 {
+			return fmt.Errorf("describe: variant %+v lacks a name or flags", v)
+		}
 	}
 	if !slices.Contains(d.Protocols, a.Target.Protocol) {
 		return fmt.Errorf("describe: protocols are %v, without %s", d.Protocols, a.Target.Protocol)
@@ -167,10 +172,8 @@ func collect(a *probe.Attempt) error {
 	if err != nil {
 		return err
 	}
-	for _, command := range []string{"gc", "free"} {
-		if err := a.Server.Command(a.Ctx, command, nil); err != nil {
-			return err
-		}
+	if err := a.Server.Command(a.Ctx, "gc", nil); err != nil {
+		return err
 	}
 	after, err := a.Server.Readings(a.Ctx)
 	if err != nil {
@@ -179,7 +182,7 @@ func collect(a *probe.Attempt) error {
 	if after["gc_cycles"] <= before["gc_cycles"] {
 		return fmt.Errorf("gc_cycles is %v before gc and %v after", before["gc_cycles"], after["gc_cycles"])
 	}
-	return nil
+	return a.Server.Command(a.Ctx, "free", nil)
 }
 
 // profile writes a heap profile, and a CPU profile while the server answers and gives readings.

@@ -8,7 +8,7 @@ import (
 )
 
 // commandKey is the field of a control request that names the command.
-const commandKey = "do"
+const commandKey = "cmd"
 
 // ReadyLine is what a server prints when it accepts connections.
 type ReadyLine struct {
@@ -20,20 +20,23 @@ type ReadyLine struct {
 
 // Description is what `describe` prints, as far as the suite looks at it.
 type Description struct {
-	Schema    int       `json:"schema"`
-	Name      string    `json:"name"`
-	Doc       string    `json:"doc"`
-	Framework string    `json:"framework"`
-	Version   string    `json:"version"`
+	Schema    int    `json:"schema"`
+	Name      string `json:"name"`
+	Doc       string `json:"doc"`
+	Framework struct {
+		Module  string `json:"module"`
+		Version string `json:"version"`
+	} `json:"framework"`
 	Protocols []string  `json:"protocols"`
-	Variants  []Variant `json:"variants"`
+	Variants  []Variant `json:"variants"` // beside the plain model
 	HalfClose string    `json:"half_close"`
 }
 
 // Variant is a set of flags with a name.
 type Variant struct {
-	Name string   `json:"name"`
-	Args []string `json:"args"`
+	Name  string   `json:"name"`
+	Doc   string   `json:"doc"`
+	Flags []string `json:"flags"`
 }
 
 // Describe runs `describe` and decodes what it prints.

@@ -74,6 +74,9 @@ func (p http1) Echo(id uint64, body []byte) Request {
 }
 
 func (p http1) Read(r *bufio.Reader) (Reply, error) {
+	if err := wholeHead(r); err != nil {
+		return Reply{}, err
+	}
 	res, err := http.ReadResponse(r, nil)
 	if err != nil {
 		return Reply{}, err
@@ -90,6 +93,19 @@ func (p http1) Read(r *bufio.Reader) (Reply, error) {
 		err = fmt.Errorf("body of more than %d bytes", replyMax)
 	}
 	return Reply{Status: res.StatusCode, Body: body}, err
+}
+
+// wholeHead waits for a reply's head, because the end of the stream within it reads like a malformed field otherwise.
+func wholeHead(r *bufio.Reader) error {
+	for n := 1; ; n = max(n+1, r.Buffered()) {
+		data, err := r.Peek(n)
+		if bytes.Contains(data, []byte("\r\n\r\n")) || errors.Is(err, bufio.ErrBufferFull) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func (http1) Ordered() bool { return true }
