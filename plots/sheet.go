@@ -19,7 +19,7 @@ type sheet struct {
 	notes []string    // who is left out, SUSPECT, or not applicable
 }
 
-// contender is a variant with its trials that may be drawn: done, and not INVALID. It has at least one.
+// contender is a variant with its trials that may be drawn: done, and not INVALID, at least half of its rounds.
 type contender struct {
 	name   string
 	style  Style
@@ -39,7 +39,7 @@ func newSheet(res *results.Result) *sheet {
 				continue
 			}
 			all++
-			if why := leftOut(t); why != "" {
+			if why := LeftOut(t); why != "" {
 				out = append(out, fmt.Sprintf("round %d %s", t.Round, why))
 				continue
 			}
@@ -52,6 +52,9 @@ func newSheet(res *results.Result) *sheet {
 			continue
 		case len(c.trials) == 0:
 			s.notes = append(s.notes, fmt.Sprintf("not drawn: %s, %s.", v.Name, strings.Join(out, "; ")))
+			continue
+		case !Placed(len(c.trials), all):
+			s.notes = append(s.notes, fmt.Sprintf("not drawn: %s, valid in %d of %d rounds; %s.", v.Name, len(c.trials), all, strings.Join(out, "; ")))
 			continue
 		case len(out) > 0:
 			s.notes = append(s.notes, fmt.Sprintf("left out: %s %s.", v.Name, strings.Join(out, "; ")))
@@ -70,8 +73,8 @@ func newSheet(res *results.Result) *sheet {
 	return s
 }
 
-// leftOut says why a trial is not drawn, or "" if it is.
-func leftOut(t *results.Trial) string {
+// LeftOut says why a trial is left out of every comparison, or "" if it counts.
+func LeftOut(t *results.Trial) string {
 	switch {
 	case t.Status == results.StatusFailed && t.Failure != nil:
 		return "failed: " + t.Failure.Reason
@@ -87,6 +90,9 @@ func leftOut(t *results.Trial) string {
 	}
 	return ""
 }
+
+// Placed reports whether a variant has enough valid trials to stand beside the others: at least half of its rounds.
+func Placed(valid, all int) bool { return valid > 0 && 2*valid >= all }
 
 // source is the last line of the small print: run, machine and scale.
 func (s *sheet) source() string {

@@ -1,0 +1,108 @@
+package report
+
+import (
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// column is a quantity of a table. Several metrics are shown one after the other, with join in between.
+type column struct {
+	head    string
+	metrics []string
+	join    string
+	unit    quantity.Unit
+	// slope columns show the interval of a single round's slope.
+	slope bool
+}
+
+// group is a table of the report: the columns that belong together.
+type group struct {
+	title   string
+	applies func(*scenarios.Scenario) bool
+	columns []column
+	// verdict adds the column of verdicts.
+	verdict bool
+}
+
+func one(head, metric string, unit quantity.Unit) column {
+	return column{head: head, metrics: []string{metric}, unit: unit}
+}
+
+// groups is the one table of tables, in the order of the report.
+var groups = []group{
+	{"The burst: time until it is drained, and response time from the intended time", overloads, []column{
+		one("drain time", "drain-time-ns", quantity.Time),
+		one("goodput", "goodput-rps", quantity.PerSecond),
+		one("p50", "p50-latency-ns", quantity.Time),
+		one("p99", "p99-latency-ns", quantity.Time),
+		one("p99.9", "p99_9-latency-ns", quantity.Time),
+	}, true},
+	{"Before and after the burst", overloads, []column{
+		one("baseline p99", "baseline-p99-latency-ns", quantity.Time),
+		one("p99 back after", "recover-p99-ns", quantity.Time),
+		{"CPU a request, before → after", []string{"baseline-cpu-per-req-ns", "recovery-cpu-per-req-ns"}, " → ", quantity.Time, false},
+	}, false},
+	{"Resident memory: what the burst leaves above the level before it", overloads, []column{
+		one("before", "before-RSS-bytes", quantity.Bytes),
+		one("peak", "peak-RSS-bytes", quantity.Bytes),
+		one("left at +1 s", "residue-1s-RSS-bytes", quantity.Bytes),
+		one("+10 s", "residue-10s-RSS-bytes", quantity.Bytes),
+		one("+20 s", "residue-20s-RSS-bytes", quantity.Bytes),
+	}, false},
+	{"Goroutines, and kernel socket memory of both ends", overloads, []column{
+		one("peak goroutines", "peak-goroutines", quantity.Number),
+		one("left at +1 s", "residue-1s-goroutines", quantity.Number),
+		one("peak sockets", "peak-socket-bytes", quantity.Bytes),
+		one("left at +1 s", "residue-1s-socket-bytes", quantity.Bytes),
+		one("+20 s", "residue-20s-socket-bytes", quantity.Bytes),
+	}, false},
+	{"What an idle connection costs, and the response time of the active few", steps, []column{
+		{"user bytes/conn", []string{"user-bytes-per-conn"}, "", quantity.Bytes, true},
+		{"kernel bytes/conn", []string{"kernel-bytes-per-conn"}, "", quantity.Bytes, true},
+		one("goroutines/conn", "goroutines-per-conn", quantity.Number),
+		one("active p99", "active-p99-latency-ns", quantity.Time),
+		one("base RSS", "base-RSS-bytes", quantity.Bytes),
+	}, true},
+	{"New connections: how fast they are taken and answered", churns, []column{
+		one("accepted", "accepted-rps", quantity.PerSecond),
+		one("connect p50", "p50-connect-ns", quantity.Time),
+		one("connect p99", "p99-connect-ns", quantity.Time),
+		one("response p50", "p50-latency-ns", quantity.Time),
+		one("response p99", "p99-latency-ns", quantity.Time),
+	}, true},
+	{"What closing leaves, and what a request costs", churns, []column{
+		one("TIME_WAIT server", "time-wait-server", quantity.Number),
+		one("TIME_WAIT client", "time-wait-client", quantity.Number),
+		one("CPU a request", "cpu-per-req-ns", quantity.Time),
+	}, false},
+	{"Response time and cost", plain, []column{
+		one("achieved", "achieved-rps", quantity.PerSecond),
+		one("p50", "p50-latency-ns", quantity.Time),
+		one("p99", "p99-latency-ns", quantity.Time),
+		one("p99.9", "p99_9-latency-ns", quantity.Time),
+		one("CPU a request", "cpu-per-req-ns", quantity.Time),
+	}, true},
+}
+
+func overloads(s *scenarios.Scenario) bool {
+	for _, p := range s.Phases {
+		if p.Load == "overload" && p.Measure {
+			return true
+		}
+	}
+	return false
+}
+
+func steps(s *scenarios.Scenario) bool {
+	for _, p := range s.Phases {
+		if p.Open > 0 && p.Measure {
+			return true
+		}
+	}
+	return false
+}
+
+func churns(s *scenarios.Scenario) bool { return s.Connections.Requests > 0 }
+
+// plain scenarios are none of the above.
+func plain(s *scenarios.Scenario) bool { return !overloads(s) && !steps(s) && !churns(s) }

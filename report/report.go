@@ -1,0 +1,131 @@
+// Package report writes what a run found: a table for the terminal and report.md with figures. Rows stand in the order
+// in which the variants were given, never sorted by result; what was not measured or may not be compared is marked, with
+// the reason in a footnote.
+package report
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/millrace/millrace/plots"
+	"github.com/millrace/millrace/results"
+)
+
+// fewestRounds is how many rounds an interval needs; below it a run shows points and ranks nobody.
+const fewestRounds = 6
+
+// Write reads the run in the directory dir, draws its figures into dir/plots and writes dir/report.md, whose path it
+// returns. Both are derived, and written over if they exist.
+func Write(dir string) (path string, err error) {
+	res, err := results.Load(dir)
+	if err != nil {
+		return "", err
+	}
+	figures, err := plots.Draw(res, filepath.Join(dir, "plots"))
+	if err != nil {
+		return "", err
+	}
+	page, err := Markdown(res, figures)
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "report.md")
+	if err := os.WriteFile(path, page, 0o644); err != nil {
+		return "", fmt.Errorf("writing report: %w", err)
+	}
+	return path, nil
+}
+
+// preface is what stands above every table: machine, scale, how many rounds and how to read the figures.
+func (d *document) preface() []string {
+	r := d.res.Run
+	lines := []string{machine(r)}
+	if r.Quick {
+		lines = append(lines, "Quick: a small version of the scenario, to see that all works; not for conclusions.")
+	}
+	for _, s := range r.Scale {
+		lines = append(lines, "Scaled down: "+s)
+	}
+	if planned := r.Rounds * len(r.Variants); len(d.res.Trials) < planned {
+		lines = append(lines, fmt.Sprintf("Not finished: %d of %d trials were run.", len(d.res.Trials), planned))
+	}
+	for _, s := range d.res.Warnings {
+		lines = append(lines, "Warning: "+s)
+	}
+	return append(lines, reading(r))
+}
+
+// reading says how the cells are to be read.
+func reading(r *results.Run) string {
+	s := fmt.Sprintf("%d %s", r.Rounds, plural(r.Rounds, "round"))
+	if r.Rounds < fewestRounds {
+		s += plural(r.Rounds, ": point") + ", no ranking"
+	}
+	s += "; rows in the order given."
+	if r.Rounds > 1 {
+		s += " Cells: median over rounds (smallest–largest)."
+	}
+	return s
+}
+
+func machine(r *results.Run) string {
+	var parts []string
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" {
+			parts = append(parts, s)
+		}
+	}
+	add(r.Env.CPU)
+	if r.Env.Cores > 0 {
+		add(fmt.Sprintf("%d %s", r.Env.Cores, plural(r.Env.Cores, "core")))
+	}
+	add(r.Env.Virtual)
+	add(r.Env.Kernel)
+	add(r.Env.Go)
+	add(splitText(r.Split))
+	return strings.Join(parts, " · ")
+}
+
+func splitText(c results.CPUSplit) string {
+	if c.Shared {
+		return "co-located: client and server share their CPUs"
+	}
+	if len(c.Server)+len(c.Client) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("server on CPU %s, client on CPU %s", cpus(c.Server), cpus(c.Client))
+}
+
+func cpus(list []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
+}
+
+// command is how to run the same again: the same scenario, order and arrivals.
+func command(r *results.Run) string {
+	args := []string{"millrace", "run", r.Given.Name}
+	if r.Quick {
+		args = append(args, "--quick")
+	}
+	for _, s := range r.Set {
+		args = append(args, "--set", quote(s))
+	}
+	var names []string
+	for _, v := range r.Variants {
+		names = append(names, v.Name)
+	}
+	args = append(args, "--servers", strings.Join(names, ","), "--rounds", fmt.Sprint(r.Rounds), "--seed", fmt.Sprint(r.Seed))
+	if r.Engine != "" {
+		args = append(args, "--engine", r.Engine)
+	}
+	return strings.Join(args, " ")
+}
+
+// quote puts a word that a shell would split or expand into single quotes.
+func quote(s string) string {
+	if !strings.ContainsAny(s, " \t\n'\"\\$&|;<>()*?[]{}#~`!") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
