@@ -39,7 +39,7 @@ type figures struct {
 	lagP99, responseP99 int64
 	windows             []window // those that lie wholly within the phase, over all shards; lagP99Ns is the largest
 	cpu                 float64  // of the busiest load thread, as a share
-	areaNs, serviceNs   int64
+	areaNs, heldNs      int64
 	finished            int64
 	slots               int64 // requests that the active connections can carry at once
 }
@@ -98,7 +98,7 @@ func (rec *Recording) figures(i int, end int64, r *Report) figures {
 			g.cpu = max(g.cpu, float64(cpu)/float64(int64(n)*IntervalNs))
 		}
 		g.areaNs += sh.flow[i].areaNs
-		g.serviceNs += sh.flow[i].serviceNs
+		g.heldNs += sh.flow[i].heldNs
 		g.finished += sh.flow[i].finished
 		g.slots += sh.Slots[i-rec.tl.First]
 	}
@@ -203,7 +203,7 @@ func cpuCheck(g figures) validity.Check {
 
 // littleCheck holds the mean number in flight against Little's law, L = λ·W over the phase's length T:
 //
-//	∫ in flight dt = Σ (done − sent)          open loop
+//	∫ in flight dt = Σ (done − begun)         open loop
 //	X·R ÷ N = 1                               closed loop
 //
 // Where: X = throughput, R = mean service time, N = requests that the active connections can carry at once.
@@ -212,13 +212,13 @@ func littleCheck(g figures) validity.Check {
 	if g.closed {
 		c.Limit = starveLimit
 	}
-	edge := float64(g.serviceNs) > edgeShare*float64(g.length)*float64(g.finished)
+	edge := float64(g.heldNs) > edgeShare*float64(g.length)*float64(g.finished)
 	if g.overload || g.finished == 0 || g.areaNs == 0 || edge {
 		c.State = validity.NotApplicable
 		return c
 	}
 	if g.closed {
-		c.Value = float64(g.serviceNs) / (float64(g.length) * float64(g.slots))
+		c.Value = float64(g.heldNs) / (float64(g.length) * float64(g.slots))
 		if math.Abs(c.Value-1) > starveLimit {
 			c.State = validity.Warn
 			c.Reason = fmt.Sprintf("phase %s: throughput × service time is %.1f %% of the connections: some sat idle", g.name, 100*c.Value)
@@ -226,7 +226,7 @@ func littleCheck(g figures) validity.Check {
 		}
 		return c
 	}
-	c.Value = float64(g.serviceNs) / float64(g.areaNs)
+	c.Value = float64(g.heldNs) / float64(g.areaNs)
 	if math.Abs(c.Value-1) > littleLimit {
 		c.State = validity.Fail
 		c.Reason = fmt.Sprintf("phase %s: rate × service time is %.1f %% of the mean number in flight, limit 100 ± 2 %%", g.name, 100*c.Value)

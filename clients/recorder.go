@@ -28,6 +28,7 @@ type Recorder struct {
 	connect []*hist.Histogram
 	before  *hist.Histogram // connect times before T0
 	opened  int64
+	failed  int64 // attempts to connect
 
 	live *hist.Histogram // response times of the second under way
 	lag  *hist.Histogram // generator lag of the window under way
@@ -62,9 +63,9 @@ type window struct {
 
 // flow counts what happened during a span, whenever it was intended.
 type flow struct {
-	areaNs    int64 // ∫ requests in flight dt
-	serviceNs int64 // Σ done − sent of all requests that ended here
-	finished  int64
+	areaNs   int64 // ∫ requests in flight dt
+	heldNs   int64 // Σ done − begun of all requests that ended here
+	finished int64
 }
 
 // pulse is what Progress reads.
@@ -100,18 +101,19 @@ func (r *Recorder) Sent(c int32, intended, free, sent int64) {
 	lag := sent - max(intended, free)
 	r.hists(c).lag.Record(lag)
 	r.lag.Record(lag)
-	r.window(sent - r.t0).Sent++
+	r.window(sent-r.t0).Sent++
 	if free > intended {
-		r.window(intended - r.t0).offered++
+		r.window(intended-r.t0).offered++
 	} else {
-		r.window(sent - r.t0).offered++
+		r.window(sent-r.t0).offered++
 	}
 	r.flows(sent)
 	r.inFlight++
 }
 
-// Finish counts the outcome of a request at a time. sent is zero for one that never was.
-func (r *Recorder) Finish(c int32, o Outcome, intended, sent, done int64) {
+// Finish counts the outcome of a request at a time. begun is the time that Sent was told, zero for a request that never
+// was; sent is when its first byte was written, later than begun if its connection had to be opened, zero if it never was.
+func (r *Recorder) Finish(c int32, o Outcome, intended, begun, sent, done int64) {
 	e := &r.cells[c]
 	e.tally[o]++
 	e.done++
@@ -126,14 +128,14 @@ func (r *Recorder) Finish(c int32, o Outcome, intended, sent, done int64) {
 	} else {
 		w.Failed++
 	}
-	if sent == 0 {
-		r.window(intended - r.t0).offered++
+	if begun == 0 {
+		r.window(intended-r.t0).offered++
 		return
 	}
 	r.flows(done)
 	r.inFlight--
 	f := &r.flow[r.span]
-	f.serviceNs += done - sent
+	f.heldNs += done - begun
 	f.finished++
 }
 
@@ -153,8 +155,8 @@ func (r *Recorder) Connected(begun, open int64) {
 	(*h).Record(open - begun)
 }
 
-// Opened is how many connections were opened so far.
-func (r *Recorder) Opened() int64 { return r.opened }
+// ConnectFailed counts an attempt to connect that failed.
+func (r *Recorder) ConnectFailed() { r.failed++ }
 
 // Status is what a shard tells with every Tick.
 type Status struct {

@@ -126,8 +126,14 @@ func (rec *Recording) Begin(t0 int64) {
 	go rec.collect()
 }
 
-// Abandon ends a recording that never began.
-func (rec *Recording) Abandon() { _ = rec.closeLogs() }
+// Abandon ends a recording that measured nothing. If it has begun, every shard must be closed.
+func (rec *Recording) Abandon() {
+	if rec.t0 != 0 {
+		<-rec.done
+	}
+	// Of logs without a line there is nothing to lose.
+	_ = rec.closeLogs()
+}
 
 // Progress is what the shards last told.
 func (rec *Recording) Progress() Progress {

@@ -33,11 +33,13 @@ type Report struct {
 	ClientPeakRSSBytes int64   `json:"client_peak_rss_bytes"`
 	ConnectionsOpened  int64   `json:"connections_opened"`
 	// ConnectionsWanted is how many the plan needed if no server closed one.
-	ConnectionsWanted int64  `json:"connections_wanted"`
-	BodyBytesIn       int64  `json:"body_bytes_in"`
-	BodyBytesOut      int64  `json:"body_bytes_out"`
-	Congestion        string `json:"congestion_control,omitempty"`
-	Interrupted       bool   `json:"interrupted"`
+	ConnectionsWanted int64 `json:"connections_wanted"`
+	// ConnectFailures counts attempts to connect that failed, those that no request waited for included.
+	ConnectFailures int64  `json:"connect_failures"`
+	BodyBytesIn     int64  `json:"body_bytes_in"`
+	BodyBytesOut    int64  `json:"body_bytes_out"`
+	Congestion      string `json:"congestion_control,omitempty"`
+	Interrupted     bool   `json:"interrupted"`
 
 	Verdict validity.Verdict `json:"verdict"`
 	Reasons []string         `json:"reasons"`

@@ -36,6 +36,7 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	}
 	for _, s := range rec.shards {
 		r.ConnectionsOpened += s.opened
+		r.ConnectFailures += s.failed
 		r.ConnectionsWanted += s.Wanted
 		r.BodyBytesIn += s.BodyBytesIn
 		r.BodyBytesOut += s.BodyBytesOut

@@ -1,0 +1,141 @@
+package epoll
+
+import (
+	"github.com/millrace/millrace/internal/wire"
+)
+
+// conn is one entry of a shard's connection table: 64 bytes without pointers, so that the garbage collector never looks
+// at the table. Entry i is connection i·stride + offset of the whole load.
+type conn struct {
+	since   int64 // connecting: begun; closing: when the last reply was whole
+	freeAt  int64 // since when it has had room for a request
+	fd      int32
+	pending int32  // index of the unsent rest of a write, -1 without
+	gen     uint32 // of the descriptor, so that events of an earlier one are known
+	sent    uint32 // requests on this connection so far
+	head    uint16 // http1: slot of the oldest request in flight; frame: where to look for a free one
+	flying  uint16 // requests in flight
+	state   state
+	queued  bool // in the ready ring
+	first   bool // to exchange one request as soon as it is open
+	early   bool // the last connection was closed too early: the next one makes up for it
+}
+
+type state uint8
+
+const (
+	closed state = iota
+	connecting
+	open
+	closing // takes no more requests, waits for the server to close
+)
+
+// slot is a request in flight, or one whose connection is being opened.
+type slot struct {
+	intended int64
+	begun    int64 // when the client turned to it: connecting begun, or sent; zero in a free slot
+	sent     int64 // when its first byte was written; zero before
+	id       uint64
+	cell     int32
+	kind     uint8 // of the request
+}
+
+// table is a shard's connections. slots[i·depth+j] is slot j of connection i.
+type table struct {
+	conns   []conn
+	slots   []slot
+	replies []wire.ReplyState // http1
+	frames  []wire.FrameState // frame
+	depth   int
+	ready   ring // open connections with room, in the order in which they got it
+	idle    ring // connections by request: entries without a connection
+	broken  ring // kept connections that have to be opened again
+	pending [][]byte
+	spare   []int32 // free indexes of pending
+}
+
+func newTable(n, depth int, frame bool) *table {
+	t := &table{conns: make([]conn, n), slots: make([]slot, n*depth), depth: depth}
+	if frame {
+		t.frames = make([]wire.FrameState, n)
+	} else {
+		t.replies = make([]wire.ReplyState, n)
+	}
+	for i := range t.conns {
+		t.conns[i].fd, t.conns[i].pending = -1, -1
+	}
+	t.ready, t.idle, t.broken = newRing(n), newRing(n), newRing(n)
+	return t
+}
+
+// slotsOf are the slots of connection i.
+func (t *table) slotsOf(i int32) []slot {
+	return t.slots[int(i)*t.depth : (int(i)+1)*t.depth]
+}
+
+// grab returns a free slot of connection i, which must have room: the next one in http1, where replies come in order,
+// any in frame.
+func (t *table) grab(i int32) (*slot, int) {
+	c, slots := &t.conns[i], t.slotsOf(i)
+	if t.replies != nil {
+		j := (int(c.head) + int(c.flying)) % t.depth
+		c.flying++
+		return &slots[j], j
+	}
+	j := int(c.head)
+	for slots[j].begun != 0 {
+		j = (j + 1) % t.depth
+	}
+	c.head = uint16((j + 1) % t.depth)
+	c.flying++
+	return &slots[j], j
+}
+
+// keep stores the unsent rest of a write.
+func (t *table) keep(i int32, rest []byte) {
+	if len(t.spare) == 0 {
+		t.pending = append(t.pending, nil)
+		t.spare = append(t.spare, int32(len(t.pending)-1))
+	}
+	last := len(t.spare) - 1
+	k := t.spare[last]
+	t.spare = t.spare[:last]
+	t.pending[k] = append(t.pending[k][:0], rest...)
+	t.conns[i].pending = k
+}
+
+// drop frees the rest of a write.
+func (t *table) drop(i int32) {
+	if k := t.conns[i].pending; k >= 0 {
+		t.spare = append(t.spare, k)
+		t.conns[i].pending = -1
+	}
+}
+
+// ring is a first-in, first-out queue of connection indexes with a place for each.
+type ring struct {
+	at         []int32
+	head, size int
+}
+
+func newRing(n int) ring { return ring{at: make([]int32, n)} }
+
+func (r *ring) push(i int32) {
+	tail := r.head + r.size
+	if tail >= len(r.at) {
+		tail -= len(r.at)
+	}
+	r.at[tail] = i
+	r.size++
+}
+
+func (r *ring) pop() int32 {
+	i := r.at[r.head]
+	if r.head++; r.head == len(r.at) {
+		r.head = 0
+	}
+	r.size--
+	return i
+}
+
+func (r *ring) clear() { r.head, r.size = 0, 0 }

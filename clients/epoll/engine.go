@@ -1,0 +1,234 @@
+// Package epoll makes load with one locked thread and one epoll a shard, two system calls a request beside the shared
+// waits, and no allocation per request. It needs Linux.
+package epoll
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/scenarios"
+)
+
+const (
+	// maxShards is as many threads as a client needs to outrun any server on one host.
+	maxShards = 8
+	// nobodyFor is how long no connection at all may open, while some failed, before the load is given up.
+	nobodyFor = time.Second
+	// openGrace is how long, beyond ConnectFor, StartWhenOpen waits for the last connections.
+	openGrace = 5 * time.Second
+	// settle is from the last connection open to the start of the phases.
+	settle = 5 * time.Millisecond
+)
+
+// Engine is the main load engine. Its shards share connections and arrivals by their numbers, so that they never talk:
+// with N agents of S shards, shard s of agent i has every connection and every arrival n ≡ i + N·s (mod N·S).
+//
+// It sends from as many threads as the process may use CPUs, up to 8. GOMAXPROCS should be one more than that, so that
+// no thread waits for the scheduler; the caller sets it, in the environment or before New.
+type Engine struct {
+	plan   *clients.Plan
+	target *target
+	shards int
+	rec    *clients.Recording
+
+	// What the shards tell each other before the phases start, and what ends them.
+	opened  atomic.Int64 // connections, ever
+	failed  atomic.Int64 // attempts
+	lastErr atomic.Int64 // errno of the last failed attempt
+	start   atomic.Int64 // CLOCK_MONOTONIC ns of the first phase; zero until known
+	stop    atomic.Bool
+	giveUp  atomic.Bool // nobody could connect
+	once    sync.Once
+
+	cpuFrom, cpuTo atomic.Int64
+	congestion     atomic.Pointer[string]
+}
+
+var _ clients.Engine = (*Engine)(nil)
+
+// New checks a plan and prepares its load. Nothing is opened before Run.
+func New(plan *clients.Plan) (*Engine, error) {
+	p := *plan
+	p.Agents = max(p.Agents, 1)
+	if p.Agent < 0 || p.Agent >= p.Agents {
+		return nil, fmt.Errorf("preparing load: agent %d of %d: want 0 to %d", p.Agent, p.Agents, p.Agents-1)
+	}
+	resolved, err := p.Scenario.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
+	p.Scenario = *resolved
+	t, err := newTarget(&p)
+	if err != nil {
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
+	if want := map[bool]string{true: "frame", false: "http1"}[t.frame]; p.Scenario.Protocol != want {
+		return nil, fmt.Errorf("preparing load: scenario's protocol is %s, but the URL %s is for %s", p.Scenario.Protocol, p.URL, want)
+	}
+	mine := share(p.Scenario.Connections.Count, p.Agent, p.Agents)
+	if mine == 0 {
+		return nil, fmt.Errorf("preparing load: %d connections for %d agents: want at least one each", p.Scenario.Connections.Count, p.Agents)
+	}
+	return &Engine{plan: &p, target: t, shards: min(cpus(), maxShards, mine)}, nil
+}
+
+// Run offers the load, as clients.Engine says. It may be called once.
+func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
+	rec, err := clients.NewRecording(e.plan, e.shards)
+	if err != nil {
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
+	e.rec = rec
+	if !e.plan.StartWhenOpen {
+		e.begin(t0)
+	} else if e.plan.Scenario.OpensLater() {
+		e.begin(max(clients.Now(), t0))
+	}
+	defer context.AfterFunc(ctx, func() { e.stop.Store(true) })()
+	shards, err := e.newShards(t0)
+	if err != nil {
+		rec.Abandon()
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
+	var wg sync.WaitGroup
+	for _, s := range shards {
+		wg.Go(s.run)
+	}
+	wg.Wait()
+	if e.start.Load() != 0 {
+		for _, s := range shards {
+			s.settle()
+		}
+	}
+	if e.start.Load() == 0 || e.giveUp.Load() {
+		rec.Abandon()
+		return nil, e.nobody(ctx)
+	}
+	report, err := rec.Report(e.facts(shards))
+	if err != nil {
+		return report, fmt.Errorf("recording load: %w", err)
+	}
+	return report, nil
+}
+
+// Progress tells how it goes.
+func (e *Engine) Progress() clients.Progress {
+	if e.start.Load() == 0 {
+		return clients.Progress{Phase: "connect", Open: e.opened.Load()}
+	}
+	return e.rec.Progress()
+}
+
+// begin fixes T0 and with it the start of the phases. The first call counts.
+func (e *Engine) begin(t0 int64) {
+	e.once.Do(func() {
+		e.rec.Begin(t0)
+		e.start.Store(t0 + e.rec.Timeline().Start())
+	})
+}
+
+func (e *Engine) newShards(t0 int64) ([]*shard, error) {
+	var shards []*shard
+	for i := range e.shards {
+		s, err := newShard(e, i, t0)
+		if err != nil {
+			for _, s := range shards {
+				s.poll.close()
+			}
+			return nil, err
+		}
+		shards = append(shards, s)
+	}
+	return shards, nil
+}
+
+func (e *Engine) facts(shards []*shard) clients.Facts {
+	f := clients.Facts{
+		Engine:       clients.Engines[0],
+		CPUSeconds:   float64(e.cpuTo.Load()-e.cpuFrom.Load()) / 1e9,
+		PeakRSSBytes: peakRSS(),
+		Interrupted:  e.stop.Load(),
+	}
+	for _, s := range shards {
+		f.EndNs = max(f.EndNs, s.now)
+	}
+	if name := e.congestion.Load(); name != nil {
+		f.Congestion = *name
+	}
+	return f
+}
+
+// nobody is the error of a load that measured nothing.
+func (e *Engine) nobody(ctx context.Context) error {
+	if errno := syscall.Errno(e.lastErr.Load()); errno != 0 && e.opened.Load() == 0 {
+		return fmt.Errorf("connecting to %s: %w: no connection could be opened in %v (%d attempts); is the server listening there?",
+			e.target.name, errno, nobodyFor, e.failed.Load())
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("connecting to %s: %w before the first phase", e.target.name, err)
+	}
+	return fmt.Errorf("connecting to %s: connections were not open in time", e.target.name)
+}
+
+// share is how many of n things k of m has, when thing i belongs to i mod m.
+func share(n, k, m int) int { return (n - k + m - 1) / m }
+
+// cpus is how many CPUs the process may use.
+func cpus() int {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return 1
+	}
+	return max(set.Count(), 1)
+}
+
+// peakRSS is VmHWM in bytes (ru_maxrss would inherit the parent's), zero where it can't be read.
+func peakRSS() int64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	value, _, _ := strings.Cut(rest, "kB")
+	kb, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kb << 10
+}
+
+// phaseLoad is what the engine wants to know of a phase.
+type phaseLoad struct {
+	from, to int64 // ns after the first phase's start
+	closed   bool
+	open     int // connections of all agents from here on
+	active   int // of them that take requests
+}
+
+func phaseLoads(s *scenarios.Scenario) []phaseLoad {
+	var out []phaseLoad
+	var at int64
+	count := s.Connections.Count
+	if s.OpensLater() && s.Connections.Requests == 0 {
+		count = 0
+	}
+	for _, p := range s.Phases {
+		if p.Open > 0 {
+			count = max(count, p.Open)
+		}
+		active := int((float64(count)*float64(p.Active) + 99.999) / 100)
+		out = append(out, phaseLoad{at, at + int64(p.For), p.Arrivals.Closed, count, min(active, count)})
+		at += int64(p.For)
+	}
+	return out
+}

@@ -1,0 +1,276 @@
+package epoll
+
+import (
+	"math"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+const (
+	// reopenGap is the distance in ns at which a shard opens connections again that were closed too early.
+	reopenGap = 1_000_000
+	// retryGap is how long in ns it waits after a connect that failed.
+	retryGap = 10_000_000
+	// bindNoPort is IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, so that it need only be free towards the target.
+	bindNoPort = 24
+)
+
+// opener is when a shard's kept connections are opened.
+type opener struct {
+	gap         float64 // ns from one connection to the next, over all agents
+	from        int64   // when the step under way began to open
+	base        int     // connections of all agents that were to be open before it
+	total       int     // connections of all agents that are to be open
+	goal        int     // of this shard
+	next        int     // the first that was never begun
+	greet       bool    // each exchanges one request at once
+	connecting  int
+	reopenAt    int64
+	firstFailed int64 // when the first connect failed
+	lastSource  int
+}
+
+// want sets how many connections of all agents are to be open, from a time on.
+func (s *shard) want(total int, from int64, greet bool) {
+	if total <= s.total {
+		return
+	}
+	s.base, s.total, s.from, s.greet = s.total, total, from, greet
+	more := share(total, s.index, s.stride) - s.goal
+	s.goal += more
+	s.rec.Wanted += int64(more)
+}
+
+// openAt is when the next connection is to be opened.
+func (s *shard) openAt() int64 {
+	at := int64(math.MaxInt64)
+	if s.connecting >= maxConnecting {
+		return at
+	}
+	if s.next < s.goal {
+		n := s.next*s.stride + s.index - s.base
+		at = s.from + int64(float64(max(n, 0))*s.gap)
+	}
+	if s.broken.size > 0 {
+		at = min(at, s.reopenAt)
+	}
+	return at
+}
+
+// openMore opens what is due, up to openBatch.
+func (s *shard) openMore() {
+	for n := 0; n < openBatch && s.openAt() <= s.now; n++ {
+		if s.broken.size > 0 && s.reopenAt <= s.now {
+			s.reopenAt = s.now + reopenGap
+			s.connect(s.broken.pop())
+			continue
+		}
+		i := int32(s.next)
+		s.next++
+		s.conns[i].first = s.greet
+		s.connect(i)
+	}
+}
+
+// openFor opens a connection for the request that is due.
+func (s *shard) openFor(i int32) {
+	s.now = clients.Now()
+	sl := s.arrive(i, s.now, 0)
+	s.rec.Sent(sl.cell, sl.intended, s.now, s.now)
+	s.connect(i)
+}
+
+// connect begins to open connection i.
+func (s *shard) connect(i int32) {
+	c := &s.conns[i]
+	c.since, c.state = s.now, connecting
+	s.connecting++
+	fd, errno := s.dial()
+	if errno == 0 || errno == unix.EINPROGRESS {
+		c.fd = fd
+		c.gen++
+		if bad := s.poll.add(fd, i, c.gen); bad != 0 {
+			errno = bad
+		}
+	}
+	if errno != 0 && errno != unix.EINPROGRESS {
+		s.refused(i, errno)
+	}
+}
+
+// dial begins a connection from the next source address that has a port. A connection over loopback may be open at
+// once; the event of its registration tells.
+func (s *shard) dial() (int32, syscall.Errno) {
+	tries := max(len(s.target.sources), 1)
+	for {
+		fd, err := unix.Socket(s.target.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return -1, errnoOf(err)
+		}
+		// Neither can fail of a TCP socket; both are visible in the connections if they do.
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		if len(s.target.sources) > 0 {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, bindNoPort, 1)
+			s.lastSource = (s.lastSource + 1) % len(s.target.sources)
+			err = unix.Bind(fd, s.target.sources[s.lastSource])
+		}
+		if err == nil {
+			err = unix.Connect(fd, s.target.addr)
+		}
+		errno := errnoOf(err)
+		if errno == 0 || errno == unix.EINPROGRESS {
+			return int32(fd), errno
+		}
+		closeFD(int32(fd))
+		if tries--; tries == 0 || errno != unix.EADDRNOTAVAIL {
+			return -1, errno
+		}
+	}
+}
+
+// established takes a connection that has opened into use.
+func (s *shard) established(i int32) {
+	c := &s.conns[i]
+	s.connecting--
+	s.control = s.now
+	s.openNow++
+	s.rec.Connected(c.since, s.now)
+	if s.e.opened.Add(1) == 1 {
+		if name, err := unix.GetsockoptString(int(c.fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION); err == nil {
+			s.e.congestion.Store(&name)
+		}
+	}
+	c.state, c.freeAt = open, s.now
+	if s.replies != nil {
+		s.replies[i] = wire.ReplyState{}
+	} else {
+		s.frames[i] = wire.FrameState{}
+	}
+	if s.requests > 0 && !c.early {
+		s.rec.Wanted++
+	}
+	c.early = false
+	switch {
+	case c.flying > 0:
+		s.flushFirst(i)
+	case c.first:
+		c.first = false
+		s.sendOwn(i)
+	}
+	s.offer(i)
+}
+
+// refused ends an attempt to connect.
+func (s *shard) refused(i int32, errno syscall.Errno) {
+	s.connecting--
+	s.control = s.now
+	s.rec.ConnectFailed()
+	s.e.failed.Add(1)
+	s.e.lastErr.Store(int64(errno))
+	if s.firstFailed == 0 {
+		s.firstFailed = s.now
+	}
+	s.endAll(i, connectOutcome(errno))
+	s.shut(i, false)
+	if s.requests > 0 {
+		s.idle.push(i)
+		return
+	}
+	s.broken.push(i)
+	s.reopenAt = max(s.reopenAt, s.now+retryGap)
+}
+
+// connectOutcome is the drawer of a connect that failed. Whatever is not known counts as refused.
+func connectOutcome(errno syscall.Errno) clients.Outcome {
+	switch errno {
+	case unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.ENETUNREACH:
+		return clients.ConnectTimeout
+	case unix.EADDRNOTAVAIL, unix.EADDRINUSE, unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EAGAIN:
+		return clients.NoPort
+	case unix.ECONNRESET, unix.EPIPE:
+		return clients.Reset
+	}
+	return clients.Refused
+}
+
+// lose ends a connection that should have lived on. Its requests in flight get the outcome and are not tried again.
+func (s *shard) lose(i int32, o clients.Outcome) {
+	s.openNow--
+	s.endAll(i, o)
+	s.shut(i, o == clients.Timeout || o == clients.ProtocolError)
+	s.conns[i].early = true
+	if s.requests > 0 {
+		s.idle.push(i)
+		return
+	}
+	s.broken.push(i)
+	s.reopenAt = max(s.reopenAt, s.now)
+	s.control = s.now
+}
+
+// retire ends a connection after its last request, as the plan says.
+func (s *shard) retire(i int32) {
+	if s.policy == "fin-server" {
+		s.conns[i].state, s.conns[i].since = closing, s.now
+		return
+	}
+	s.openNow--
+	s.shut(i, s.policy == "rst")
+	s.idle.push(i)
+}
+
+// ended takes note that a server has closed a connection that was to be closed, or has not in time.
+func (s *shard) ended(i int32) {
+	c := &s.conns[i]
+	if s.requests == 0 || int(c.sent) < s.requests || c.flying > 0 {
+		s.lose(i, clients.EOF)
+		return
+	}
+	s.openNow--
+	s.shut(i, false)
+	s.idle.push(i)
+}
+
+// shut closes a connection's descriptor.
+func (s *shard) shut(i int32, reset bool) {
+	c := &s.conns[i]
+	if c.fd >= 0 {
+		if reset {
+			resetOnClose(c.fd)
+		}
+		closeFD(c.fd)
+	}
+	s.drop(i)
+	c.fd, c.state, c.sent, c.head = -1, closed, 0, 0
+	c.gen++
+}
+
+// endAll gives every request of a connection the same outcome.
+func (s *shard) endAll(i int32, o clients.Outcome) {
+	c := &s.conns[i]
+	if c.flying == 0 {
+		return
+	}
+	slots := s.slotsOf(i)
+	for j := range slots {
+		if sl := &slots[j]; sl.begun != 0 {
+			s.rec.Finish(sl.cell, o, sl.intended, sl.begun, sl.sent, s.now)
+			sl.begun = 0
+		}
+	}
+	c.flying = 0
+}
+
+func errnoOf(err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		return errno
+	}
+	return unix.EIO
+}

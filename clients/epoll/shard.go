@@ -1,0 +1,337 @@
+package epoll
+
+import (
+	"math"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/scenarios"
+)
+
+const (
+	// readBuffer is more than a loopback socket holds by default.
+	readBuffer = 256 << 10
+	// maxEvents are taken at a time. Between any two of them, what has become due is sent.
+	maxEvents = 64
+	// sendBatch is how many writes come before the next look at the replies.
+	sendBatch = 16
+	// openBatch is how many connections are begun before the next look at requests and replies.
+	openBatch = 4
+	// maxConnecting is how many connects of a shard may be under way, so that no listen backlog overflows.
+	maxConnecting = 256
+	// scanEvery and scanParts: every scanEvery one part of the table is searched for requests that are too old.
+	scanEvery = 10_000_000
+	scanParts = 10
+	// waitStart is how often a shard looks whether the phases have begun.
+	waitStart = 2_000_000
+	// spinNs before a request is due are spent spinning, if the plan says so: more than a wake-up takes.
+	spinNs = 50_000
+)
+
+// shard is one thread of load with its share of the connections and of the arrivals.
+type shard struct {
+	e      *Engine
+	rec    *clients.Recorder
+	poll   *poller
+	target *target
+	*table
+
+	index, stride int // of the connections and arrivals of this shard in all
+	requests      int // of a connection; zero: it is kept
+	policy        string
+	timeout       int64
+	work          scenarios.Percent
+	seed          uint64
+
+	// Times are CLOCK_MONOTONIC ns.
+	now    int64 // as last read
+	t0     int64 // earliest time to connect
+	start  int64 // of the phases; MaxInt64 until known
+	end    int64
+	phases []phaseLoad
+	phase  int // under way; −1 before the first
+	closed bool
+	active int // connections of this shard that take requests
+
+	cursor  *clients.Cursor // the queue
+	counter *clients.Cursor // what is due, taken or not
+	due     int64           // by counter
+	told    int64           // of due, to the recorder
+	taken   int64           // by cursor
+	own     int64           // requests outside the schedule
+
+	opener
+	nextTick, nextScan int64
+	control            int64 // when the next of all these is due
+	scanFrom           int
+	openNow            int64 // connections
+	spun               int64 // ns
+
+	buf     []byte // everything read
+	out     []byte // several requests at once
+	serial  uint64 // of frames
+	idShift uint
+}
+
+func newShard(e *Engine, i int, t0 int64) (*shard, error) {
+	p := e.plan
+	sc := &p.Scenario
+	s := &shard{
+		e: e, rec: e.rec.Shard(i), target: e.target, index: p.Agent + p.Agents*i, stride: p.Agents * e.shards,
+		requests: sc.Connections.Requests, policy: sc.Connections.Close, timeout: int64(sc.Timeout), work: sc.Work.Share,
+		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phaseLoads(sc), phase: -1,
+		buf: make([]byte, readBuffer),
+	}
+	schedule := clients.NewSchedule(sc, p.Seed)
+	s.cursor, s.counter = schedule.Cursor(s.index, s.stride), schedule.Cursor(s.index, s.stride)
+	depth := sc.Connections.Pipeline
+	for 1<<s.idShift < depth {
+		s.idShift++
+	}
+	n := share(sc.Connections.Count, s.index, s.stride)
+	s.table = newTable(n, depth, e.target.frame)
+	s.opener = opener{from: t0}
+	if sc.Connections.Rate > 0 {
+		s.gap = 1e9 / float64(sc.Connections.Rate)
+	}
+	switch {
+	case s.requests > 0:
+		for i := range n {
+			s.idle.push(int32(i))
+		}
+	case !sc.OpensLater():
+		s.want(sc.Connections.Count, t0, false)
+	}
+	var err error
+	s.poll, err = newPoller(maxEvents)
+	return s, err
+}
+
+// run is the life of the shard's thread.
+func (s *shard) run() {
+	// Never unlocked: a thread with changed timers is not given back.
+	runtime.LockOSThread()
+	sharpTimers()
+	s.now = clients.Now()
+	s.control = s.now
+	for {
+		if s.now >= s.control && !s.step() {
+			break
+		}
+		s.send(sendBatch)
+		for _, ev := range s.poll.events[:s.wait()] {
+			s.handle(ev.Fd, uint32(ev.Pad), ev.Events)
+			if s.queueDue() {
+				s.send(2)
+			}
+		}
+	}
+	s.finish()
+}
+
+// step does what is due beside requests and replies, and sets when it must be called again. It returns false at the end.
+func (s *shard) step() bool {
+	e := s.e
+	if s.start == math.MaxInt64 && !s.awaitStart() {
+		return false
+	}
+	if e.stop.Load() || e.giveUp.Load() || s.now >= s.end {
+		return false
+	}
+	if e.opened.Load() == 0 && e.failed.Load() > 0 && s.firstFailed > 0 && s.now-s.firstFailed > int64(nobodyFor) {
+		e.giveUp.Store(true)
+		return false
+	}
+	for s.phase+1 < len(s.phases) && s.now >= s.start+s.phases[s.phase+1].from {
+		s.enter(s.phase + 1)
+	}
+	s.openMore()
+	if s.now >= s.nextScan {
+		s.scan()
+		s.nextScan = s.now + scanEvery
+	}
+	if s.start != math.MaxInt64 && s.now >= s.nextTick {
+		s.tick()
+	}
+	s.control = min(s.nextScan, s.openAt(), s.end)
+	if s.start == math.MaxInt64 {
+		s.control = min(s.control, s.now+waitStart)
+	} else {
+		s.control = min(s.control, s.nextTick)
+	}
+	return true
+}
+
+// awaitStart learns when the phases begin. It returns false if that is hopeless.
+func (s *shard) awaitStart() bool {
+	e := s.e
+	at := e.start.Load()
+	if at == 0 {
+		limit := s.t0 + int64(e.plan.Scenario.ConnectFor()+openGrace)
+		mine := int64(share(e.plan.Scenario.Connections.Count, e.plan.Agent, e.plan.Agents))
+		if e.opened.Load() >= mine || s.now > limit && e.opened.Load() > 0 {
+			e.begin(s.now + int64(settle))
+		}
+		return s.now <= limit || e.opened.Load() > 0
+	}
+	s.start = at
+	tl := e.rec.Timeline()
+	s.rec.Begin(at - tl.Start())
+	s.end = at + tl.End() - tl.Start()
+	s.nextTick = s.now
+	return true
+}
+
+// enter begins a phase.
+func (s *shard) enter(i int) {
+	p := s.phases[i]
+	if i == 0 && s.index == s.e.plan.Agent {
+		s.e.cpuFrom.Store(processCPU())
+	}
+	s.tick()
+	s.phase, s.closed = i, p.closed
+	if s.requests == 0 && s.e.plan.Scenario.OpensLater() {
+		s.want(p.open, s.start+p.from, true)
+	}
+	s.rec.Slots[i] = int64(share(p.active, s.index, s.stride) * s.depth)
+	if active := share(p.active, s.index, s.stride); active != s.active {
+		s.active = active
+		s.ready.clear()
+		for i := range s.conns {
+			s.conns[i].queued = false
+		}
+		for i := range s.conns[:active] {
+			s.offer(int32(i))
+		}
+	}
+}
+
+// tick tells the recorder how it goes.
+func (s *shard) tick() {
+	at, _, ok := s.cursor.Peek()
+	horizon := int64(math.MaxInt64)
+	if ok {
+		horizon = s.start + int64(at)
+	}
+	s.count()
+	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: threadCPU() - s.spun, Open: s.openNow, Due: s.due + s.own - s.told})
+	s.told = s.due + s.own
+	t0 := s.start - s.e.rec.Timeline().Start()
+	s.nextTick = s.now + clients.IntervalNs - (s.now-t0)%clients.IntervalNs
+	if s.phase+1 < len(s.phases) {
+		s.nextTick = min(s.nextTick, s.start+s.phases[s.phase+1].from)
+	}
+}
+
+// count brings due up to date.
+func (s *shard) count() {
+	if s.start <= s.now {
+		s.due += s.counter.SkipTo(time.Duration(s.now - s.start))
+	}
+}
+
+// wait is for the next event, or the next thing to do, and returns the number of events.
+func (s *shard) wait() int {
+	until := s.control
+	if s.available() {
+		if s.closed {
+			until = s.now
+		} else if at, _, ok := s.cursor.Peek(); ok && s.start != math.MaxInt64 {
+			until = min(until, s.start+int64(at))
+		}
+	}
+	if until-s.now > spinNs || !s.e.plan.Spin {
+		n := s.poll.wait(until - s.now)
+		s.now = clients.Now()
+		return n
+	}
+	from := s.now
+	for {
+		n := s.poll.wait(0)
+		s.now = clients.Now()
+		if n > 0 || s.now >= until {
+			if until > from {
+				s.spun += s.now - from
+			}
+			return n
+		}
+	}
+}
+
+// scan searches the next part of the table for what has waited too long.
+func (s *shard) scan() {
+	n := (len(s.conns) + scanParts - 1) / scanParts
+	for ; n > 0; n-- {
+		if s.scanFrom++; s.scanFrom >= len(s.conns) {
+			s.scanFrom = 0
+		}
+		i := int32(s.scanFrom)
+		c := &s.conns[i]
+		switch {
+		case c.state == connecting && s.now-c.since > s.timeout:
+			s.refused(i, syscall.ETIMEDOUT)
+		case c.state == closing && s.now-c.since > s.timeout:
+			s.ended(i)
+		case c.state != connecting && c.flying > 0 && s.now-s.oldest(i) > s.timeout:
+			s.lose(i, clients.Timeout)
+		}
+	}
+}
+
+// oldest is when the oldest request in flight on a connection was sent.
+func (s *shard) oldest(i int32) int64 {
+	slots := s.slotsOf(i)
+	if s.replies != nil {
+		return slots[s.conns[i].head].begun
+	}
+	t := int64(math.MaxInt64)
+	for j := range slots {
+		if b := slots[j].begun; b != 0 {
+			t = min(t, b)
+		}
+	}
+	return t
+}
+
+// finish gives every request that is left its outcome and closes everything.
+func (s *shard) finish() {
+	if s.start != math.MaxInt64 && s.phase >= 0 {
+		s.now = min(s.now, s.end)
+		if s.index == s.e.plan.Agent {
+			s.e.cpuTo.Store(processCPU())
+		}
+	}
+	for i := range s.conns {
+		s.endAll(int32(i), clients.InFlight)
+		if c := &s.conns[i]; c.fd >= 0 {
+			resetOnClose(c.fd)
+			closeFD(c.fd)
+			c.fd, c.state = -1, closed
+		}
+	}
+	s.poll.close()
+	if s.start == math.MaxInt64 {
+		return
+	}
+	for {
+		at, _, ok := s.cursor.Peek()
+		intended := s.start + int64(at)
+		if !ok || intended > s.now {
+			break
+		}
+		_, _, _ = s.cursor.Next()
+		s.rec.Finish(s.rec.Due(intended), clients.Unsent, intended, 0, 0, s.now)
+	}
+	s.openNow = 0
+	s.tick()
+	s.rec.Close()
+}
+
+// settle closes the recorder of a shard that ended before it knew that the phases had begun.
+func (s *shard) settle() {
+	if s.start == math.MaxInt64 {
+		s.rec.Close()
+	}
+}

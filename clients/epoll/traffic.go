@@ -1,0 +1,382 @@
+package epoll
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/wire"
+)
+
+// queueDue reports whether a request is due, whether or not a connection is free.
+func (s *shard) queueDue() bool { return s.phase >= 0 && (s.arrivalDue() || s.closed) }
+
+// arrivalDue reports whether one of the schedule is.
+func (s *shard) arrivalDue() bool {
+	at, _, ok := s.cursor.Peek()
+	return ok && s.start+int64(at) <= s.now
+}
+
+// available reports whether a request could go out now.
+func (s *shard) available() bool {
+	for s.ready.size > 0 {
+		if s.room(s.ready.at[s.ready.head]) > 0 {
+			return true
+		}
+		s.conns[s.ready.pop()].queued = false
+	}
+	return s.idle.size > 0 && s.phase >= 0
+}
+
+// room is how many more requests connection i takes now.
+func (s *shard) room(i int32) int {
+	c := &s.conns[i]
+	if c.state != open || c.pending >= 0 {
+		return 0
+	}
+	room := s.depth - int(c.flying)
+	if s.requests > 0 {
+		room = min(room, s.requests-int(c.sent))
+	}
+	return room
+}
+
+// offer queues a connection that has room, if it is one of the active ones.
+func (s *shard) offer(i int32) {
+	if c := &s.conns[i]; !c.queued && (int(i) < s.active || s.requests > 0) && s.room(i) > 0 {
+		c.queued = true
+		s.ready.push(i)
+	}
+}
+
+// send sends what is due, in at most so many writes.
+func (s *shard) send(limit int) {
+	for ; limit > 0 && s.queueDue() && s.available(); limit-- {
+		if s.ready.size == 0 {
+			s.openFor(s.idle.pop())
+			continue
+		}
+		i := s.ready.pop()
+		s.conns[i].queued = false
+		s.fill(i)
+		s.offer(i)
+	}
+}
+
+// fill sends the next requests on a connection in one write: one, or with pipelining its even share of the backlog.
+func (s *shard) fill(i int32) {
+	c := &s.conns[i]
+	s.now = clients.Now()
+	n := 1
+	if s.depth > 1 {
+		n = s.room(i)
+		if !s.closed || s.arrivalDue() {
+			s.count()
+			ways := int64(s.ready.size + 1)
+			n = max(1, min(n, int((s.due-s.taken+ways-1)/ways)))
+		}
+	}
+	s.out = s.out[:0]
+	var last *slot
+	for ; n > 0; n-- {
+		last = s.arrive(i, s.now, s.now)
+		s.rec.Sent(last.cell, last.intended, c.freeAt, s.now)
+		s.prepare(last, n > 1)
+	}
+	s.write(i, s.bytes(last))
+}
+
+// ownNumber numbers a request outside the schedule, as the shards share those of the schedule.
+func (s *shard) ownNumber() int64 {
+	s.own++
+	return (s.own-1)*int64(s.stride) + int64(s.index)
+}
+
+// arrive takes the next arrival into a slot of connection i, or, in a closed loop, one that is due now.
+func (s *shard) arrive(i int32, begun, sent int64) *slot {
+	sl, j := s.grab(i)
+	if !s.arrivalDue() {
+		sl.intended = s.now
+		return s.assign(i, sl, j, s.ownNumber(), begun, sent)
+	}
+	number := s.cursor.Number()
+	at, _, _ := s.cursor.Next()
+	s.taken++
+	sl.intended = s.start + int64(at)
+	return s.assign(i, sl, j, number, begun, sent)
+}
+
+// sendOwn sends a request outside the schedule on a connection that has just opened.
+func (s *shard) sendOwn(i int32) {
+	sl, j := s.grab(i)
+	sl.intended = s.now
+	s.assign(i, sl, j, s.ownNumber(), s.now, s.now)
+	s.rec.Sent(sl.cell, sl.intended, s.now, s.now)
+	s.out = s.out[:0]
+	s.prepare(sl, false)
+	s.write(i, s.bytes(sl))
+}
+
+// assign fills a slot that was grabbed.
+func (s *shard) assign(i int32, sl *slot, j int, number, begun, sent int64) *slot {
+	c := &s.conns[i]
+	sl.begun, sl.sent = begun, sent
+	sl.cell = s.rec.Due(sl.intended)
+	sl.kind = 0
+	if clients.AsksForWork(s.seed, number, s.work) {
+		sl.kind = kindWork
+	}
+	c.sent++
+	if s.policy == "fin-server" && int(c.sent) == s.requests {
+		sl.kind |= kindClose
+	}
+	if s.target.frame {
+		s.serial++
+		sl.id = s.serial<<s.idShift | uint64(j)
+		if sl.kind&kindWork != 0 {
+			sl.id |= wire.FrameWork
+		}
+	}
+	return sl
+}
+
+// prepare appends a request to what is about to be written, unless it is an http1 request that goes out alone: then
+// bytes returns it as it was built.
+func (s *shard) prepare(sl *slot, more bool) {
+	s.rec.BodyBytesOut += int64(len(s.target.body))
+	switch {
+	case s.target.frame:
+		s.out = wire.AppendFrame(s.out, sl.id, s.target.body)
+	case more || len(s.out) > 0:
+		s.out = append(s.out, s.target.requests[sl.kind]...)
+	}
+}
+
+func (s *shard) bytes(last *slot) []byte {
+	if len(s.out) == 0 {
+		return s.target.requests[last.kind]
+	}
+	return s.out
+}
+
+// flushFirst sends the request for which a connection was opened.
+func (s *shard) flushFirst(i int32) {
+	slots := s.slotsOf(i)
+	for j := range slots {
+		if sl := &slots[j]; sl.begun != 0 {
+			sl.sent = s.now
+			s.out = s.out[:0]
+			s.prepare(sl, false)
+			s.write(i, s.bytes(sl))
+			return
+		}
+	}
+}
+
+// write sends bytes on a connection, and keeps the rest if the socket takes no more.
+func (s *shard) write(i int32, b []byte) {
+	n, errno := write(s.conns[i].fd, b)
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		s.keep(i, b)
+	case errno != 0:
+		s.lose(i, streamOutcome(errno))
+	case n < len(b):
+		s.keep(i, b[n:])
+	}
+}
+
+// flush goes on with a write.
+func (s *shard) flush(i int32) {
+	k := s.conns[i].pending
+	n, errno := write(s.conns[i].fd, s.pending[k])
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+	case errno != 0:
+		s.lose(i, streamOutcome(errno))
+	case n == len(s.pending[k]):
+		s.drop(i)
+		s.offer(i)
+	default:
+		s.pending[k] = s.pending[k][:copy(s.pending[k], s.pending[k][n:])]
+	}
+}
+
+// streamOutcome is the drawer of an error on an open connection. Whatever is not known counts as a reset.
+func streamOutcome(errno syscall.Errno) clients.Outcome {
+	if errno == unix.ETIMEDOUT {
+		return clients.Timeout
+	}
+	return clients.Reset
+}
+
+// handle takes one event of connection i.
+func (s *shard) handle(i int32, gen uint32, events uint32) {
+	c := &s.conns[i]
+	if c.gen != gen || c.fd < 0 {
+		return
+	}
+	switch {
+	case c.state == connecting && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
+		errno := socketError(c.fd)
+		if errno == 0 {
+			errno = unix.ECONNRESET
+		}
+		s.refused(i, errno)
+		return
+	case c.state == connecting:
+		if events&unix.EPOLLOUT == 0 {
+			return
+		}
+		s.now = clients.Now()
+		s.established(i)
+	case events&unix.EPOLLOUT != 0 && c.pending >= 0:
+		s.flush(i)
+	}
+	const readable = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	if events&readable != 0 && c.gen == gen {
+		s.receive(i, events&(readable&^unix.EPOLLIN) != 0)
+	}
+}
+
+// receive reads what has arrived. A read that doesn't fill the buffer has emptied the socket, unless the event told of
+// its end as well.
+func (s *shard) receive(i int32, ending bool) {
+	c := &s.conns[i]
+	gen := c.gen
+	for {
+		n, errno := read(c.fd, s.buf)
+		s.now = clients.Now()
+		switch {
+		case errno == unix.EAGAIN:
+			s.offer(i)
+			return
+		case errno == unix.EINTR:
+			continue
+		case errno != 0 && c.state == closing:
+			s.ended(i)
+			return
+		case errno != 0:
+			s.lose(i, streamOutcome(errno))
+			return
+		case n == 0:
+			s.eof(i)
+			return
+		}
+		if s.replies != nil {
+			s.takeReplies(i, s.buf[:n])
+		} else {
+			s.takeFrames(i, s.buf[:n])
+		}
+		if c.gen != gen {
+			return
+		}
+		if n < len(s.buf) && !ending {
+			s.offer(i)
+			return
+		}
+	}
+}
+
+// eof ends a connection that the server has closed.
+func (s *shard) eof(i int32) {
+	c := &s.conns[i]
+	if s.replies != nil && c.flying > 0 && s.replies[i].EOF(&s.target.expect) {
+		s.takeReply(i)
+		if c.state == closed {
+			return
+		}
+		c.state = closing
+	}
+	if c.state == closing {
+		s.ended(i)
+		return
+	}
+	s.lose(i, clients.EOF)
+}
+
+// takeReplies feeds http1 bytes to the replies of a connection, which come in the order of the requests.
+func (s *shard) takeReplies(i int32, b []byte) {
+	c := &s.conns[i]
+	gen := c.gen
+	for len(b) > 0 && c.gen == gen {
+		if c.flying == 0 {
+			s.lose(i, clients.ProtocolError)
+			return
+		}
+		n, done, err := s.replies[i].Feed(b, &s.target.expect)
+		if err != nil {
+			s.lose(i, clients.ProtocolError)
+			return
+		}
+		if !done {
+			return
+		}
+		b = b[n:]
+		s.takeReply(i)
+	}
+}
+
+// takeReply ends the oldest request of a connection with the reply that is whole.
+func (s *shard) takeReply(i int32) {
+	c, r := &s.conns[i], &s.replies[i]
+	o := clients.OK
+	switch {
+	case r.Status() < 200 || r.Status() > 299:
+		o = clients.HTTPError
+	case !r.Matches():
+		o = clients.BadPayload
+	}
+	sl := &s.slotsOf(i)[c.head]
+	if c.head++; int(c.head) == s.depth {
+		c.head = 0
+	}
+	if r.Close() && c.state == open {
+		c.state, c.since = closing, s.now
+	}
+	s.rec.BodyBytesIn += r.BodyLen()
+	s.complete(i, sl, o)
+}
+
+// takeFrames feeds frames to a connection, and finds their requests by id.
+func (s *shard) takeFrames(i int32, b []byte) {
+	c, f := &s.conns[i], &s.frames[i]
+	gen := c.gen
+	for len(b) > 0 && c.gen == gen {
+		n, done, err := f.Feed(b, s.target.expect.Body)
+		if err != nil {
+			s.lose(i, clients.ProtocolError)
+			return
+		}
+		if !done {
+			return
+		}
+		b = b[n:]
+		j := int(f.ID() & (1<<s.idShift - 1))
+		if j >= s.depth || s.slotsOf(i)[j].begun == 0 || s.slotsOf(i)[j].id != f.ID() {
+			s.lose(i, clients.ProtocolError)
+			return
+		}
+		o := clients.OK
+		if !f.Matches() {
+			o = clients.BadPayload
+		}
+		s.rec.BodyBytesIn += f.BodyLen()
+		s.complete(i, &s.slotsOf(i)[j], o)
+	}
+}
+
+// complete ends a request with its reply, and after the last one its connection.
+func (s *shard) complete(i int32, sl *slot, o clients.Outcome) {
+	c := &s.conns[i]
+	s.rec.Finish(sl.cell, o, sl.intended, sl.begun, sl.sent, s.now)
+	sl.begun = 0
+	if int(c.flying) == s.depth {
+		c.freeAt = s.now
+	}
+	c.flying--
+	if s.requests > 0 && int(c.sent) >= s.requests && c.flying == 0 {
+		s.retire(i)
+	}
+}
