@@ -124,18 +124,15 @@ func (s *toy) serve() int {
 	ended := make(chan struct{})
 	go s.control(ended)
 	go s.accept()
-	for {
-		select {
-		case <-ctx.Done():
-			if s.has("ignores-sigterm") {
-				<-ended
-			}
-		case <-ended:
-			if s.has("ignores-stdin") {
-				<-ctx.Done()
-			}
+	select {
+	case <-ctx.Done():
+		if s.has("ignores-sigterm") {
+			<-ended
 		}
-		break
+	case <-ended:
+		if s.has("ignores-stdin") {
+			<-ctx.Done()
+		}
 	}
 	_ = s.listener.Close()
 	s.draining.Store(true)
@@ -368,7 +365,7 @@ func (s *toy) head(in *bufio.Reader) (method, path string, closes bool, size int
 	closes, size = first[2] == "HTTP/1.0", -1
 	for _, line := range lines[1:] {
 		name, value, found := strings.Cut(line, ": ")
-		if !found || strings.Contains(name, " ") {
+		if !found || name == "" || strings.ContainsAny(name, " \x01") {
 			return "", "", false, 0, errMalformed
 		}
 		switch http.CanonicalHeaderKey(name) {

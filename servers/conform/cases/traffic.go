@@ -104,14 +104,13 @@ func oneSegment(a *probe.Attempt) error {
 	if err := c.Send(stream[:half]); err != nil {
 		return err
 	}
-	if err := c.Expect(requests[:1]); err != nil {
-		return fmt.Errorf("one request and the beginning of another: %w", err)
-	}
+	// The first reply may come now or with the second: the contract leaves it open, and fasthttp gathers replies.
+	a.Pause(cut)
 	if err := c.Send(stream[half:]); err != nil {
 		return err
 	}
-	if err := c.Expect(requests[1:]); err != nil {
-		return fmt.Errorf("the rest of a request: %w", err)
+	if err := c.Expect(requests); err != nil {
+		return fmt.Errorf("one request and the beginning of another, and then its rest: %w", err)
 	}
 	return c.Silence()
 }
