@@ -138,6 +138,17 @@ func startToy(t testing.TB, c Command) *Process {
 	return p
 }
 
+// freeze stops a server with SIGSTOP and returns when all its threads stand.
+func freeze(t testing.TB, p *Process) {
+	t.Helper()
+	if err := unix.Kill(p.PID(), unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Waitid(unix.P_PID, p.PID(), nil, unix.WSTOPPED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestProcessStartsAnswersAndStops(t *testing.T) {
 	c := toyCommand("good")
 	c.LogPath = filepath.Join(t.TempDir(), "server.log")
@@ -232,9 +243,7 @@ func TestProcessThatDoesNotStopIsKilled(t *testing.T) {
 	for _, mode := range []string{"stubborn", "good"} {
 		p := startToy(t, toyCommand(mode))
 		if mode == "good" {
-			if err := unix.Kill(p.PID(), unix.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
+			freeze(t, p)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			if _, err := p.Control(ctx, "readings", nil); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("asking a stopped server: %v", err)

@@ -333,3 +333,22 @@ func BenchmarkTimeWait(b *testing.B) {
 		}
 	}
 }
+
+func TestSetProcessAffinityReachesAllThreads(t *testing.T) {
+	all := must[[]int](t)(Affinity())
+	one := all[:1]
+	defer func() {
+		if err := SetProcessAffinity(all); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := SetProcessAffinity(one); err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range must[[]os.DirEntry](t)(os.ReadDir("/proc/self/task")) {
+		b, err := os.ReadFile(filepath.Join("/proc/self/task", task.Name(), "status"))
+		if err == nil && labelled(b, "Cpus_allowed_list:") != int64(one[0]) {
+			t.Errorf("thread %s may run elsewhere: %s", task.Name(), b)
+		}
+	}
+}
