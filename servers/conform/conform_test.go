@@ -129,7 +129,7 @@ func TestFaults(t *testing.T) {
 		{"silent-control", "http1", []string{"control/readings", "counters", "idle-1000"}, "none with id"},
 		{"accepts-any-command", "http1", []string{"control/unknown-command"}, "without an error"},
 		{"no-gc", "http1", []string{"control/gc"}, "gc_cycles"},
-		{"profile-blocks", "http1", []string{"control/profile"}, "waited"},
+		{"profile-blocks", "http1", []string{"control/profile"}, "readings waited"},
 		{"wrong-counters", "http1", []string{"counters"}, "handled is"},
 		{"wrong-counters", "frame", []string{"counters"}, "handled is"},
 		{"no-work", "http1", []string{"work/sleep", "work/cpu"}, "was answered after"},
@@ -160,11 +160,32 @@ func TestFaults(t *testing.T) {
 		{"accepts-malformed", "http1", malformedNames("http1"), "status 200, want 400"},
 		{"accepts-malformed", "frame", malformedNames("frame"), ""},
 		{"hangs-at-malformed", "http1", malformedNames("http1"), "neither a whole reply nor a close"},
+		{"ignores-chunks", "http1", []string{"http/chunked"}, "want an echo of the chunks"},
+		{"fails-at-unknown", "http1", []string{"http/unknown-path", "http/unknown-method"}, "status 500"},
+		{"works-aside", "http1", []string{"work/replies"}, "reply 1 of 5"},
+		{"answers-half-a-request", "http1", []string{"half-close/mid-request"}, "status 200, want 400"},
+		{"answers-half-a-request", "frame", []string{"half-close/mid-request"}, "status 200, want 400"},
+		{"cuts-while-draining", "http1", []string{"shutdown/under-load", "shutdown/finishes-work"}, "in the middle of a reply"},
+		{"cuts-while-draining", "frame", []string{"shutdown/under-load", "shutdown/finishes-work"}, "in the middle of a reply"},
+		{"panics", "http1", []string{"shutdown/finishes-work"}, ""},
 		{"prefers-length", "http1", []string{"malformed/length-and-chunked"}, "body \"2\\r\\n\""},
 		{"cuts-at-shutdown", "http1", []string{"shutdown/finishes-work"}, "closed without a reply"},
 		{"ignores-sigterm", "http1", []string{"shutdown/under-load", "shutdown/finishes-work"}, "still running"},
 		{"ignores-stdin", "http1", []string{"shutdown/stdin-end"}, "still running"},
 		{"exit-status", "frame", []string{"shutdown/under-load", "shutdown/stdin-end"}, "exit status 1"},
+	}
+	found := make(map[string]bool)
+	for _, test := range tests {
+		for _, name := range test.cases {
+			found[name] = true
+		}
+	}
+	for protocol := range probe.Protocols {
+		for _, c := range cases.List(protocol) {
+			if !found[c.Name] {
+				t.Errorf("no fault is known that %s finds: a check that can't fail is none", c.Name)
+			}
+		}
 	}
 	// Most of them wait for a limit, so more run at once than there are CPUs.
 	reports, errs := make([]*Report, len(tests)), make([]error, len(tests))
@@ -174,7 +195,7 @@ func TestFaults(t *testing.T) {
 		target := toyTarget(t, test.fault, test.protocol)
 		free <- struct{}{}
 		wg.Go(func() {
-			reports[i], errs[i] = Run(t.Context(), target, Options{Only: test.cases, Limit: 2 * time.Second})
+			reports[i], errs[i] = Run(t.Context(), target, Options{Only: test.cases, Limit: 3 * time.Second})
 			<-free
 		})
 	}
@@ -238,6 +259,26 @@ func TestForeign(t *testing.T) {
 	report, err = RunAddr(t.Context(), addr, Target{Protocol: "http1", Payload: 6}, Options{Only: []string{"http/get"}})
 	if err != nil || report.Passed {
 		t.Errorf("a payload of the wrong size passed: %v", err)
+	}
+}
+
+func TestForeignCommand(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	target := toyTarget(t, "", "frame")
+	target.Command = append(target.Command, "serve", "--listen", addr, "--protocol", "frame")
+	target.Foreign, target.Addr = true, addr
+	only := Options{Only: []string{"describe", "echo", "half-close/"}}
+	if report := mustRun(t, target, only); !report.Passed || report.SHA256 == "" || report.Cases[0].Skipped == "" {
+		t.Errorf("got %+v, %v", report, report.Err())
+	}
+	target.Args = []string{"--no-such-flag"}
+	if report := mustRun(t, target, only); report.Passed || !strings.Contains(report.Err().Error(), "exit status 2") {
+		t.Errorf("a server that ends at once: %v", report.Err())
 	}
 }
 

@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // toyFault names the environment variable that makes the test binary a toy server with one fault.
@@ -33,7 +35,16 @@ func TestMain(m *testing.M) {
 	if fault, found := os.LookupEnv(toyFault); found {
 		os.Exit((&toy{fault: fault}).main(os.Args[1:]))
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "the suite leaks:", err)
+		status = 1
+	}
+	if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); !errors.Is(err, syscall.ECHILD) {
+		fmt.Fprintf(os.Stderr, "the suite leaves processes behind: wait gave %d, %v\n", pid, err)
+		status = 1
+	}
+	os.Exit(status)
 }
 
 // toy is a server that keeps the contract but for one fault, which is named after what it does wrong.
@@ -259,14 +270,24 @@ func (s *toy) http(c *toyConn, in *bufio.Reader) error {
 		return err
 	}
 	body := make([]byte, size)
-	if _, err := io.ReadFull(in, body); err != nil {
+	if _, err := io.ReadFull(in, body); err != nil && !s.has("answers-half-a-request") {
 		return err
 	}
 	s.bytesIn.Add(int64(size))
+	if path == "/work" && s.has("works-aside") {
+		go func() {
+			s.work()
+			_ = s.reply(c, in, 200, s.payload, false)
+		}()
+		return nil
+	}
 	if path == "/work" {
 		s.work()
 	}
-	if path != "/" && path != "/work" {
+	if path != "/" && path != "/work" || method != "GET" && method != "POST" {
+		if s.has("fails-at-unknown") {
+			return s.reply(c, in, 500, nil, false)
+		}
 		return s.reply(c, in, 404, nil, false)
 	}
 	if method == "GET" {
@@ -320,6 +341,11 @@ func (s *toy) write(c *toyConn, in *bufio.Reader, reply []byte) error {
 	case s.has("cuts-at-half-close") && s.halfClosed(c, in):
 		_, _ = c.Write(reply[:len(reply)/2])
 		return errClose
+	case s.has("cuts-while-draining") && s.draining.Load():
+		_, _ = c.Write(reply[:len(reply)/2])
+		return errClose
+	case s.has("panics") && s.draining.Load():
+		panic("draining")
 	case s.has("never-writes-big") && len(reply) > 60<<10 && s.handled.Load() > 2:
 		select {}
 	}
@@ -372,7 +398,7 @@ func (s *toy) head(in *bufio.Reader) (method, path string, closes bool, size int
 		case "Connection":
 			closes = closes || value == "close"
 		case "Transfer-Encoding":
-			if s.has("prefers-length") {
+			if s.has("prefers-length") || s.has("ignores-chunks") {
 				continue
 			}
 			return "", "", false, 0, errMalformed
@@ -401,7 +427,7 @@ func (s *toy) frame(c *toyConn, in *bufio.Reader) error {
 		n = 12
 	}
 	rest := make([]byte, n)
-	if _, err := io.ReadFull(in, rest); err != nil {
+	if _, err := io.ReadFull(in, rest); err != nil && !s.has("answers-half-a-request") {
 		return err
 	}
 	if rest[0]&0x80 != 0 {

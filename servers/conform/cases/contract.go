@@ -191,21 +191,24 @@ func profile(a *probe.Attempt) error {
 	if err := a.Server.Command(a.Ctx, "profile", probe.Profile("heap", 0, heap)); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	started := time.Now()
-	go func() { done <- a.Server.Command(a.Ctx, "profile", probe.Profile("cpu", 1, cpu)) }()
-	for i := range uint64(3) {
-		if _, err := a.Server.Readings(a.Ctx); err != nil {
-			return fmt.Errorf("during a profile: %w", err)
-		}
-		if err := a.Once(a.Plain(i, false)); err != nil {
-			return fmt.Errorf("during a profile: %w", err)
-		}
+	answer, err := a.Server.Ask("profile", probe.Profile("cpu", 1, cpu))
+	if err != nil {
+		return err
 	}
-	if time.Since(started) > 800*time.Millisecond {
-		return fmt.Errorf("readings and requests waited %v for a profile of one second", time.Since(started))
+	if err := a.Once(a.Plain(1, false)); err != nil {
+		return fmt.Errorf("during a profile: %w", err)
 	}
-	if err := <-done; err != nil {
+	if _, err := a.Server.Readings(a.Ctx); err != nil {
+		return fmt.Errorf("during a profile: %w", err)
+	}
+	if answer.Come() {
+		return errors.New("readings waited until a profile of one second was done")
+	}
+	reply, err := answer.Wait(a.Ctx)
+	if err != nil {
+		return err
+	}
+	if err := probe.Refusal("profile", reply); err != nil {
 		return err
 	}
 	for _, path := range []string{heap, cpu} {

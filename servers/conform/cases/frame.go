@@ -68,14 +68,7 @@ func frameLargest(a *probe.Attempt) error {
 		return err
 	}
 	requests := append(numbered(a.Protocol, 2, probe.FrameMax-8), a.Protocol.Echo(3, nil))
-	sent := make(chan error, 1)
-	go func() { sent <- c.Send(probe.Join(requests)) }()
-	if err := c.Expect(requests); err != nil {
-		c.HangUp()
-		<-sent
-		return err
-	}
-	if err := <-sent; err != nil {
+	if err := c.Exchange(requests...); err != nil {
 		return err
 	}
 	return c.Silence()

@@ -32,7 +32,7 @@ func measure(a *probe.Attempt) (usage, error) {
 }
 
 // settleLimit is how long a server may take to notice that its connections are gone.
-const settleLimit = time.Second
+const settleLimit = 2 * time.Second
 
 // fileSlack is how many files may stay open for reasons of the runtime.
 const fileSlack = 4
@@ -93,7 +93,7 @@ func settle(a *probe.Attempt, limit usage) (usage, error) {
 		}
 		waited := time.Since(started)
 		gone := u.open == 0 && u.files <= limit.files
-		if gone && (u.goroutines <= limit.goroutines || waited > settleLimit/4) {
+		if gone && (u.goroutines <= limit.goroutines || waited > settleLimit/8) {
 			return u, nil
 		}
 		if waited > settleLimit {

@@ -93,12 +93,27 @@ func (c *Client) Expect(requests []Request) error {
 	return err
 }
 
-// Exchange sends the requests in one piece and expects their replies.
+// together is how many bytes are sent before the replies are read: more might not fit into the socket buffers of a
+// server that waits for its replies to be taken.
+const together = 16 << 10
+
+// Exchange sends the requests in one piece, while it reads if they are large, and expects their replies.
 func (c *Client) Exchange(requests ...Request) error {
-	if err := c.Send(Join(requests)); err != nil {
+	data := Join(requests)
+	if len(data) <= together {
+		if err := c.Send(data); err != nil {
+			return err
+		}
+		return c.Expect(requests)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- c.Send(data) }()
+	if err := c.Expect(requests); err != nil {
+		c.HangUp()
+		<-sent
 		return err
 	}
-	return c.Expect(requests)
+	return <-sent
 }
 
 // Silence checks that nothing comes after the last reply, for a few milliseconds.

@@ -69,8 +69,8 @@ func (p *Process) Readings(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cause := reply["error"]; cause != nil && cause != "" {
-		return nil, fmt.Errorf("readings: %v", cause)
+	if err := Refusal("readings", reply); err != nil {
+		return nil, err
 	}
 	numbers := make(map[string]float64)
 	flatten(numbers, reply)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -178,19 +179,24 @@ func (p *Process) Kill() {
 	_ = p.stdin.Close()
 }
 
-// Call sends one request over the control channel and returns the reply, an object with the same id.
-func (p *Process) Call(ctx context.Context, command string, fields map[string]any) (map[string]any, error) {
+// Answer is a reply of the control channel to come.
+type Answer struct {
+	p       *Process
+	id      int
+	command string
+	line    chan []byte
+}
+
+// Ask sends one request over the control channel.
+func (p *Process) Ask(command string, fields map[string]any) (*Answer, error) {
 	line := map[string]any{commandKey: command}
-	for k, v := range fields {
-		line[k] = v
-	}
-	answer := make(chan []byte, 1)
+	maps.Copy(line, fields)
 	p.mu.Lock()
 	p.nextID++
-	id := p.nextID
-	p.pending[id] = answer
+	answer := &Answer{p: p, id: p.nextID, command: command, line: make(chan []byte, 1)}
+	p.pending[answer.id] = answer.line
 	p.mu.Unlock()
-	line["id"] = id
+	line["id"] = answer.id
 	data, err := json.Marshal(line)
 	if err != nil {
 		return nil, fmt.Errorf("writing control request %s: %w", command, err)
@@ -198,19 +204,36 @@ func (p *Process) Call(ctx context.Context, command string, fields map[string]an
 	if _, err := p.stdin.Write(append(data, '\n')); err != nil {
 		return nil, fmt.Errorf("sending control request %s: %w", command, err)
 	}
+	return answer, nil
+}
+
+// Come reports whether the reply is there.
+func (w *Answer) Come() bool { return len(w.line) > 0 }
+
+// Wait returns the reply, an object with the same id, once.
+func (w *Answer) Wait(ctx context.Context) (map[string]any, error) {
 	select {
-	case data := <-answer:
+	case line := <-w.line:
 		var reply map[string]any
-		if err := json.Unmarshal(data, &reply); err != nil {
-			return nil, fmt.Errorf("reading control reply to %s: %w", command, err)
+		if err := json.Unmarshal(line, &reply); err != nil {
+			return nil, fmt.Errorf("reading control reply to %s: %w", w.command, err)
 		}
 		return reply, nil
-	case <-p.done:
-		how, _ := p.Ended()
-		return nil, fmt.Errorf("waiting for control reply to %s: the server ended: %s", command, how)
+	case <-w.p.done:
+		how, _ := w.p.Ended()
+		return nil, fmt.Errorf("waiting for control reply to %s: the server ended: %s", w.command, how)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for control reply to %s: none with id %d in time", command, id)
+		return nil, fmt.Errorf("waiting for control reply to %s: none with id %d in time", w.command, w.id)
 	}
+}
+
+// Call is Ask and Wait.
+func (p *Process) Call(ctx context.Context, command string, fields map[string]any) (map[string]any, error) {
+	answer, err := p.Ask(command, fields)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Wait(ctx)
 }
 
 // Command is Call where the reply must not be an error.
@@ -219,6 +242,11 @@ func (p *Process) Command(ctx context.Context, command string, fields map[string
 	if err != nil {
 		return err
 	}
+	return Refusal(command, reply)
+}
+
+// Refusal is the error that a control reply holds, or nil.
+func Refusal(command string, reply map[string]any) error {
 	if cause, found := reply["error"]; found && cause != "" {
 		return fmt.Errorf("%s: %v", command, cause)
 	}
