@@ -1,20 +1,32 @@
 package plots
 
 import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"image/png"
+	"io"
+	"maps"
+	"math"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+
+	"github.com/millrace/millrace/internal/golden"
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/synthetic"
 	"github.com/millrace/millrace/results"
 )
 
 func load(t *testing.T, o synthetic.Options) *results.Result {
 	t.Helper()
-	root := t.TempDir()
-	if keep := os.Getenv("PLOTS_KEEP"); keep != "" {
-		root = keep
-	}
-	path, err := synthetic.Write(root, o)
+	path, err := synthetic.Write(t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,15 +37,209 @@ func load(t *testing.T, o synthetic.Options) *results.Result {
 	return res
 }
 
-func TestLook(t *testing.T) {
-	for _, sc := range []string{"burst", "idle", "churn"} {
-		res := load(t, synthetic.Options{Scenario: sc, Full: true, Rounds: 3, Invalid: []string{"workers@1"}, Suspect: []string{"gnet@2"}})
-		figs, err := Draw(res, res.Path+"/plots")
-		if err != nil {
+func mustDraw(t *testing.T, res *results.Result) []Figure {
+	t.Helper()
+	figures, err := Draw(res, filepath.Join(t.TempDir(), "plots"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return figures
+}
+
+var textElement = regexp.MustCompile(`(?s)<text[^>]*>([^<]*)</text>`)
+
+// words are the texts of a figure in the order in which they were drawn, and it is whole XML with whole pixels.
+func words(t *testing.T, f Figure) []string {
+	t.Helper()
+	page, err := os.ReadFile(f.SVG)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := xml.NewDecoder(bytes.NewReader(page))
+	for {
+		if _, err := dec.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("%s: %v", f.SVG, err)
+		}
+	}
+	if bytes.Contains(page, []byte("NaN")) || bytes.Contains(page, []byte("Inf")) {
+		t.Errorf("%s has a place that is not a number", f.Name)
+	}
+	file, err := os.Open(f.PNG)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	size, err := png.DecodeConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size.Width != 1800 || size.Height != 1040 {
+		t.Errorf("%s.png is %d × %d, want 1800 × 1040", f.Name, size.Width, size.Height)
+	}
+	var list []string
+	for _, m := range textElement.FindAllSubmatch(page, -1) {
+		list = append(list, string(m[1]))
+	}
+	return list
+}
+
+// TestFigures keeps the words of every figure: titles, axes, ticks, phases, legend, notes and source.
+func TestFigures(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		options synthetic.Options
+	}{
+		{"burst-1", synthetic.Mixed(synthetic.Options{Scenario: "burst", Scale: []string{"connections.count 10000 → 8000: 20000 files may be open"}})},
+		{"burst-3", synthetic.Mixed(synthetic.Options{Scenario: "burst", Rounds: 3})},
+		{"idle-3", synthetic.Mixed(synthetic.Options{Scenario: "idle", Rounds: 3})},
+		{"churn-6", synthetic.Mixed(synthetic.Options{Scenario: "churn", Rounds: 6})},
+		{"churn-one-variant", synthetic.Options{Scenario: "churn", Variants: []string{"gnet/ants"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.options.Rounds > 1 {
+				t.Skip("drawing many rounds takes seconds")
+			}
+			var out strings.Builder
+			for _, f := range mustDraw(t, load(t, c.options)) {
+				out.WriteString("== " + f.Name + " ==\n")
+				if f.Note != "" {
+					out.WriteString("note: " + f.Note + "\n")
+					continue
+				}
+				out.WriteString(strings.Join(words(t, f), "\n") + "\n")
+			}
+			golden.Equal(t, c.name+".txt", out.String())
+		})
+	}
+}
+
+func TestTheSameRunGivesTheSameBytes(t *testing.T) {
+	res := load(t, synthetic.Options{Scenario: "churn", Variants: []string{"gnet", "workers"}})
+	first, second := mustDraw(t, res), mustDraw(t, res)
+	for i := range first {
+		for _, pair := range [][2]string{{first[i].SVG, second[i].SVG}, {first[i].PNG, second[i].PNG}} {
+			a, errA := os.ReadFile(pair[0])
+			b, errB := os.ReadFile(pair[1])
+			if errA != nil || errB != nil || !bytes.Equal(a, b) {
+				t.Errorf("%s differs when drawn again (%v, %v)", filepath.Base(pair[0]), errA, errB)
+			}
+		}
+	}
+}
+
+func TestNothingToDraw(t *testing.T) {
+	check := func(name string, o synthetic.Options) {
+		t.Helper()
+		for _, f := range mustDraw(t, load(t, o)) {
+			if f.SVG != "" || f.Note == "" {
+				t.Errorf("%s: %s: want a note and no file, got %+v", name, f.Name, f)
+			}
+		}
+	}
+	check("all INVALID", synthetic.Options{Scenario: "idle", Invalid: synthetic.Models})
+	check("no trial", synthetic.Options{Scenario: "burst", Stop: -1})
+	check("valid in a third", synthetic.Options{Scenario: "churn", Rounds: 3, Variants: []string{"gnet"}, Invalid: []string{"gnet@1", "gnet@3"}})
+}
+
+func TestMissingFilesAreNoted(t *testing.T) {
+	res := load(t, synthetic.Options{Scenario: "churn", Variants: []string{"gnet", "workers"}})
+	for _, name := range []string{"readings.jsonl", "response.hlog"} {
+		if err := os.Remove(filepath.Join(res.Path, "trials", "r01-churn-gnet", name)); err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range figs {
-			t.Logf("%+v", f)
+	}
+	for _, f := range mustDraw(t, res) {
+		if f.Name != "rss" && f.Name != "percentiles" {
+			continue
 		}
+		if text := strings.Join(words(t, f), " "); !strings.Contains(text, "incomplete: gnet round 1") {
+			t.Errorf("%s does not say that gnet's files are missing: %s", f.Name, text)
+		}
+	}
+}
+
+func TestStyles(t *testing.T) {
+	variant := func(name string) results.Variant {
+		model, _, _ := strings.Cut(name, "/")
+		return results.Variant{Name: name, Model: model}
+	}
+	var all []results.Variant
+	for _, name := range append(slices.Clone(synthetic.Models), "gnet/ants", "gnet/reuseport", "gnet/tuned", "nginx", "nginx/tuned", "rust") {
+		all = append(all, variant(name))
+	}
+	styles := Styles(all)
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(styles)) {
+		s := styles[name]
+		key := fmt.Sprint(s.Color, s.Dashes)
+		if other, taken := seen[key]; taken {
+			t.Errorf("%s and %s look alike: %s", name, other, key)
+		}
+		seen[key] = name
+		if model, _, ok := strings.Cut(name, "/"); ok && s.Color != styles[model].Color {
+			t.Errorf("%s has another colour than %s", name, model)
+		}
+	}
+	alone := Styles([]results.Variant{variant("gnet/ants"), variant("netpoll")})
+	if !slices.Equal(alone["gnet/ants"].Dashes, styles["gnet/ants"].Dashes) || alone["netpoll"].Color != styles["netpoll"].Color {
+		t.Error("a variant looks different in another company")
+	}
+}
+
+func TestTicks(t *testing.T) {
+	check := func(name string, ticker plot.Ticker, from, to float64, want ...string) {
+		t.Helper()
+		var got []string
+		for _, tick := range ticker.Ticks(from, to) {
+			if !tick.IsMinor() {
+				got = append(got, tick.Label)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	check("decades", logTicks{quantity.Time}, 1e4, 1e7, "10 µs", "100 µs", "1 ms", "10 ms")
+	check("one decade", logTicks{quantity.Time}, 2e5, 2e6, "200 µs", "500 µs", "1 ms", "2 ms")
+	check("bytes", linearTicks{unit: quantity.Bytes}, 0, 600<<20, "0", "100 MiB", "200 MiB", "300 MiB", "400 MiB", "500 MiB", "600 MiB")
+	check("seconds", secondTicks{}, 0, 30, "0", "5", "10", "15", "20", "25", "30")
+	check("nines", ninesTicks{}, nines(0.5), 4.3, "50 %", "90 %", "99 %", "99.9 %", "99.99 %")
+	check("symlog", symlogTicks{1e3, quantity.PerSecond}, 0, 1.2e6, "0", "1 k/s", "10 k/s", "100 k/s", "1 M/s")
+}
+
+func TestSymlogIsContinuousAndIncreasing(t *testing.T) {
+	s := symlog(1000)
+	last := -1.0
+	for v := 0.0; v <= 1e6; v += 97 {
+		at := s.Normalize(0, 1e6, v)
+		if at <= last || at < 0 || at > 1+1e-9 {
+			t.Fatalf("at %v: %v after %v", v, at, last)
+		}
+		last = at
+	}
+	if a, b := s.Normalize(0, 1e6, 999.999), s.Normalize(0, 1e6, 1000.001); math.Abs(a-b) > 1e-5 {
+		t.Errorf("a jump at its end: %v and %v", a, b)
+	}
+}
+
+func TestMedians(t *testing.T) {
+	nan := math.NaN()
+	line := medians([]plotter.XYs{{{X: 0, Y: 1}, {X: 1, Y: nan}, {X: 2, Y: nan}}, {{X: 0, Y: 3}, {X: 1, Y: 5}, {X: 2, Y: nan}}, {{X: 0, Y: 9}, {X: 1, Y: 7}, {X: 2, Y: 4}}})
+	if line[0].Y != 3 || line[1].Y != 6 || !math.IsNaN(line[2].Y) {
+		t.Errorf("got %v, want 3, 6 and nothing (one round of three)", line)
+	}
+}
+
+func TestSmallPrintIsBounded(t *testing.T) {
+	var notes []string
+	for range 30 {
+		notes = append(notes, "left out: gnet round 1 INVALID: offered rate, arrivals 7.0 % below the plan in second 4.")
+	}
+	f := &frame{foot: append(notes, "the source")}
+	lines := f.smallPrint(print(7.5, false, ink), width-2*margin)
+	if len(lines) != maxFootLines || lines[len(lines)-1] != "the source" || !strings.Contains(lines[len(lines)-2], "and 25 more notes") {
+		t.Errorf("got %d lines: %q", len(lines), lines)
 	}
 }

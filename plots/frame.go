@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -85,10 +86,7 @@ func (f *frame) draw(c draw.Canvas) {
 	in.Max.Y = y - 8
 
 	small := print(7.5, false, inkSoft)
-	var lines []string
-	for _, note := range f.foot {
-		lines = append(lines, wrap(note, small, in.Max.X-in.Min.X)...)
-	}
+	lines := f.smallPrint(small, in.Max.X-in.Min.X)
 	for i := len(lines) - 1; i >= 0; i-- {
 		in.FillText(small, vg.Point{X: in.Min.X, Y: in.Min.Y}, lines[i])
 		in.Min.Y += 9.5
@@ -100,6 +98,28 @@ func (f *frame) draw(c draw.Canvas) {
 	}
 	in.Max.Y -= f.headRoom
 	f.drawPanels(in)
+}
+
+// maxFootLines bounds the small print, so that a run with many troubles still has room for its data.
+const maxFootLines = 7
+
+// smallPrint is the foot in lines: the source in full, and of the notes before it as many as there is room for.
+func (f *frame) smallPrint(sty text.Style, limit vg.Length) []string {
+	if len(f.foot) == 0 {
+		return nil
+	}
+	last := len(f.foot) - 1
+	source := wrap(f.foot[last], sty, limit)
+	var lines []string
+	for i, note := range f.foot[:last] {
+		next := wrap(note, sty, limit)
+		if len(lines)+len(next)+len(source)+1 > maxFootLines {
+			lines = append(lines, fmt.Sprintf("and %d more notes of this kind: see the report.", last-i))
+			break
+		}
+		lines = append(lines, next...)
+	}
+	return append(lines, source...)
 }
 
 // drawPanels tiles the panels from left to right with data areas of the same size.
@@ -128,12 +148,25 @@ func (f *frame) drawPanels(c draw.Canvas) {
 	}
 }
 
-// drawLegend writes the legend at the right edge and returns the width it took.
+// drawLegend writes the legend at the right edge and returns the width it took. Where it is too tall it goes without its
+// small print, and then closer together.
 func (f *frame) drawLegend(c draw.Canvas) vg.Length {
-	const sample, lead, leadMore = 30, 15, 10
+	const sample, leadMore = 30, 10
+	lead, room := vg.Length(15), c.Max.Y-c.Min.Y-f.headRoom
+	list := slices.Clone(f.legend)
+	tall := vg.Length(0)
+	for _, e := range list {
+		tall += lead + leadMore*vg.Length(len(e.more))
+	}
+	if tall > room {
+		for i := range list {
+			list[i].more = nil
+		}
+		lead = min(lead, room/vg.Length(len(list)))
+	}
 	sty, small := print(9, false, ink), print(7.5, false, inkSoft)
 	var widest vg.Length
-	for _, e := range f.legend {
+	for _, e := range list {
 		widest = max(widest, sty.Width(e.name))
 		for _, m := range e.more {
 			widest = max(widest, small.Width(m))
@@ -141,7 +174,7 @@ func (f *frame) drawLegend(c draw.Canvas) vg.Length {
 	}
 	taken := sample + 6 + widest
 	x, y := c.Max.X-taken, c.Max.Y-f.headRoom-lead/2
-	for _, e := range f.legend {
+	for _, e := range list {
 		mid := y - 1
 		if e.line.Width > 0 {
 			c.StrokeLine2(e.line, x, mid, x+sample, mid)

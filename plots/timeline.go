@@ -79,8 +79,8 @@ func throughputFigure(s *sheet) (*frame, string) {
 	p.Y.Min, p.Y.Max = 0, highest*1.08
 	p.Y.Tick.Marker = linearTicks{unit: quantity.PerSecond}
 	subtitle := "linear scale"
-	if highest > 10*least {
-		linear := math.Pow(10, math.Floor(math.Log10(least)-0.5))
+	if highest >= 8*least {
+		linear := math.Pow(10, math.Floor(math.Log10(least)+1e-9))
 		p.Y.Scale, p.Y.Max = symlog(linear), highest*1.3
 		p.Y.Tick.Marker = symlogTicks{linear: linear, unit: quantity.PerSecond}
 		subtitle = fmt.Sprintf("logarithmic scale, linear below %s", quantity.Tick(linear, quantity.PerSecond))

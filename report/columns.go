@@ -36,12 +36,12 @@ var groups = []group{
 		one("p50", "p50-latency-ns", quantity.Time),
 		one("p99", "p99-latency-ns", quantity.Time),
 		one("p99.9", "p99_9-latency-ns", quantity.Time),
-	}, true},
+	}, false},
 	{"Before and after the burst", overloads, []column{
 		one("baseline p99", "baseline-p99-latency-ns", quantity.Time),
 		one("p99 back after", "recover-p99-ns", quantity.Time),
 		{"CPU a request, before → after", []string{"baseline-cpu-per-req-ns", "recovery-cpu-per-req-ns"}, " → ", quantity.Time, false},
-	}, false},
+	}, true},
 	{"Resident memory: what the burst leaves above the level before it", overloads, []column{
 		one("before", "before-RSS-bytes", quantity.Bytes),
 		one("peak", "peak-RSS-bytes", quantity.Bytes),
@@ -56,12 +56,16 @@ var groups = []group{
 		one("left at +1 s", "residue-1s-socket-bytes", quantity.Bytes),
 		one("+20 s", "residue-20s-socket-bytes", quantity.Bytes),
 	}, false},
-	{"What an idle connection costs, and the response time of the active few", steps, []column{
+	{"What an idle connection costs", steps, []column{
 		{"user bytes/conn", []string{"user-bytes-per-conn"}, "", quantity.Bytes, true},
 		{"kernel bytes/conn", []string{"kernel-bytes-per-conn"}, "", quantity.Bytes, true},
 		one("goroutines/conn", "goroutines-per-conn", quantity.Number),
-		one("active p99", "active-p99-latency-ns", quantity.Time),
 		one("base RSS", "base-RSS-bytes", quantity.Bytes),
+	}, false},
+	{"The active few among the idle", steps, []column{
+		one("active p50", "p50-latency-ns", quantity.Time),
+		one("active p99", "active-p99-latency-ns", quantity.Time),
+		one("CPU a request", "cpu-per-req-ns", quantity.Time),
 	}, true},
 	{"New connections: how fast they are taken and answered", churns, []column{
 		one("accepted", "accepted-rps", quantity.PerSecond),
@@ -69,12 +73,12 @@ var groups = []group{
 		one("connect p99", "p99-connect-ns", quantity.Time),
 		one("response p50", "p50-latency-ns", quantity.Time),
 		one("response p99", "p99-latency-ns", quantity.Time),
-	}, true},
+	}, false},
 	{"What closing leaves, and what a request costs", churns, []column{
 		one("TIME_WAIT server", "time-wait-server", quantity.Number),
 		one("TIME_WAIT client", "time-wait-client", quantity.Number),
 		one("CPU a request", "cpu-per-req-ns", quantity.Time),
-	}, false},
+	}, true},
 	{"Response time and cost", plain, []column{
 		one("achieved", "achieved-rps", quantity.PerSecond),
 		one("p50", "p50-latency-ns", quantity.Time),

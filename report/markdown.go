@@ -41,9 +41,11 @@ func Markdown(res *results.Result, figures []plots.Figure) ([]byte, error) {
 	if err := p.figures(res, figures); err != nil {
 		return nil, err
 	}
-	p.line("## Verdicts")
-	p.line("Of each trial, by variant and round; the numbers are those of the footnotes above.")
-	p.table(d.verdicts)
+	if len(d.verdicts.rows) > 0 {
+		p.line("## Verdicts")
+		p.line("Of each trial, by variant and round; the numbers are those of the footnotes above.")
+		p.table(d.verdicts)
+	}
 	p.environment(r)
 	p.variants(r)
 	p.reproduce(r)

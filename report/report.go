@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots"
 	"github.com/millrace/millrace/results"
 )
@@ -52,22 +53,36 @@ func (d *document) preface() []string {
 		lines = append(lines, fmt.Sprintf("Not finished: %d of %d trials were run.", len(d.res.Trials), planned))
 	}
 	for _, s := range d.res.Warnings {
-		lines = append(lines, "Warning: "+s)
+		lines = append(lines, "Warning: "+strings.ReplaceAll(s, d.res.Path+string(filepath.Separator), ""))
 	}
-	return append(lines, reading(r))
+	text := reading(r)
+	if r.Rounds == 1 {
+		text += d.slopeReading()
+	}
+	return append(lines, text)
 }
 
 // reading says how the cells are to be read.
 func reading(r *results.Run) string {
 	s := fmt.Sprintf("%d %s", r.Rounds, plural(r.Rounds, "round"))
 	if r.Rounds < fewestRounds {
-		s += plural(r.Rounds, ": point") + ", no ranking"
+		s += ": points, no ranking"
 	}
 	s += "; rows in the order given."
 	if r.Rounds > 1 {
 		s += " Cells: median over rounds (smallest–largest)."
 	}
 	return s
+}
+
+// slopeReading explains the interval beside a single round's slopes, or is empty where there is none.
+func (d *document) slopeReading() string {
+	for _, t := range d.res.Trials {
+		for _, s := range t.Slopes {
+			return fmt.Sprintf(" In brackets: the interval of the slope through %d steps, confidence %s (Theil–Sen).", s.N, quantity.Share(s.Confidence))
+		}
+	}
+	return ""
 }
 
 func machine(r *results.Run) string {

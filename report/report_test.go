@@ -61,6 +61,7 @@ var runs = []struct {
 	{"churn-6", synthetic.Mixed(synthetic.Options{Scenario: "churn", Rounds: 6})},
 	{"churn-all-invalid", synthetic.Options{Scenario: "churn", Invalid: all}},
 	{"churn-one-variant", synthetic.Options{Scenario: "churn", Rounds: 3, Variants: []string{"gnet/ants"}}},
+	{"churn-lossy", synthetic.Options{Scenario: "churn", Rounds: 3, Lossy: []string{"netpoll"}, Variants: []string{"gnet", "netpoll"}}},
 	{"churn-not-placed", synthetic.Options{Scenario: "churn", Rounds: 3, Invalid: []string{"gnet@1", "gnet@2"}, Variants: []string{"gnet", "netpoll"}}},
 }
 

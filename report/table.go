@@ -92,9 +92,13 @@ func newDocument(res *results.Result) *document {
 		list = append(list, d.contender(v.Name))
 	}
 	for _, g := range groups {
-		if g.applies(&res.Run.Scenario) {
+		if len(res.Trials) > 0 && g.applies(&res.Run.Scenario) {
 			d.tables = append(d.tables, d.table(g, list))
 		}
+	}
+	if len(res.Trials) == 0 {
+		d.outcomes = "No trial was finished: there is nothing to show."
+		return d
 	}
 	d.addOutcomes(list)
 	d.addVerdicts(list)
@@ -260,8 +264,9 @@ func (d *document) reason(trials []*results.Trial, metric string) string {
 			continue
 		}
 		for _, note := range t.Notes {
-			if rest, ok := strings.CutPrefix(note, metric+":"); ok {
-				return strings.TrimSpace(rest)
+			// A note speaks of one metric, or by the beginning of their names of several.
+			if name, rest, ok := strings.Cut(note, ": "); ok && strings.HasPrefix(metric, name) {
+				return rest
 			}
 		}
 	}
@@ -338,6 +343,9 @@ func interval(lo, hi float64, mid string, unit quantity.Unit) string {
 	y, okY := strings.CutSuffix(b, suffix)
 	if okX && okY && strings.Trim(x, "−0123456789.") == "" && strings.Trim(y, "−0123456789.") == "" {
 		a, b = x, y
+	}
+	if lo < 0 {
+		return a + " to " + b // a dash before a minus sign is hard to read
 	}
 	return a + "–" + b
 }

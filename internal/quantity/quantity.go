@@ -39,6 +39,9 @@ func Format(v float64, u Unit) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return "–"
 	}
+	if v == 0 && u == Time {
+		return "0 s" // no zero is a matter of nanoseconds
+	}
 	s := pick(math.Abs(v), u)
 	scaled := v / s.size
 	if s.size == 1 && scaled == math.Trunc(scaled) {

@@ -15,7 +15,7 @@ func TestFormat(t *testing.T) {
 			t.Errorf("Tick(%v, %d) = %q, want %q", v, u, got, tick)
 		}
 	}
-	check(0, Time, "0 ns", "0")
+	check(0, Time, "0 s", "0")
 	check(850, Time, "850 ns", "850 ns")
 	check(1234, Time, "1.23 µs", "1.23 µs")
 	check(999_400, Time, "999 µs", "999 µs")

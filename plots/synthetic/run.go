@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type Options struct {
 	Variants []string // default Models
 	// Invalid, Suspect and Failed name trials as VARIANT or VARIANT@ROUND.
 	Invalid, Suspect, Failed []string
+	// Lossy names variants of which one request in a thousand times out.
+	Lossy []string
 	// Stop ends the run after so many trials; negative: before the first.
 	Stop  int
 	Scale []string
@@ -137,7 +140,7 @@ func writeTrial(dir *results.Dir, run *results.Run, o *Options, round, position 
 	if t.Status == results.StatusFailed {
 		return dir.Append(t)
 	}
-	m := simulate(t, run)
+	m := simulate(t, run, slices.Contains(o.Lossy, name))
 	if err := m.writeLogs(dir.TrialDir(t.ID)); err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ type tagged struct {
 	h       *hist.Histogram
 }
 
-func simulate(t *results.Trial, run *results.Run) *simulation {
+func simulate(t *results.Trial, run *results.Run, lossy bool) *simulation {
 	name, _, _ := strings.Cut(t.Variant, "/")
 	m, known := modelsByName[name]
 	if !known {
@@ -70,6 +70,9 @@ func simulate(t *results.Trial, run *results.Run) *simulation {
 	s.model.baseNs /= factor
 	s.phases()
 	s.walk()
+	if lossy {
+		s.lose()
+	}
 	s.finish()
 	return s
 }
@@ -132,6 +135,7 @@ func (s *simulation) walk() {
 		peakWaiting = max(peakWaiting, float64(waiting))
 		s.read(at, k, handled, float64(waiting), peakWaiting)
 	}
+	s.read(end, len(t.Phases)-1, handled, float64(waiting), peakWaiting)
 	for i := range t.Phases {
 		p := &t.Phases[i]
 		if left := p.Planned - p.Outcomes["ok"]; left > 0 {
@@ -210,6 +214,17 @@ func (s *simulation) read(at int64, k int, handled int64, waiting, peak float64)
 		r.Accepted, r.TimeWaitClient, r.TimeWaitServer = v(float64(handled)), v(math.Min(28000, float64(handled))), v(12)
 	}
 	s.readings = append(s.readings, r)
+}
+
+// lose lets one request in a thousand of each phase time out.
+func (s *simulation) lose() {
+	for i := range s.trial.Phases {
+		p := &s.trial.Phases[i]
+		if n := p.Outcomes["ok"] / 1000; n > 0 {
+			p.Outcomes["ok"] -= n
+			p.Outcomes["timeout"] = n
+		}
+	}
 }
 
 func (s *simulation) finish() {
