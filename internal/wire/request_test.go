@@ -181,11 +181,14 @@ func FuzzParseRequest(f *testing.F) {
 		if g := parseCut(in, int(cut)%(len(in)+1)); g != want {
 			t.Fatalf("cut at %d:\n got %+v\nwant %+v", int(cut)%(len(in)+1), g, want)
 		}
-		if g := parseBytewise(in); g != want {
-			t.Fatalf("bytewise:\n got %+v\nwant %+v", g, want)
-		}
 		if want.n > 0 {
 			compareWithStandardLibrary(t, in, want)
+		}
+		if len(in) > 1<<10 {
+			return // bytewise parsing clones the input for every byte
+		}
+		if g := parseBytewise(in); g != want {
+			t.Fatalf("bytewise:\n got %+v\nwant %+v", g, want)
 		}
 	})
 }
@@ -199,7 +202,7 @@ func compareWithStandardLibrary(t *testing.T, in []byte, want got) {
 	}
 	body, err := io.ReadAll(io.LimitReader(req.Body, MaxBody+1))
 	if err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) || want.body == "" {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("net/http reads body %q, then %v; want %+v", body, err, want)
 		}
 		return
