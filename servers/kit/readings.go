@@ -19,6 +19,7 @@ type metric struct {
 // heap_in_use, stack, runtime_other, or free heap.
 var runtimeMetrics = []metric{
 	{name: "goroutines", sources: []string{"/sched/goroutines:goroutines"}},
+	{name: "threads", sources: []string{"/sched/threads/total:threads"}},
 	{name: "heap_live_bytes", sources: []string{"/gc/heap/live:bytes"}}, // as the last collection found it
 	{name: "heap_in_use_bytes", sources: []string{"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes"}},
 	{name: "stack_bytes", sources: []string{"/memory/classes/heap/stacks:bytes", "/memory/classes/os-stacks:bytes"}},

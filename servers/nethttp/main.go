@@ -88,7 +88,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case kit.RouteEcho:
 		var err error
 		if body, err = read(w, r); err != nil {
-			return // net/http has answered, or the client is gone
+			h.env.Count(1, 0, 0)
+			return
 		}
 		in, length = len(body), strconv.Itoa(len(body))
 	case kit.RouteNotFound:
