@@ -31,8 +31,9 @@ type Limits struct {
 	// TCPPressurePages is where the kernel begins to save on socket memory: the second value of net.ipv4.tcp_mem.
 	TCPPressurePages  int64
 	MemAvailableBytes int64
-	ConntrackMax      int64
-	ConntrackCount    int64
+	// ConntrackMax and ConntrackCount are Unknown where connections over loopback are not tracked.
+	ConntrackMax   int64
+	ConntrackCount int64
 	// LoopbackPool is whether any address of 127.0.0.0/8 can be used.
 	LoopbackPool bool
 	// CPUQuota is how many CPUs' time the control group allows; 0 is no limit.
@@ -58,17 +59,32 @@ func ReadLimits(stealFor time.Duration) Limits {
 	l.SynBacklog = sysctlNumber("net.ipv4.tcp_max_syn_backlog", 0)
 	l.TimeWaitBuckets = sysctlNumber("net.ipv4.tcp_max_tw_buckets", 0)
 	l.TCPPressurePages = sysctlNumber("net.ipv4.tcp_mem", 1)
-	l.ConntrackMax = sysctlNumber("net.netfilter.nf_conntrack_max", 0)
-	l.ConntrackCount = sysctlNumber("net.netfilter.nf_conntrack_count", 0)
 	l.MemAvailableBytes = Unknown
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
 		l.MemAvailableBytes = scaled(labelled(b, "MemAvailable:"), 1024)
 	}
-	if listener, err := net.Listen("tcp4", "127.0.0.2:0"); err == nil {
-		listener.Close()
-		l.LoopbackPool = true
-	}
+	l.probeLoopback()
 	return l
+}
+
+// probeLoopback opens one connection on 127.0.0.2 and looks whether the kernel tracks it: connection tracking may be
+// there and have nothing to do with loopback.
+func (l *Limits) probeLoopback() {
+	l.ConntrackMax, l.ConntrackCount = Unknown, Unknown
+	listener, err := net.Listen("tcp4", "127.0.0.2:0")
+	if err != nil {
+		return
+	}
+	defer listener.Close()
+	conn, err := net.DialTimeout("tcp4", listener.Addr().String(), time.Second)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	l.LoopbackPool = true
+	if count := sysctlNumber("net.netfilter.nf_conntrack_count", 0); count > 0 {
+		l.ConntrackMax, l.ConntrackCount = sysctlNumber("net.netfilter.nf_conntrack_max", 0), count
+	}
 }
 
 // Sysctl returns a kernel setting by its name, such as "net.core.somaxconn", with its values separated by one blank;

@@ -19,7 +19,7 @@ const (
 )
 
 // TimeWait counts the sockets in TIME_WAIT on either side of a server's port: on the server's, where the server closed
-// first, and on the client's. The kernel sends one small message for each socket in TIME_WAIT, about 15 ms for 30 000
+// first, and on the client's. The kernel sends one small message for each socket in TIME_WAIT, about 20 ms for 30 000
 // of them, so this is for the edges of phases only. It gives up after a second without an answer.
 func TimeWait(port int) (server, client int64, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
