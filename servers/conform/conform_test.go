@@ -57,6 +57,7 @@ func TestServers(t *testing.T) {
 					continue
 				}
 				t.Run(strings.TrimSuffix(name+"/"+v.Name, "/")+"/"+protocol, func(t *testing.T) {
+					t.Parallel()
 					report := mustRun(t, Target{Command: []string{program}, Protocol: protocol, Args: v.Flags}, Options{})
 					for _, c := range report.Failed() {
 						t.Errorf("%s: %s", c.Name, c.Err)
@@ -195,7 +196,7 @@ func TestFaults(t *testing.T) {
 		target := toyTarget(t, test.fault, test.protocol)
 		free <- struct{}{}
 		wg.Go(func() {
-			reports[i], errs[i] = Run(t.Context(), target, Options{Only: test.cases, Limit: 3 * time.Second})
+			reports[i], errs[i] = Run(t.Context(), target, Options{Only: test.cases, Patience: 2 * time.Second})
 			<-free
 		})
 	}
@@ -289,7 +290,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	report, err := RunAddr(t.Context(), addr, Target{Protocol: "frame"}, Options{Limit: 200 * time.Millisecond})
+	report, err := RunAddr(t.Context(), addr, Target{Protocol: "frame"}, Options{Patience: 200 * time.Millisecond})
 	if err != nil || report.Passed || !strings.Contains(report.Err().Error(), addr) {
 		t.Errorf("got %+v, %v", report, err)
 	}

@@ -23,9 +23,13 @@ const Schema = 1
 // Version of the suite: part of the cache key, so that a new case is put to every program again.
 const Version = 1
 
-// caseLimit bounds a case unless Options.Limit says otherwise: an answer on loopback takes microseconds, so that five
-// seconds are silence even on a busy host.
-const caseLimit = 5 * time.Second
+// patience is how long a server may leave one thing undone, such as a reply, unless Options.Patience says otherwise: an
+// answer on loopback takes microseconds, so that five seconds are silence even on a busy host. A case has caseShare times
+// as much for all that it asks.
+const (
+	patience  = 5 * time.Second
+	caseShare = 6
+)
 
 // slots is how many cases run at the same time. Most wait, so it is far above the number of CPUs.
 const slots = 16
@@ -33,12 +37,13 @@ const slots = 16
 // Target is one variant of a program under one protocol, or a foreign server.
 type Target = probe.Target
 
-// Options of a run. The zero value runs all cases under the default limit.
+// Options of a run. The zero value runs all cases under the default limits.
 type Options struct {
 	// Only names the cases to run; a name ending in "/" stands for all below it. Empty means all.
 	Only []string
-	// Limit bounds each case; ending in answer to a signal has 5 s more. Zero means 5 s.
-	Limit time.Duration
+	// Patience is how long the server may take for one thing, such as a reply; a whole case has six times as much, and
+	// ending has its own limit of 5 s. Zero means 5 s.
+	Patience time.Duration
 }
 
 // CaseResult says how one case ended: Passed, Skipped with the reason, or failed with Err.
@@ -104,9 +109,8 @@ func Run(ctx context.Context, t Target, opts Options) (*Report, error) {
 			return nil, fmt.Errorf("reading program %s: %w", t.Command[0], err)
 		}
 	}
-	limit := opts.Limit
-	if limit <= 0 {
-		limit = caseLimit
+	if opts.Patience <= 0 {
+		opts.Patience = patience
 	}
 	dir, err := os.MkdirTemp("", "conform-")
 	if err != nil {
@@ -115,7 +119,7 @@ func Run(ctx context.Context, t Target, opts Options) (*Report, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 
 	started := time.Now()
-	s := &suite{target: t, protocol: probe.Protocols[t.Protocol](t.Payload), limit: limit, dir: dir}
+	s := &suite{target: t, protocol: probe.Protocols[t.Protocol](t.Payload), patience: opts.Patience, dir: dir}
 	defer s.close()
 	report.Cases = s.runAll(ctx, chosen)
 	report.Seconds = time.Since(started).Seconds()
@@ -166,7 +170,7 @@ func choose(protocol string, only []string) ([]cases.Case, error) {
 type suite struct {
 	target   Target
 	protocol probe.Protocol
-	limit    time.Duration
+	patience time.Duration
 	dir      string // scratch, removed at the end
 
 	once   sync.Once
@@ -178,10 +182,10 @@ type suite struct {
 func (s *suite) server(ctx context.Context) (*probe.Process, error) {
 	s.once.Do(func() {
 		if s.target.Foreign {
-			s.shared, s.err = probe.StartForeign(ctx, s.target)
+			s.shared, s.err = probe.StartForeign(ctx, s.patience, s.target)
 			return
 		}
-		s.shared, s.err = probe.StartServer(ctx, s.target)
+		s.shared, s.err = probe.StartServer(ctx, s.patience, s.target)
 	})
 	return s.shared, s.err
 }
@@ -216,7 +220,7 @@ func (s *suite) runOne(ctx context.Context, c cases.Case) CaseResult {
 		return result
 	}
 	started := time.Now()
-	limit := s.limit
+	limit := caseShare * s.patience
 	if c.Ends {
 		limit += probe.ExitLimit
 	}
@@ -233,13 +237,13 @@ func (s *suite) runOne(ctx context.Context, c cases.Case) CaseResult {
 
 // attempt gives the case the server it wants and runs it.
 func (s *suite) attempt(ctx context.Context, c cases.Case) error {
-	a := &probe.Attempt{Ctx: ctx, Target: s.target, Protocol: s.protocol, Dir: s.dir}
+	a := &probe.Attempt{Ctx: ctx, Patience: s.patience, Target: s.target, Protocol: s.protocol, Dir: s.dir}
 	defer a.Close()
 	var err error
 	switch {
 	case c.Self:
 	case c.Own && !s.target.Foreign:
-		if a.Server, err = probe.StartServer(ctx, s.target, c.Args...); err == nil {
+		if a.Server, err = probe.StartServer(ctx, s.patience, s.target, c.Args...); err == nil {
 			defer a.Server.Kill()
 		}
 	default:

@@ -81,7 +81,7 @@ func lengthAndChunked(c *probe.Client) error {
 	if err != nil {
 		return err
 	}
-	r, err := probe.Receive(c.Protocol, c.In)
+	r, err := c.Receive()
 	if err = probe.Explain(err); err != nil {
 		if errors.Is(err, probe.ErrClosed) {
 			return nil
@@ -104,7 +104,7 @@ func get(a *probe.Attempt) error {
 	if err := c.Send(q.Wire); err != nil {
 		return err
 	}
-	first, err := probe.Receive(c.Protocol, c.In)
+	first, err := c.Receive()
 	if err != nil {
 		return probe.Explain(err)
 	}
@@ -181,7 +181,7 @@ func chunked(a *probe.Attempt) error {
 	if err := c.Send([]byte(data)); err != nil {
 		return err
 	}
-	r, err := probe.Receive(c.Protocol, c.In)
+	r, err := c.Receive()
 	if err != nil {
 		return probe.Explain(err)
 	}
@@ -201,7 +201,7 @@ func tolerated(data string) func(*probe.Attempt) error {
 		if err := c.Send([]byte(data)); err != nil {
 			return err
 		}
-		r, err := probe.Receive(c.Protocol, c.In)
+		r, err := c.Receive()
 		if err = probe.Explain(err); err != nil && !errors.Is(err, probe.ErrClosed) {
 			return err
 		}

@@ -165,7 +165,7 @@ func slowReader(a *probe.Attempt) error {
 func readNumbered(c *probe.Client, count, size int) error {
 	seen := make([]bool, count+1)
 	for i := 1; i <= count; i++ {
-		r, err := probe.Receive(c.Protocol, c.In)
+		r, err := c.Receive()
 		if err != nil {
 			return fmt.Errorf("reply %d of %d: %w", i, count, probe.Explain(err))
 		}

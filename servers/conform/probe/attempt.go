@@ -16,6 +16,7 @@ import (
 // Attempt is one case under way: its server, its limit and its connections. Safe for concurrent use.
 type Attempt struct {
 	Ctx      context.Context // ends at the limit of the case
+	Patience time.Duration   // how long the server may leave one thing undone
 	Target   Target
 	Protocol Protocol
 	Server   *Process // nil where the case starts what it needs
@@ -25,12 +26,14 @@ type Attempt struct {
 	conns []*Client
 }
 
-// Client is one connection to the server. No read or write of it outlasts the attempt. It has one reader and one writer.
+// Client is one connection to the server. No reply and no send takes longer than the patience, and nothing outlasts the
+// attempt. It has one reader and one writer.
 type Client struct {
 	*net.TCPConn
 	In       *bufio.Reader
 	Protocol Protocol
-	limit    time.Time
+	ctx      context.Context
+	patience time.Duration
 	release  func() bool
 }
 
@@ -39,12 +42,12 @@ func (a *Attempt) Dial() (*Client, error) { return a.DialWith(net.Dialer{}) }
 
 // DialWith is dial with a dialer, as for small buffers.
 func (a *Attempt) DialWith(d net.Dialer) (*Client, error) {
+	d.Timeout = a.Patience
 	conn, err := d.DialContext(a.Ctx, "tcp", a.Server.Addr)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{TCPConn: conn.(*net.TCPConn), In: bufio.NewReader(conn), Protocol: a.Protocol}
-	c.limit, _ = a.Ctx.Deadline()
+	c := &Client{TCPConn: conn.(*net.TCPConn), In: bufio.NewReader(conn), Protocol: a.Protocol, ctx: a.Ctx, patience: a.Patience}
 	c.release = context.AfterFunc(a.Ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -74,12 +77,36 @@ func (c *Client) Reset() {
 	c.HangUp()
 }
 
+// Send writes the data.
 func (c *Client) Send(data []byte) error {
-	if _, err := c.Write(data); err != nil {
-		if IsTimeout(err) {
-			return fmt.Errorf("sending %d bytes: the server does not read", len(data))
-		}
+	err := c.wait(c.SetWriteDeadline)
+	if err == nil {
+		_, err = c.Write(data)
+	}
+	if IsTimeout(err) {
+		return fmt.Errorf("sending %d bytes: the server does not read", len(data))
+	}
+	if err != nil {
 		return fmt.Errorf("sending %d bytes: %w", len(data), err)
+	}
+	return nil
+}
+
+// Receive reads one reply; see Receive of the package.
+func (c *Client) Receive() (Reply, error) {
+	if err := c.wait(c.SetReadDeadline); err != nil {
+		return Reply{}, err
+	}
+	return Receive(c.Protocol, c.In)
+}
+
+// wait gives the next read or write the patience, unless the attempt has ended.
+func (c *Client) wait(set func(time.Time) error) error {
+	if err := set(time.Now().Add(c.patience)); err != nil {
+		return err
+	}
+	if c.ctx.Err() != nil {
+		return os.ErrDeadlineExceeded
 	}
 	return nil
 }
@@ -118,7 +145,6 @@ func (c *Client) Exchange(requests ...Request) error {
 
 // Silence checks that nothing comes after the last reply, for a few milliseconds.
 func (c *Client) Silence() error {
-	defer func() { _ = c.SetReadDeadline(c.limit) }()
 	if err := c.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
 		return err
 	}
@@ -136,7 +162,7 @@ func (c *Client) Whole(requests []Request) (int, error) {
 	if err != nil || n < len(requests) {
 		return n, err
 	}
-	_, err = Receive(c.Protocol, c.In)
+	_, err = c.Receive()
 	if err = Explain(err); err == nil {
 		return n, fmt.Errorf("%d requests and one more reply", n)
 	} else if !errors.Is(err, ErrClosed) {
@@ -152,7 +178,7 @@ func (c *Client) WholeUpTo(requests []Request) (int, error) {
 		pending[q.ID] = q
 	}
 	for n, q := range requests {
-		r, err := Receive(c.Protocol, c.In)
+		r, err := c.Receive()
 		if err = Explain(err); errors.Is(err, ErrClosed) {
 			return n, nil
 		}
@@ -236,7 +262,7 @@ func IsClosed(err error) bool { return errors.Is(err, io.EOF) || IsReset(err) }
 // Refused reads until the server closes and accepts nothing but replies that refuse the request.
 func (c *Client) Refused() error {
 	for {
-		r, err := Receive(c.Protocol, c.In)
+		r, err := c.Receive()
 		if err = Explain(err); errors.Is(err, ErrClosed) {
 			return nil
 		}

@@ -36,6 +36,8 @@ type Process struct {
 	Addr  string    // empty before it is ready
 	Ready ReadyLine // of a server that keeps the contract
 
+	patience time.Duration // for a reply of the control channel
+
 	first chan struct{} // closed when line holds the first line
 	done  chan struct{} // closed after the program ended and its output was read
 
@@ -83,12 +85,16 @@ func Spawn(command []string) (*Process, error) {
 	return p, nil
 }
 
-// StartServer starts a variant as the contract says and waits for its ready line.
-func StartServer(ctx context.Context, t Target, args ...string) (*Process, error) {
+// StartServer starts a variant as the contract says and waits for its ready line. The server has the patience for that and
+// for every reply of its control channel.
+func StartServer(ctx context.Context, patience time.Duration, t Target, args ...string) (*Process, error) {
 	p, err := Spawn(t.Serve("127.0.0.1:0", args...))
 	if err != nil {
 		return nil, err
 	}
+	p.patience = patience
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	select {
 	case <-p.first:
 	case <-p.done:
@@ -106,8 +112,10 @@ func StartServer(ctx context.Context, t Target, args ...string) (*Process, error
 	return p, nil
 }
 
-// StartForeign starts the command, if there is one, and waits until the address accepts connections.
-func StartForeign(ctx context.Context, t Target) (*Process, error) {
+// StartForeign starts the command, if there is one, and waits, at most the patience, until the address accepts connections.
+func StartForeign(ctx context.Context, patience time.Duration, t Target) (*Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	p := &Process{done: make(chan struct{})}
 	if len(t.Command) > 0 {
 		var err error
@@ -212,6 +220,8 @@ func (w *Answer) Come() bool { return len(w.line) > 0 }
 
 // Wait returns the reply, an object with the same id, once.
 func (w *Answer) Wait(ctx context.Context) (map[string]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.p.patience)
+	defer cancel()
 	select {
 	case line := <-w.line:
 		var reply map[string]any
