@@ -208,6 +208,8 @@ func (r *Recorder) Close() {
 			e.handed, e.hists = true, nil
 		}
 	}
+	r.pulse.open.Store(0)
+	r.pulse.inFlight.Store(0)
 }
 
 // turn ends the window under way and begins another.

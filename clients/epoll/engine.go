@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,7 +80,19 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if mine == 0 {
 		return nil, fmt.Errorf("preparing load: %d connections for %d agents: want at least one each", p.Scenario.Connections.Count, p.Agents)
 	}
-	return &Engine{plan: &p, target: t, shards: min(cpus(), maxShards, mine)}, nil
+	return &Engine{plan: &p, target: t, shards: shardsFor(&p, min(cpus(), maxShards, mine))}, nil
+}
+
+// shardsFor is the largest number of shards up to a limit whose shares of the active connections differ by less than
+// 1 %, since they have equal shares of the arrivals.
+func shardsFor(p *clients.Plan, limit int) int {
+	for n := limit; n > 1; n-- {
+		m := n * p.Agents
+		if !slices.ContainsFunc(phaseLoads(&p.Scenario), func(l phaseLoad) bool { return l.active%m != 0 && l.active/m < 100 }) {
+			return n
+		}
+	}
+	return 1
 }
 
 // Run offers the load, as clients.Engine says. It may be called once.

@@ -105,27 +105,27 @@ func (s *shard) connect(i int32) {
 // dial begins a connection from the next source address that has a port. A connection over loopback may be open at
 // once; the event of its registration tells.
 func (s *shard) dial() (int32, syscall.Errno) {
-	tries := max(len(s.target.sources), 1)
-	for {
-		fd, err := unix.Socket(s.target.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	t := s.target
+	for tries := max(len(t.sources), 1); ; {
+		sock, err := unix.Socket(t.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return -1, errnoOf(err)
 		}
-		// Neither can fail of a TCP socket; both are visible in the connections if they do.
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		if len(s.target.sources) > 0 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, bindNoPort, 1)
-			s.lastSource = (s.lastSource + 1) % len(s.target.sources)
-			err = unix.Bind(fd, s.target.sources[s.lastSource])
+		// Neither option can fail of a TCP socket; both would show in the connections.
+		_ = unix.SetsockoptInt(sock, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		fd, errno := int32(sock), syscall.Errno(0)
+		if len(t.sources) > 0 {
+			_ = unix.SetsockoptInt(sock, unix.IPPROTO_IP, bindNoPort, 1)
+			s.lastSource = (s.lastSource + 1) % len(t.sources)
+			errno = bind(fd, &t.sources[s.lastSource])
 		}
-		if err == nil {
-			err = unix.Connect(fd, s.target.addr)
+		if errno == 0 {
+			errno = connect(fd, &t.addr)
 		}
-		errno := errnoOf(err)
 		if errno == 0 || errno == unix.EINPROGRESS {
-			return int32(fd), errno
+			return fd, errno
 		}
-		closeFD(int32(fd))
+		closeFD(fd)
 		if tries--; tries == 0 || errno != unix.EADDRNOTAVAIL {
 			return -1, errno
 		}

@@ -1,6 +1,8 @@
 package epoll
 
 import (
+	"encoding/binary"
+	"net"
 	"syscall"
 	"unsafe"
 
@@ -21,6 +23,40 @@ func write(fd int32, b []byte) (int, syscall.Errno) {
 }
 
 func closeFD(fd int32) { _, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+
+// address is a socket address as the kernel reads it. Unlike those of the unix package it can be shared: nothing writes
+// to it after newAddress.
+type address struct {
+	raw  [unix.SizeofSockaddrInet6]byte
+	size uintptr
+}
+
+// newAddress returns the address and its family.
+func newAddress(ip net.IP, port int, zone string) (a address, family int) {
+	p := (*unix.RawSockaddrInet6)(unsafe.Pointer(&a.raw))
+	if v4 := ip.To4(); v4 != nil || ip == nil {
+		family, a.size = unix.AF_INET, unix.SizeofSockaddrInet4
+		copy(a.raw[4:8], v4)
+	} else {
+		family, a.size = unix.AF_INET6, unix.SizeofSockaddrInet6
+		copy(p.Addr[:], ip.To16())
+		if i, err := net.InterfaceByName(zone); zone != "" && err == nil {
+			p.Scope_id = uint32(i.Index)
+		}
+	}
+	p.Family = uint16(family)
+	binary.BigEndian.PutUint16(a.raw[2:4], uint16(port))
+	return a, family
+}
+
+func bind(fd int32, a *address) syscall.Errno { return withAddress(unix.SYS_BIND, fd, a) }
+
+func connect(fd int32, a *address) syscall.Errno { return withAddress(unix.SYS_CONNECT, fd, a) }
+
+func withAddress(call uintptr, fd int32, a *address) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), a.size)
+	return errno
+}
 
 // poller waits for events of one epoll descriptor with nanoseconds' precision.
 type poller struct {

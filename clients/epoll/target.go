@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -17,9 +15,9 @@ import (
 type target struct {
 	name   string // host:port as in the URL
 	family int
-	addr   unix.Sockaddr
+	addr   address
 	// sources are the addresses to connect from, with port 0; empty leaves it to the kernel.
-	sources []unix.Sockaddr
+	sources []address
 	frame   bool
 	// requests of http1 by kind: work and close.
 	requests [4][]byte
@@ -53,10 +51,10 @@ func newTarget(p *clients.Plan) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolving %s: %w", host, err)
 	}
-	t.family, t.addr = sockaddr(a.IP, a.Port, a.Zone)
+	t.addr, t.family = newAddress(a.IP, a.Port, a.Zone)
 	for _, text := range p.Sources {
 		ip := net.ParseIP(text)
-		family, source := sockaddr(ip, 0, "")
+		source, family := newAddress(ip, 0, "")
 		if ip == nil || family != t.family {
 			return nil, fmt.Errorf("reading source address %q: want an IP address of the same family as %s", text, a.IP)
 		}
@@ -98,20 +96,6 @@ func (t *target) buildRequests(p *clients.Plan, u *url.URL) error {
 	t.body = p.Body
 	t.expect = wire.Expect{Body: p.CheckBody, Head: method == "HEAD"}
 	return nil
-}
-
-func sockaddr(ip net.IP, port int, zone string) (family int, a unix.Sockaddr) {
-	if v4 := ip.To4(); v4 != nil || ip == nil {
-		a := &unix.SockaddrInet4{Port: port}
-		copy(a.Addr[:], v4)
-		return unix.AF_INET, a
-	}
-	v6 := &unix.SockaddrInet6{Port: port}
-	copy(v6.Addr[:], ip.To16())
-	if i, err := net.InterfaceByName(zone); zone != "" && err == nil {
-		v6.ZoneId = uint32(i.Index)
-	}
-	return unix.AF_INET6, v6
 }
 
 // pattern is a body of n bytes without two equal neighbouring blocks, so that a shifted echo differs.

@@ -136,12 +136,15 @@ func (r *Reflector) accept() {
 	}
 }
 
+// maxRequest is the most bytes of a request that a reflector takes. Larger ones end the connection.
+const maxRequest = 16 << 10
+
 // errEnd ends a connection as the script says.
 var errEnd = errors.New("the script ends the connection")
 
 // serve answers the requests of one connection, those at hand together.
 func (r *Reflector) serve(c net.Conn) error {
-	in := bufio.NewReaderSize(c, wire.MaxRequest)
+	in := bufio.NewReaderSize(c, maxRequest)
 	p := parser{frame: r.script.Protocol == "frame"}
 	for n := 0; ; {
 		var batch []request
