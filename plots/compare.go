@@ -50,12 +50,13 @@ func (s *sheet) dotFigure(what string, panels []comparison) (*frame, string) {
 	f := &frame{title: s.res.Run.Scenario.Name + ": " + what, headRoom: headingRoom}
 	var names rowTicks
 	var styles []Style
+	var trials []int
 	for _, c := range s.shown {
-		names, styles = append(names, c.name), append(styles, c.style)
+		names, styles, trials = append(names, c.name), append(styles, c.style), append(trials, len(c.trials))
 	}
 	var missing []string
 	for _, k := range panels {
-		d := &dots{unit: k.unit, styles: styles}
+		d := &dots{unit: k.unit, styles: styles, trials: trials}
 		for i, metric := range k.metrics {
 			d.series = append(d.series, dotSeries{hollow: i < len(k.metrics)-1, rounds: s.metric(metric)})
 		}

@@ -1,6 +1,7 @@
 package plots
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/plot"
@@ -104,11 +105,13 @@ func addLine(p *plot.Plot, sty draw.LineStyle, points plotter.XYs, step plotter.
 	}
 }
 
-// dots is one row a variant: a small dot a round and a large one for the median, whose value stands beside it.
+// dots is one row a variant: a small dot a round and a large one for the median, whose value stands beside it, with the
+// number of rounds that have one where some have none.
 type dots struct {
 	unit   quantity.Unit
 	series []dotSeries
 	styles []Style // styles[i] is of row i
+	trials []int   // trials[i] is how many rounds row i should have a value of
 }
 
 // dotSeries is one quantity of a dot plot. rounds[i] are the values of row i. A hollow one is drawn as a ring, such as
@@ -161,6 +164,9 @@ func (d *dots) Plot(c draw.Canvas, p *plot.Plot) {
 			}
 			first = x
 			text += quantity.Format(m, d.unit)
+			if n := len(s.rounds[i]); n < d.trials[i] {
+				text += fmt.Sprintf(" (%d of %d rounds)", n, d.trials[i])
+			}
 		}
 		for _, s := range d.series {
 			if len(s.rounds[i]) == 0 {

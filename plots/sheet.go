@@ -29,7 +29,7 @@ type contender struct {
 func newSheet(res *results.Result) *sheet {
 	s := &sheet{res: res}
 	styles := Styles(res.Run.Variants)
-	var suspect []string
+	var suspect, partly []string
 	for _, v := range res.Run.Variants {
 		c := contender{name: v.Name, style: styles[v.Name]}
 		var out []string
@@ -57,13 +57,14 @@ func newSheet(res *results.Result) *sheet {
 			s.notes = append(s.notes, fmt.Sprintf("not drawn: %s, valid in %d of %d rounds; %s.", v.Name, len(c.trials), all, strings.Join(out, "; ")))
 			continue
 		case len(out) > 0:
-			s.notes = append(s.notes, fmt.Sprintf("left out: %s %s.", v.Name, strings.Join(out, "; ")))
+			partly = append(partly, fmt.Sprintf("left out: %s %s.", v.Name, strings.Join(out, "; ")))
 		}
 		if doubtful {
 			suspect = append(suspect, v.Name)
 		}
 		s.shown = append(s.shown, c)
 	}
+	s.notes = append(s.notes, partly...) // behind those who are not drawn at all
 	for _, v := range sortedKeys(res.Run.NotApplicable) {
 		s.notes = append(s.notes, fmt.Sprintf("not applicable: %s, %s.", v, res.Run.NotApplicable[v]))
 	}
