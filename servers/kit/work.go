@@ -32,8 +32,15 @@ func (e *Env) DoWork() {
 	if e.work.sleep > 0 {
 		time.Sleep(e.work.sleep)
 	}
-	if e.work.spins > 0 && spin(e.work.spins) == 0 {
-		panic("spin returned zero") // keeps the result alive; xorshift never gets there
+	if e.work.spins > 0 {
+		burn(e.work.spins)
+	}
+}
+
+// burn spins and uses the result, which is never zero, so that no compiler may leave the spinning out.
+func burn(n int) {
+	if spin(n) == 0 {
+		panic("xorshift reached zero")
 	}
 }
 
@@ -66,7 +73,7 @@ func spinNs() float64 {
 	best := time.Duration(1 << 62)
 	for range calibrationRuns {
 		from := threadCPU()
-		spin(calibrationSpins)
+		burn(calibrationSpins)
 		best = min(best, threadCPU()-from)
 	}
 	return max(float64(best)/calibrationSpins, 0.01)
