@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/plots/axis"
 	"github.com/millrace/millrace/results"
 )
 
@@ -48,7 +49,7 @@ func churnFigure(s *sheet) (*frame, string) {
 // dotFigure draws the panels that have values; a panel without any is named in the small print.
 func (s *sheet) dotFigure(what string, panels []comparison) (*frame, string) {
 	f := &frame{title: s.res.Run.Scenario.Name + ": " + what, headRoom: headingRoom}
-	var names rowTicks
+	var names axis.RowTicks
 	var styles []Style
 	var trials []int
 	for _, c := range s.shown {
@@ -68,7 +69,7 @@ func (s *sheet) dotFigure(what string, panels []comparison) (*frame, string) {
 		p := newPanel(k.label, "")
 		p.Y.Min, p.Y.Max = ymin, ymax
 		p.Y.Tick.Length = 0
-		p.Y.Tick.Marker = unlabelled{names}
+		p.Y.Tick.Marker = axis.Unlabelled{Ticker: names}
 		if len(f.panels) == 0 {
 			p.Y.Tick.Marker = names
 		}
@@ -92,14 +93,14 @@ func (k comparison) scale(p *plot.Plot, lo, hi float64) {
 	if k.log && lo > 0 {
 		lo, hi = logRange(lo, hi)
 		p.X.Min, p.X.Max = lo, hi*math.Pow(hi/lo, 0.9)
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, logTicks{k.unit}
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, axis.LogTicks{Unit: k.unit}
 		return
 	}
 	if hi <= 0 {
 		hi = 1
 	}
 	p.X.Min, p.X.Max = min(0, lo), hi*1.55
-	p.X.Tick.Marker = linearTicks{unit: k.unit, want: 4}
+	p.X.Tick.Marker = axis.LinearTicks{Unit: k.unit, Want: 4}
 }
 
 // metric lists a metric of the shown contenders, by row and round.
@@ -130,8 +131,8 @@ func memoryFigure(s *sheet) (*frame, string) {
 			own = append(own, fmt.Sprintf("not drawn: %s, no slope was measured.", k.heading))
 			continue
 		}
-		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far*1.06, linearTicks{unit: quantity.Number, want: 4}
-		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, hi*1.06, linearTicks{unit: quantity.Bytes}
+		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far*1.06, axis.LinearTicks{Unit: quantity.Number, Want: 4}
+		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, hi*1.06, axis.LinearTicks{Unit: quantity.Bytes}
 		if len(f.panels) == 0 {
 			p.y = "memory"
 		}

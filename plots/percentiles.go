@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/plots/axis"
 	"github.com/millrace/millrace/results"
 )
 
@@ -15,7 +16,7 @@ import (
 const maxPanels = 3
 
 // firstNines is where the axis begins: the median.
-var firstNines = nines(0.5)
+var firstNines = axis.Nines(0.5)
 
 // percentileFigure has one panel for each measured phase with arrivals. Each has its own latency axis: what a burst does is
 // a matter of seconds, and the baseline one of microseconds.
@@ -46,7 +47,7 @@ func percentileFigure(s *sheet) (*frame, string) {
 		}
 		if hi > 0 {
 			p.Y.Min, p.Y.Max = logRange(lo, hi)
-			p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, logTicks{quantity.Time}
+			p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, axis.LogTicks{Unit: quantity.Time}
 			f.panels = append(f.panels, p)
 		}
 	}
@@ -55,7 +56,7 @@ func percentileFigure(s *sheet) (*frame, string) {
 	}
 	f.panels[0].y = "response time"
 	for _, p := range f.panels {
-		p.X.Min, p.X.Max, p.X.Tick.Marker = firstNines, far, ninesTicks{}
+		p.X.Min, p.X.Max, p.X.Tick.Marker = firstNines, far, axis.NinesTicks{}
 	}
 	f.title = s.res.Run.Scenario.Name + ": response time by percentile"
 	f.subtitle = "from the intended time, logarithmic scale; lower is better"
@@ -95,7 +96,7 @@ func fullCurve() []hist.Point {
 func (s *sheet) curve(t *results.Trial, name string) (plotter.XYs, error) {
 	line := make(plotter.XYs, curvePoints)
 	for i, p := range fullCurve() {
-		line[i] = plotter.XY{X: nines(p.Quantile), Y: math.NaN()}
+		line[i] = plotter.XY{X: axis.Nines(p.Quantile), Y: math.NaN()}
 	}
 	p := phase(t, name)
 	if p == nil || p.Outcomes["ok"] == 0 {

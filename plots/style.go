@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
 )
 
@@ -31,10 +32,10 @@ var models = []struct {
 }{
 	{"goroutine", Style{rgb(0x0072B2), 2.2, nil, draw.CircleGlyph{}}},
 	{"gnet", Style{rgb(0xD55E00), 1.8, []vg.Length{9, 3}, draw.BoxGlyph{}}},
-	{"netpoll", Style{rgb(0x009E73), 1.8, []vg.Length{5, 2.5}, wedge{}}},
-	{"fasthttp", Style{rgb(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, diamond{}}},
+	{"netpoll", Style{rgb(0x009E73), 1.8, []vg.Length{5, 2.5}, glyph.Wedge{}}},
+	{"fasthttp", Style{rgb(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, glyph.Diamond{}}},
 	{"nethttp", Style{rgb(0x56B4E9), 1.8, []vg.Length{2, 2}, draw.PyramidGlyph{}}},
-	{"workers", Style{rgb(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, cross{}}},
+	{"workers", Style{rgb(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, glyph.Cross{}}},
 }
 
 // otherColors are for models that the table doesn't know, variantDashes for variants of a model beside the plain one.
@@ -122,41 +123,4 @@ func print(size vg.Length, bold bool, c color.Color) text.Style {
 		f.Weight = xfont.WeightBold
 	}
 	return text.Style{Color: c, Font: f, XAlign: draw.XLeft, YAlign: draw.YBottom, Handler: text.Plain{Fonts: font.DefaultCache}}
-}
-
-// wedge, diamond and cross are filled glyphs that gonum/plot lacks.
-type wedge struct{}
-
-func (wedge) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {
-	r := s.Radius * 1.15
-	polygon(c, s, p, [][2]vg.Length{{0, -r}, {r, 0.75 * r}, {-r, 0.75 * r}})
-}
-
-type diamond struct{}
-
-func (diamond) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {
-	r := s.Radius * 1.25
-	polygon(c, s, p, [][2]vg.Length{{0, r}, {r, 0}, {0, -r}, {-r, 0}})
-}
-
-type cross struct{}
-
-func (cross) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {
-	a, r := s.Radius*0.4, s.Radius*1.15
-	polygon(c, s, p, [][2]vg.Length{{-a, r}, {a, r}, {a, a}, {r, a}, {r, -a}, {a, -a}, {a, -r}, {-a, -r}, {-a, -a}, {-r, -a}, {-r, a}, {-a, a}})
-}
-
-func polygon(c *draw.Canvas, s draw.GlyphStyle, p vg.Point, corners [][2]vg.Length) {
-	var path vg.Path
-	for i, k := range corners {
-		at := vg.Point{X: p.X + k[0], Y: p.Y + k[1]}
-		if i == 0 {
-			path.Move(at)
-		} else {
-			path.Line(at)
-		}
-	}
-	path.Close()
-	c.SetColor(s.Color)
-	c.Fill(path)
 }

@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/plots/axis"
 	"github.com/millrace/millrace/results"
 )
 
@@ -40,12 +41,12 @@ func (s *sheet) readingFigure(what, label string, unit quantity.Unit, value func
 	}
 	p := newPanel(secondsLabel, label)
 	p.Y.Min, p.Y.Max = 0, hi*1.05
-	p.Y.Tick.Marker = linearTicks{unit: unit}
+	p.Y.Tick.Marker = axis.LinearTicks{Unit: unit}
 	subtitle := "linear scale from zero"
 	if lo > 0 && hi > 30*lo {
 		least := math.Pow(10, math.Floor(math.Log10(lowest(lines))))
 		p.Y.Scale, p.Y.Min, p.Y.Max = plot.LogScale{}, least, hi*1.3
-		p.Y.Tick.Marker = logTicks{unit}
+		p.Y.Tick.Marker = axis.LogTicks{Unit: unit}
 		subtitle = "logarithmic scale"
 	}
 	f := s.timeFrame(p, end, lines, nil, what+" over time", subtitle)
@@ -77,12 +78,12 @@ func throughputFigure(s *sheet) (*frame, string) {
 	}
 	p := newPanel(secondsLabel, "good replies (requests/s)")
 	p.Y.Min, p.Y.Max = 0, highest*1.08
-	p.Y.Tick.Marker = linearTicks{unit: quantity.PerSecond}
+	p.Y.Tick.Marker = axis.LinearTicks{Unit: quantity.PerSecond}
 	subtitle := "linear scale"
 	if highest >= 8*least {
 		linear := math.Pow(10, math.Floor(math.Log10(least)+1e-9))
-		p.Y.Scale, p.Y.Max = symlog(linear), highest*1.3
-		p.Y.Tick.Marker = symlogTicks{linear: linear, unit: quantity.PerSecond}
+		p.Y.Scale, p.Y.Max = axis.Symlog(linear), highest*1.3
+		p.Y.Tick.Marker = axis.SymlogTicks{Linear: linear, Unit: quantity.PerSecond}
 		subtitle = fmt.Sprintf("logarithmic scale, linear below %s", quantity.Tick(linear, quantity.PerSecond))
 	}
 	subtitle += fmt.Sprintf("; intervals of %s", quantity.Tick(cell*1e9, quantity.Time))
@@ -104,7 +105,7 @@ func closed(planned plotter.XYs) bool {
 // timeFrame draws lines over time with the phases behind them.
 func (s *sheet) timeFrame(p panel, end float64, lines []roundLines, planned plotter.XYs, what, subtitle string) *frame {
 	p.X.Min, p.X.Max = 0, end
-	p.X.Tick.Marker = secondTicks{}
+	p.X.Tick.Marker = axis.SecondTicks{}
 	p.Add(s.bands(), grid{y: true})
 	for i, l := range lines {
 		for _, r := range l.rounds {

@@ -68,6 +68,9 @@ var runs = []struct {
 func TestGoldens(t *testing.T) {
 	for _, c := range runs {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.options.Rounds > 3 {
+				t.Skip("many rounds take seconds to make")
+			}
 			res := load(t, c.options)
 			out := text(t, res, false)
 			golden.Equal(t, c.name+".txt", out)
