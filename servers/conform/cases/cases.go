@@ -54,7 +54,7 @@ func List(protocol string) []Case {
 		{Name: "half-close/mid-request", Own: true, Run: halfCloseMid},
 		{Name: "hang-up/never-reads", Own: true, Run: neverReads},
 		{Name: "hang-up/reset", Own: true, Run: resets},
-		{Name: "shutdown/under-load", Own: true, Contract: true, Ends: true, Run: shutdownLoaded},
+		{Name: "shutdown/under-load", Own: true, Contract: true, Ends: true, Args: work("sleep=10ms"), Run: shutdownLoaded},
 		{Name: "shutdown/finishes-work", Own: true, Contract: true, Ends: true, Args: work("sleep=150ms"), Run: shutdownWorking},
 		{Name: "shutdown/stdin-end", Own: true, Contract: true, Ends: true, Run: stdinEnd},
 	}

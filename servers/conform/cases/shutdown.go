@@ -28,7 +28,7 @@ func leaves(a *probe.Attempt) error {
 	return nil
 }
 
-// shutdownLoaded sends SIGTERM while requests flow on some connections, large ones included, and others are idle:
+// shutdownLoaded sends SIGTERM while requests flow on some connections, large ones and ones with work included, and others are idle:
 // every reply is whole, and the server ends.
 func shutdownLoaded(a *probe.Attempt) error {
 	const busy, quiet, enough = 12, 8, 100
@@ -47,9 +47,14 @@ func shutdownLoaded(a *probe.Attempt) error {
 	results := make(chan error, 1)
 	go func() {
 		results <- probe.Lanes(busy, func(lane int) error {
-			requests := []probe.Request{a.Protocol.Echo(1, numberedBody(1, 256<<10))}
-			if lane%3 != 0 {
+			var requests []probe.Request
+			switch lane % 3 {
+			case 0:
+				requests = numbered(a.Protocol, 1, 256<<10)
+			case 1:
 				requests = numbered(a.Protocol, 8, 100)
+			case 2: // so that some are under way at any time
+				requests = []probe.Request{a.Plain(1, true)}
 			}
 			for {
 				n, err := flow(conns[lane], requests)
