@@ -21,7 +21,7 @@ func main() {
 		Module:    "github.com/valyala/fasthttp",
 		Protocols: []string{"http1"},
 		Missing:   map[string]string{"frame": "fasthttp speaks HTTP only; frames on a hijacked connection would be model goroutine"},
-		HalfClose: "answers every whole request that came before the end, then closes; drops a partial one",
+		HalfClose: "answers every whole request that came before the end, then closes; a partial one is answered with 400",
 		Start:     start,
 	})
 }

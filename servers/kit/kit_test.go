@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
@@ -15,6 +17,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // toy is a server that accepts nothing.
@@ -250,5 +253,28 @@ func TestReserveLetsOthersListen(t *testing.T) {
 		}
 		c.Close()
 		l.Close()
+	}
+}
+
+func TestCountersHaveTheirOwnCacheLines(t *testing.T) {
+	if s := unsafe.Sizeof(Counter{}); s != 64 {
+		t.Errorf("a counter takes %d bytes, want 64", s)
+	}
+}
+
+// TestCrash runs itself in a process of its own, which must end as a panic ends one.
+func TestCrash(t *testing.T) {
+	if os.Getenv("MILLRACE_KIT_CRASH") != "" {
+		defer func() { _ = recover() }() // what a framework does
+		func() {
+			defer Crash()
+			panic("boom")
+		}()
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestCrash$")
+	cmd.Env = append(os.Environ(), "MILLRACE_KIT_CRASH=1")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "panic: boom") || !strings.Contains(string(out), "TestCrash") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

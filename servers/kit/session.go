@@ -34,7 +34,7 @@ func (s *Session) Serve(in, out []byte) (n int, reply []byte, closing bool) {
 	var j Job
 	handled, bytesIn, bytesOut, begin := 0, 0, 0, len(out)
 	for len(out)-begin < batchBytes {
-		taken, ok := s.next(in[n:], &j)
+		taken, ok := s.Next(in[n:], &j)
 		if !ok {
 			break
 		}
@@ -83,28 +83,7 @@ const (
 // Next takes the first complete request off in into j and returns how many bytes it took; ok false means that there is none
 // yet. (ok with n zero is a 100 Continue to be sent.) j refers to in until Own is called. Answers of http1 must be written
 // in the order of their requests, those of frames in any. A malformed request is a job too, with Last.
-func (s *Session) Next(in []byte, j *Job) (n int, ok bool) { return s.next(in, j) }
-
-// Own copies the body into the job's own memory, which is used again with the job: after it the job no longer refers to the
-// connection's buffer.
-func (j *Job) Own() {
-	j.own = append(j.own[:0], j.body...)
-	j.body = j.own
-}
-
-// Work reports whether answering the job does the work, and so may block.
-func (j *Job) Work() bool { return j.work }
-
-// Answer does the work that j asks for on the calling goroutine, appends the reply to out and counts it.
-func (e *Env) Answer(j *Job, out []byte) []byte {
-	out, size := e.answer(j, out)
-	if j.counts {
-		e.Count(1, len(j.body), size)
-	}
-	return out
-}
-
-func (s *Session) next(in []byte, j *Job) (n int, ok bool) {
+func (s *Session) Next(in []byte, j *Job) (n int, ok bool) {
 	if s.closing || len(in) == 0 {
 		return 0, false
 	}
@@ -133,6 +112,25 @@ func (s *Session) next(in []byte, j *Job) (n int, ok bool) {
 	s.continued = false
 	s.route(j)
 	return n, true
+}
+
+// Own copies the body into the job's own memory, which is used again with the job: after it the job no longer refers to the
+// connection's buffer.
+func (j *Job) Own() {
+	j.own = append(j.own[:0], j.body...)
+	j.body = j.own
+}
+
+// Work reports whether answering the job does the work, and so may block.
+func (j *Job) Work() bool { return j.work }
+
+// Answer does the work that j asks for on the calling goroutine, appends the reply to out and counts it.
+func (e *Env) Answer(j *Job, out []byte) []byte {
+	out, size := e.answer(j, out)
+	if j.counts {
+		e.Count(1, len(j.body), size)
+	}
+	return out
 }
 
 // route fills the job from a complete request.

@@ -3,7 +3,6 @@ package kit
 import (
 	"runtime"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,5 +86,3 @@ func threadCPU() time.Duration {
 	}
 	return time.Duration(ts.Nano())
 }
-
-var _ [64]byte = [unsafe.Sizeof(Counter{})]byte{}

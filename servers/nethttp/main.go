@@ -20,7 +20,7 @@ func main() {
 		Doc:       "Go's net/http server with its defaults: a goroutine per connection and a handler",
 		Protocols: []string{"http1"},
 		Missing:   map[string]string{"frame": "net/http speaks HTTP only; frames on a hijacked connection would be model goroutine"},
-		HalfClose: "answers every whole request that came before the end, then closes; drops a partial one",
+		HalfClose: "answers every whole request that came before the end, then closes; a partial one is answered with 400",
 		Start:     start,
 	})
 }
