@@ -31,7 +31,7 @@ type kind struct {
 
 // kinds is the one table of figures, in the order of the report.
 var kinds = []kind{
-	{"burst", hasOverload, "One row a variant; a small dot is a round, the large mark the median. Drain time ends with the last answer to the burst; goodput counts good replies until then, those of the base load included. Where some rounds have no value, as when a burst was not drained before the end, the number says how many have. Recovery is the time after the burst's end until p99 is within 10 % of the baseline's.", burstFigure},
+	{"burst", hasOverload, "One row a variant; a small dot is a round, the large mark the median. Drain time ends with the last answer to the burst; goodput counts good replies until then, those of the base load included. Where some rounds have no value, as when a burst was not drained before the end, the number says how many have: (2/5). Recovery is the time after the burst's end until p99 is within 10 % of the baseline's.", burstFigure},
 	{"memory", hasSteps, "Each mark is a step of the ladder, the median over the second half of its phase; the line is fitted by Theil and Sen, and its slope is the cost of one more connection. Kernel bytes are those of both ends, since client and server are on one host.", memoryFigure},
 	{"active", hasSteps, "The latency of the few active connections while all the others are idle, and what an idle connection costs in goroutines. One row a variant; a small dot is a round, the large mark the median.", activeFigure},
 	{"churn", hasChurn, "One row a variant; a small dot is a round, the large mark the median; p50 is hollow and p99 is filled. Connecting is part of the response time.", churnFigure},

@@ -165,7 +165,7 @@ func (d *dots) Plot(c draw.Canvas, p *plot.Plot) {
 			first = x
 			text += quantity.Format(m, d.unit)
 			if n := len(s.rounds[i]); n < d.trials[i] {
-				text += fmt.Sprintf(" (%d of %d rounds)", n, d.trials[i])
+				text += fmt.Sprintf(" (%d/%d)", n, d.trials[i])
 			}
 		}
 		for _, s := range d.series {
