@@ -1,0 +1,99 @@
+package epoll
+
+import (
+	"bytes"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// frugal is a server that answers http1 requests without allocating, so that what is allocated is the client's.
+func frugal(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	reply := wire.AppendResponse(nil, 200, []byte(hello), false)
+	var wg sync.WaitGroup
+	serve := func(c net.Conn) {
+		buf, out := make([]byte, 8<<10), slices.Repeat(reply, 64)
+		for {
+			n, err := c.Read(buf)
+			if err == nil {
+				_, err = c.Write(out[:len(reply)*bytes.Count(buf[:n], []byte("\r\n\r\n"))])
+			}
+			if err != nil {
+				_ = c.Close() // the client has gone
+				return
+			}
+		}
+	}
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { serve(c) })
+		}
+	})
+	tb.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait()
+	})
+	return "http://" + l.Addr().String()
+}
+
+// load runs n requests at a rate over ten connections.
+func load(tb testing.TB, url string, n int, rate float64, connections int) *clients.Report {
+	return run(tb, plan(url, func(_ *clients.Plan, s *scenarios.Scenario) {
+		s.Connections.Count = connections
+		p := steady(int(float64(n)/rate*1000), rate)
+		s.Phases = []scenarios.Phase{p, drain(100)}
+	}))
+}
+
+func TestNoAllocationPerRequest(t *testing.T) {
+	url := frugal(t)
+	mallocs := func(n int) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		load(t, url, n, 10_000, 10)
+		runtime.ReadMemStats(&after)
+		return after.Mallocs - before.Mallocs
+	}
+	mallocs(1000)
+	few, many := mallocs(2000), mallocs(12_000)
+	if per := (float64(many) - float64(few)) / 10_000; per > 0.02 {
+		t.Errorf("%.3f allocations a request: %d for 2000, %d for 12000", per, few, many)
+	}
+}
+
+func BenchmarkClosedLoop(b *testing.B) {
+	url := frugal(b)
+	b.ReportAllocs()
+	var requests int64
+	var cpu float64
+	for b.Loop() {
+		r := run(b, plan(url, func(_ *clients.Plan, s *scenarios.Scenario) {
+			p := steady(1000, 0)
+			p.Arrivals = scenarios.Arrivals{Closed: true}
+			s.Connections.Count = 64
+			s.Phases = []scenarios.Phase{p}
+		}))
+		requests += r.Outcomes["ok"]
+		for _, i := range r.Intervals {
+			cpu += float64(i.CPUNs)
+		}
+	}
+	b.ReportMetric(float64(requests)/time.Duration(b.Elapsed()).Seconds(), "requests/s")
+	b.ReportMetric(cpu/float64(requests), "client-ns/request")
+}
