@@ -50,6 +50,9 @@ func (d *dialer) open(ctx context.Context) {
 	d.j.rec.Shard(0).Wanted = int64(d.count)
 	d.opening.Go(func() {
 		defer close(d.ready)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(d.life, cancel)()
 		var period float64
 		if r := d.plan.Scenario.Connections.Rate; r > 0 {
 			period = float64(d.plan.Agents) / float64(r) * 1e9

@@ -77,6 +77,7 @@ type journal struct {
 	spare   []event
 	pending []event
 	edges   []int64
+	cpu     int64 // of the process before begin
 	due     int64 // since the last Tick
 	busy    sync.WaitGroup
 	quit    chan struct{}
@@ -104,6 +105,7 @@ func (j *journal) begin(t0 int64) {
 	for _, s := range j.rec.Timeline().Spans {
 		j.edges = append(j.edges, t0+s.To)
 	}
+	j.cpu, _ = procfs.CPUTime(0) // one's own clock can always be read
 	j.busy.Go(j.clerk)
 }
 
@@ -244,9 +246,9 @@ func (j *journal) record(until, horizon int64) {
 		n++
 	}
 	j.pending = slices.Delete(j.pending, 0, n)
-	cpu, _ := procfs.CPUTime(0) // one's own clock can always be read
+	cpu, _ := procfs.CPUTime(0)
 	for i := range j.procs {
-		s := clients.Status{Horizon: horizon, CPUNs: cpu / int64(j.procs)}
+		s := clients.Status{Horizon: horizon, CPUNs: (cpu - j.cpu) / int64(j.procs)}
 		if i == 0 {
 			s.Due, s.Open = j.due, j.open.Load()
 		}
