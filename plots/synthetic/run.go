@@ -157,11 +157,6 @@ func writeTrial(dir *results.Dir, run *results.Run, o *Options, round, position 
 		return err
 	}
 	analysis.Measure(t, m.readings, &run.Scenario)
-	for metric := range t.Metrics {
-		if _, known := results.Metric(metric); !known {
-			delete(t.Metrics, metric)
-		}
-	}
 	return dir.Append(t)
 }
 
