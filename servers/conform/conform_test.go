@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -111,125 +110,6 @@ func TestSoundToyPasses(t *testing.T) {
 			t.Logf("%d cases in %.2f s", len(report.Cases), report.Seconds)
 		})
 	}
-}
-
-// TestFaults puts a server with one fault to the cases that have to find it: each must fail, and say why in these words.
-func TestFaults(t *testing.T) {
-	tests := []struct {
-		fault    string
-		protocol string
-		cases    []string
-		words    string
-	}{
-		{"no-doc", "http1", []string{"describe"}, "lacks doc"},
-		{"ready-pid", "http1", []string{"ready-line"}, "pid"},
-		{"never-ready", "http1", []string{"ready-line", "echo"}, "no ready line in time"},
-		{"port-message", "http1", []string{"usage/port-in-use"}, "does not name the address"},
-		{"flag-status", "http1", []string{"usage/unknown-flag"}, "exit status 1, want 2"},
-		{"no-stacks", "frame", []string{"control/readings"}, "lack stack_bytes"},
-		{"silent-control", "http1", []string{"control/readings", "counters", "idle-1000"}, "none with id"},
-		{"accepts-any-command", "http1", []string{"control/unknown-command"}, "without an error"},
-		{"no-gc", "http1", []string{"control/gc"}, "gc_cycles"},
-		{"profile-blocks", "http1", []string{"control/profile"}, "readings waited"},
-		{"wrong-counters", "http1", []string{"counters"}, "handled is"},
-		{"wrong-counters", "frame", []string{"counters"}, "handled is"},
-		{"no-work", "http1", []string{"work/sleep", "work/cpu"}, "was answered after"},
-		{"no-work", "frame", []string{"work/sleep"}, "was answered after"},
-		{"wrong-body", "http1", []string{"echo", "pipeline", "http/pipeline-mixed", "slow-reader", "work/replies"}, "body differs at byte"},
-		{"wrong-body", "frame", []string{"echo", "pipeline", "frame/ids", "frame/largest"}, "body differs at byte"},
-		{"short-body", "http1", []string{"http/get", "keep-alive"}, "body of 12 bytes"},
-		{"needs-whole-segments", "http1", []string{"split-offsets", "single-bytes"}, "repl"},
-		{"needs-whole-segments", "frame", []string{"split-offsets", "single-bytes"}, "neither a whole reply nor a close"},
-		{"drops-rest-of-segment", "http1", []string{"one-segment", "pipeline", "http/pipeline-mixed"}, "neither a whole reply nor a close"},
-		{"drops-rest-of-segment", "frame", []string{"one-segment", "pipeline"}, "neither a whole reply nor a close"},
-		{"swaps-replies", "http1", []string{"pipeline", "one-segment", "http/pipeline-mixed"}, "reply "},
-		{"extra-bytes", "http1", []string{"one-segment", "pipeline", "http/connection-close"}, "reply"},
-		{"answers-twice", "http1", []string{"echo", "http/get", "http/connection-close"}, "reply"},
-		{"answers-twice", "frame", []string{"echo", "pipeline", "half-close/after-request"}, "repl"},
-		{"drops-work-bit", "frame", []string{"frame/ids", "keep-alive"}, "no longer asked for"},
-		{"ignores-close", "http1", []string{"http/connection-close", "http/1.0"}, "neither a whole reply nor a close"},
-		{"never-writes-big", "http1", []string{"slow-reader"}, "neither a whole reply nor a close"},
-		{"serves-500", "http1", []string{"idle-1000"}, "neither a whole reply nor a close"},
-		{"leaks-goroutines", "http1", []string{"idle-1000", "half-close/after-request", "hang-up/reset"}, "goroutines leak"},
-		{"leaks-files", "frame", []string{"half-close/mid-request", "hang-up/reset"}, ""},
-		{"leaks-at-reset", "http1", []string{"hang-up/reset", "hang-up/never-reads"}, "connections leak"},
-		{"leaks-at-reset", "frame", []string{"hang-up/reset", "hang-up/never-reads"}, "connections leak"},
-		{"hangs-at-half-close", "http1", []string{"half-close/after-request", "half-close/mid-request", "half-close/big-reply"}, ""},
-		{"hangs-at-half-close", "frame", []string{"half-close/after-request", "half-close/mid-request"}, ""},
-		{"cuts-at-half-close", "http1", []string{"half-close/after-request", "half-close/big-reply"}, "in the middle of a reply"},
-		{"cuts-at-half-close", "frame", []string{"half-close/after-request", "half-close/big-reply"}, "in the middle of a reply"},
-		{"accepts-malformed", "http1", malformedNames("http1"), "status 200, want 400"},
-		{"accepts-malformed", "frame", malformedNames("frame"), ""},
-		{"hangs-at-malformed", "http1", malformedNames("http1"), "neither a whole reply nor a close"},
-		{"ignores-chunks", "http1", []string{"http/chunked"}, "want an echo of the chunks"},
-		{"fails-at-unknown", "http1", []string{"http/unknown-path", "http/unknown-method"}, "status 500"},
-		{"works-aside", "http1", []string{"work/replies"}, "reply 1 of 5"},
-		{"answers-half-a-request", "http1", []string{"half-close/mid-request"}, "status 200, want 400"},
-		{"answers-half-a-request", "frame", []string{"half-close/mid-request"}, "status 200, want 400"},
-		{"cuts-while-draining", "http1", []string{"shutdown/under-load", "shutdown/finishes-work"}, "in the middle of a reply"},
-		{"cuts-while-draining", "frame", []string{"shutdown/under-load", "shutdown/finishes-work"}, "in the middle of a reply"},
-		{"panics", "http1", []string{"shutdown/finishes-work"}, ""},
-		{"prefers-length", "http1", []string{"malformed/length-and-chunked"}, "body \"2\\r\\n\""},
-		{"cuts-at-shutdown", "http1", []string{"shutdown/finishes-work"}, "closed without a reply"},
-		{"ignores-sigterm", "http1", []string{"shutdown/under-load", "shutdown/finishes-work"}, "still running"},
-		{"ignores-stdin", "http1", []string{"shutdown/stdin-end"}, "still running"},
-		{"exit-status", "frame", []string{"shutdown/under-load", "shutdown/stdin-end"}, "exit status 1"},
-	}
-	found := make(map[string]bool)
-	for _, test := range tests {
-		for _, name := range test.cases {
-			found[name] = true
-		}
-	}
-	for protocol := range probe.Protocols {
-		for _, c := range cases.List(protocol) {
-			if !found[c.Name] {
-				t.Errorf("no fault is known that %s finds: a check that can't fail is none", c.Name)
-			}
-		}
-	}
-	// Most of them wait for a limit, so more run at once than there are CPUs.
-	reports, errs := make([]*Report, len(tests)), make([]error, len(tests))
-	free := make(chan struct{}, 10)
-	var wg sync.WaitGroup
-	for i, test := range tests {
-		target := toyTarget(t, test.fault, test.protocol)
-		free <- struct{}{}
-		wg.Go(func() {
-			reports[i], errs[i] = Run(t.Context(), target, Options{Only: test.cases, Patience: 2 * time.Second})
-			<-free
-		})
-	}
-	wg.Wait()
-	for i, test := range tests {
-		t.Run(test.fault+"/"+test.protocol, func(t *testing.T) {
-			if errs[i] != nil {
-				t.Fatal(errs[i])
-			}
-			if reports[i].Passed || reports[i].Err() == nil {
-				t.Error("the report passed")
-			}
-			for _, c := range reports[i].Cases {
-				if c.Passed || c.Skipped != "" {
-					t.Errorf("%s did not find the fault", c.Name)
-				} else if !strings.Contains(c.Err, test.words) {
-					t.Errorf("%s: %s: want a cause with %q", c.Name, c.Err, test.words)
-				}
-			}
-		})
-	}
-}
-
-// malformedNames are the cases of malformed input that the toy's accepting it must fail. What can be read as well as it
-// can be refused is apart, and a length that is right by accident.
-func malformedNames(protocol string) []string {
-	var names []string
-	for _, c := range cases.List(protocol) {
-		if strings.HasPrefix(c.Name, "malformed/") && c.Name != "malformed/length-and-chunked" {
-			names = append(names, c.Name)
-		}
-	}
-	return names
 }
 
 func TestForeign(t *testing.T) {

@@ -37,9 +37,9 @@ func List(protocol string) []Case {
 		{Name: "control/gc", Own: true, Contract: true, Run: collect},
 		{Name: "control/profile", Own: true, Contract: true, Run: profile},
 		{Name: "counters", Own: true, Contract: true, Run: counters},
-		{Name: "work/sleep", Own: true, Contract: true, Args: work("sleep=20ms"), Run: workTakes(20 * time.Millisecond)},
+		{Name: "work/sleep", Own: true, Contract: true, Args: work("sleep=20ms"), Run: workTakes(20*time.Millisecond, 3)},
 		// Spins are calibrated to within 10 %, and the clock of a core may rise afterwards.
-		{Name: "work/cpu", Own: true, Contract: true, Args: work("cpu=2ms"), Run: workTakes(2 * time.Millisecond * 8 / 10)},
+		{Name: "work/cpu", Own: true, Contract: true, Args: work("cpu=2ms"), Run: workTakes(1600*time.Microsecond, 15)},
 		{Name: "work/replies", Own: true, Contract: true, Args: work("sleep=5ms"), Run: workReplies},
 		{Name: "echo", Run: echoes},
 		{Name: "keep-alive", Run: keepAlive},
@@ -54,7 +54,7 @@ func List(protocol string) []Case {
 		{Name: "half-close/mid-request", Own: true, Run: halfCloseMid},
 		{Name: "hang-up/never-reads", Own: true, Run: neverReads},
 		{Name: "hang-up/reset", Own: true, Run: resets},
-		{Name: "shutdown/under-load", Own: true, Contract: true, Ends: true, Args: work("sleep=10ms"), Run: shutdownLoaded},
+		{Name: "shutdown/under-load", Own: true, Contract: true, Ends: true, Args: work("sleep=25ms"), Run: shutdownLoaded},
 		{Name: "shutdown/finishes-work", Own: true, Contract: true, Ends: true, Args: work("sleep=150ms"), Run: shutdownWorking},
 		{Name: "shutdown/stdin-end", Own: true, Contract: true, Ends: true, Run: stdinEnd},
 	}

@@ -31,7 +31,7 @@ func leaves(a *probe.Attempt) error {
 // shutdownLoaded sends SIGTERM while requests flow on some connections, large ones and ones with work included, and others are idle:
 // every reply is whole, and the server ends.
 func shutdownLoaded(a *probe.Attempt) error {
-	const busy, quiet, enough = 12, 8, 100
+	const busy, quiet, enough = 15, 8, 100
 	conns, err := a.DialMany(busy + quiet)
 	if err != nil {
 		return err
