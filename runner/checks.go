@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/sut"
 )
 
 // Limits of the checks that need both sides of a trial. The client's own are in package clients.
@@ -18,7 +19,7 @@ const (
 )
 
 // checkTrial returns the checks that need the server's side or the host's, to stand beside the client's.
-func checkTrial(load *clients.Report, done SUTDone, readings []results.Reading, cores int, skewNs int64) []validity.Check {
+func checkTrial(load *clients.Report, done sut.Done, readings []results.Reading, cores int, skewNs int64) []validity.Check {
 	checks := []validity.Check{
 		checkHandled(load, done.Final),
 		checkAccepted(load, done.Final),
@@ -143,7 +144,7 @@ func checkSkew(skewNs int64) validity.Check {
 	return c
 }
 
-func checkHealth(done SUTDone) validity.Check {
+func checkHealth(done sut.Done) validity.Check {
 	c := validity.Check{Name: "server health", State: validity.OK}
 	switch {
 	case done.Panicked:

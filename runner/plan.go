@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/sut"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -60,7 +62,7 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 	if seed == 0 {
 		seed = rand.Uint64()>>1 | 1 // JSON readers keep 63 bits at best
 	}
-	split, err := SplitAllowedCPUs()
+	split, err := host.SplitAllowedCPUs()
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +78,7 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 		return nil, err
 	}
 	run.Order = Order(run.Variants, c.Rounds, seed)
-	run.Env = CaptureEnv(ctx, frameworks, c.Version, c.Commit)
+	run.Env = host.CaptureEnv(ctx, frameworks, c.Version, c.Commit)
 	run.ID = results.NewID(run.Started, run.Scenario.Name, rand.New(rand.NewPCG(uint64(run.Started.UnixNano()), seed)))
 	return run, nil
 }
@@ -94,7 +96,7 @@ func resolveScenario(c Config, run *results.Run) error {
 		return &UsageError{err}
 	}
 	s = s.Clone()
-	if most, why := FitConnections(s); s.Connections.Count > most {
+	if most, why := host.FitConnections(s); s.Connections.Count > most {
 		run.Scale = append(run.Scale, fmt.Sprintf("%d connections instead of %d: %s", most, s.Connections.Count, why))
 		s.LimitConnections(most)
 	}
@@ -108,7 +110,7 @@ func resolveScenario(c Config, run *results.Run) error {
 
 // resolveVariants fills run.Variants and run.NotApplicable, and returns the frameworks' versions.
 func resolveVariants(ctx context.Context, c Config, run *results.Run) (map[string]string, error) {
-	cat, err := ReadCatalogue(ctx, c.ServersDir)
+	cat, err := sut.ReadCatalogue(ctx, c.ServersDir)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/host"
 )
 
 // Summary is how a run ended.
@@ -45,7 +46,7 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 	}
 	r := &run{config: c, plan: plan, dir: dir, live: newLive(c.Progress, plan)}
 	sum := &Summary{Dir: dir.Path()}
-	if err := pinSelf(plan.Split.Server); err != nil {
+	if err := host.PinSelf(plan.Split.Server); err != nil {
 		return sum, err
 	}
 	if r.fleet, err = fleet.Start(ctx, fleet.Options{}); err != nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/sut"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -58,7 +60,7 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 		return nil, fmt.Errorf("keeping trial: %w", err)
 	}
 	sc := &r.plan.Scenario
-	sut, err := json.Marshal(SUTPlan{
+	plan, err := json.Marshal(sut.Plan{
 		Variant: s.variant, Protocol: sc.Protocol, Payload: sc.Payload, Work: sc.Work.Kind, CPUs: r.plan.Split.Server,
 		Edges: EdgesOf(sc), CacheDir: r.config.CacheDir,
 	})
@@ -66,9 +68,9 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 		return nil, fmt.Errorf("planning %s: %w", t.ID, err)
 	}
 	return r.fleet.Conduct(ctx, fleet.Trial{
-		ID: t.ID, SUT: sut, Dir: dir, Timeout: sc.Duration() + time.Duration(sc.Timeout) + trialSlack,
+		ID: t.ID, SUT: plan, Dir: dir, Timeout: sc.Duration() + time.Duration(sc.Timeout) + trialSlack,
 		Load: func(answer json.RawMessage, agent, agents int) (json.RawMessage, error) {
-			var ready SUTReady
+			var ready sut.Ready
 			if err := json.Unmarshal(answer, &ready); err != nil {
 				return nil, fmt.Errorf("reading the server's address: %w", err)
 			}
@@ -88,19 +90,19 @@ func (r *run) loadPlan(addr string, agent, agents int) clients.Plan {
 	}
 	return clients.Plan{
 		URL: url, Scenario: sc, Engine: r.plan.Engine, Body: body, Seed: r.plan.Seed + uint64(r.live.round()), Agent: agent,
-		Agents: agents, Sources: SourceAddresses(&sc),
+		Agents: agents, Sources: host.SourceAddresses(&sc),
 	}
 }
 
 // EdgesOf lists where the phases of a resolved scenario begin, "connect" first and "end" last.
-func EdgesOf(s *scenarios.Scenario) []Edge {
-	edges := []Edge{{Name: "connect"}}
+func EdgesOf(s *scenarios.Scenario) []sut.Edge {
+	edges := []sut.Edge{{Name: "connect"}}
 	at := s.ConnectFor()
 	for _, p := range s.Phases {
-		edges = append(edges, Edge{Name: p.Name, AtNs: int64(at)})
+		edges = append(edges, sut.Edge{Name: p.Name, AtNs: int64(at)})
 		at += time.Duration(p.For)
 	}
-	return append(edges, Edge{Name: "end", AtNs: int64(at)})
+	return append(edges, sut.Edge{Name: "end", AtNs: int64(at)})
 }
 
 // record turns what the agents answered into the trial's record.
@@ -109,7 +111,7 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 	if err := json.Unmarshal(out.Load[0], &load); err != nil {
 		return fmt.Errorf("reading the load agent's report: %w", err)
 	}
-	var done SUTDone
+	var done sut.Done
 	if len(out.SUTFinished) > 0 {
 		if err := json.Unmarshal(out.SUTFinished, &done); err != nil {
 			return fmt.Errorf("reading the sut agent's answer: %w", err)
@@ -138,7 +140,7 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 }
 
 // stalled says why a server that was there all the time must be taken for failed, or "".
-func stalled(load *clients.Report, done SUTDone) string {
+func stalled(load *clients.Report, done sut.Done) string {
 	for _, p := range load.Phases {
 		if p.Measure && p.Planned > 0 && p.Outcomes["ok"] == 0 {
 			return fmt.Sprintf("the server stalled: not one good reply to %d requests of phase %s", p.Planned, p.Name)

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/clients/epoll"
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/clients/vegeta"
-	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/sut"
 )
 
 func agentCommand() *cobra.Command {
@@ -44,7 +44,7 @@ func executor(role string) (fleet.Executor, error) {
 		return &loader{}, nil
 	case "sut":
 		dir, err := serversDir()
-		return runner.NewSUT(dir), err
+		return sut.New(dir), err
 	}
 	return nil, fmt.Errorf("role %q: want load or sut", role)
 }
@@ -116,11 +116,12 @@ const loadMemoryLimit = 2 << 30
 // tuneForLoad sizes the runtime for the engine: a thread for each shard, one more for the rest, and no garbage
 // collection in the middle of a measurement, since the engine allocates nothing for a request.
 func tuneForLoad() {
-	runtime.GOMAXPROCS(min(epoll.Shards(), maxShards) + 1)
+	runtime.GOMAXPROCS(min(runtime.NumCPU(), maxShards) + 1)
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(loadMemoryLimit)
 }
 
+// maxShards is the most threads that the epoll engine sends from.
 const maxShards = 8
 
 // knownEngine checks an engine's name.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/sut"
 	"github.com/millrace/millrace/servers/conform"
 )
 
@@ -76,7 +76,7 @@ func conformProgram(cmd *cobra.Command, args []string, t *conform.Target) error 
 	if err != nil || len(args) > 1 || strings.HasPrefix(args[0], ".") || strings.HasPrefix(args[0], "/") {
 		return err
 	}
-	cat, err := runner.ReadCatalogue(cmd.Context(), dir)
+	cat, err := sut.ReadCatalogue(cmd.Context(), dir)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/host"
 )
 
 func doctorCommand() *cobra.Command {
@@ -34,17 +34,17 @@ func doctorCommand() *cobra.Command {
 			if s, err = s.Apply(set); err != nil {
 				return usage(err)
 			}
-			split, err := runner.SplitAllowedCPUs()
+			split, err := host.SplitAllowedCPUs()
 			if err != nil {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "\tWHAT\tPRESENT\tNEEDED\tFIX")
 			short := false
-			for _, f := range runner.Doctor(s, split) {
+			for _, f := range host.Doctor(s, split) {
 				mark := "ok"
 				if !f.OK {
-					mark, short = f.Severity, short || f.Severity != runner.Warning
+					mark, short = f.Severity, short || f.Severity != host.Warning
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", mark, f.Name, f.Present, f.Needed, f.Fix)
 			}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/sut"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -22,7 +22,7 @@ func listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cat, err := runner.ReadCatalogue(cmd.Context(), dir)
+			cat, err := sut.ReadCatalogue(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}

@@ -16,7 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
-	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -113,7 +113,7 @@ func (f *loadFlags) plan(url string) (*clients.Plan, error) {
 	}
 	sources := splitList(f.source)
 	if len(sources) == 0 && isLoopback(url) {
-		sources = runner.SourceAddresses(s)
+		sources = host.SourceAddresses(s)
 	}
 	if f.logs != "" {
 		if err := os.MkdirAll(f.logs, 0o755); err != nil {
@@ -206,9 +206,9 @@ func printLoad(w io.Writer, r *clients.Report) {
 	fmt.Fprintf(w, "%s  %s engine, %.3g s, %d connections opened\n\n", r.URL, r.Engine, r.DurationSeconds, r.ConnectionsOpened)
 	fmt.Fprintf(w, "rate       %s, %s achieved\n", offered, quantity.Format(r.AchievedRPS, quantity.PerSecond))
 	fmt.Fprintf(w, "requests   %d planned", r.Planned)
-	for _, name := range clients.OutcomeNames() {
-		if n := r.Outcomes[name]; n > 0 {
-			fmt.Fprintf(w, ", %d %s", n, name)
+	for o := clients.OK; o <= clients.InFlight; o++ {
+		if n := r.Outcomes[o.String()]; n > 0 {
+			fmt.Fprintf(w, ", %d %v", n, o)
 		}
 	}
 	fmt.Fprintf(w, "\n\n%-10s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")

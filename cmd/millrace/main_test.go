@@ -22,7 +22,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/results"
-	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/sut"
 )
 
 // binDir holds millrace and the servers, built once for all tests.
@@ -39,7 +39,7 @@ func build(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	binDir = dir
 	args := []string{"build", "-o", filepath.Join(dir, "servers") + "/"}
-	for _, model := range runner.Models {
+	for _, model := range sut.Models {
 		args = append(args, "../../servers/"+model)
 	}
 	for _, a := range [][]string{{"build", "-o", filepath.Join(dir, "millrace"), "."}, args} {

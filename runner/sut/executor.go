@@ -1,4 +1,4 @@
-package runner
+package sut
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 	"github.com/millrace/millrace/servers/conform"
 )
 
-// SUTPlan is what the agent that hosts servers is asked to do in one trial.
-type SUTPlan struct {
+// Plan is what the agent that hosts servers is asked to do in one trial.
+type Plan struct {
 	Variant  results.Variant `json:"variant"`
 	Protocol string          `json:"protocol"`
 	Payload  int             `json:"payload"`
@@ -31,14 +31,14 @@ type SUTPlan struct {
 	CacheDir string `json:"cache_dir"`
 }
 
-// SUTReady is the answer once the server accepts connections.
-type SUTReady struct {
+// Ready is the answer once the server accepts connections.
+type Ready struct {
 	Addr string `json:"addr"`
 	PID  int    `json:"pid"`
 }
 
-// SUTDone is what is known when the server has ended.
-type SUTDone struct {
+// Done is what is known when the server has ended.
+type Done struct {
 	// Final is the last reading, taken when all load was over.
 	Final results.Reading `json:"final"`
 	// Exit is empty for a clean end; else what the server did when it was asked to stop.
@@ -54,11 +54,11 @@ type SUTDone struct {
 // progressEvery is how often the sut agent tells its last reading.
 const progressEvery = 250 * time.Millisecond
 
-// SUT is the executor of the role "sut": it conforms, starts and samples one server a trial. Only programs of its
+// Executor is the executor of the role "sut": it conforms, starts and samples one server a trial. Only programs of its
 // directory are started, by name.
-type SUT struct {
+type Executor struct {
 	dir     string
-	plan    SUTPlan
+	plan    Plan
 	process *Process
 	sampler *Sampler
 	file    *os.File
@@ -68,14 +68,14 @@ type SUT struct {
 	died atomic.Bool
 }
 
-var _ fleet.Executor = (*SUT)(nil)
+var _ fleet.Executor = (*Executor)(nil)
 
-// NewSUT returns an executor that starts the server programs in dir.
-func NewSUT(dir string) *SUT { return &SUT{dir: dir} }
+// New returns an executor that starts the server programs in dir.
+func New(dir string) *Executor { return &Executor{dir: dir} }
 
 // Prepare conforms the program once per checksum and starts a fresh process of it.
-func (s *SUT) Prepare(ctx context.Context, plan json.RawMessage, spool string) (json.RawMessage, error) {
-	*s = SUT{dir: s.dir}
+func (s *Executor) Prepare(ctx context.Context, plan json.RawMessage, spool string) (json.RawMessage, error) {
+	*s = Executor{dir: s.dir}
 	if err := json.Unmarshal(plan, &s.plan); err != nil {
 		return nil, fmt.Errorf("reading plan: %w", err)
 	}
@@ -103,10 +103,10 @@ func (s *SUT) Prepare(ctx context.Context, plan json.RawMessage, spool string) (
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(SUTReady{Addr: s.process.Addr(), PID: s.process.PID()})
+	return json.Marshal(Ready{Addr: s.process.Addr(), PID: s.process.PID()})
 }
 
-func conformOnce(ctx context.Context, program string, p SUTPlan) error {
+func conformOnce(ctx context.Context, program string, p Plan) error {
 	report, err := conform.Cached(ctx, p.CacheDir, conform.Target{
 		Command: []string{program}, Protocol: p.Protocol, Args: p.Variant.Args,
 	})
@@ -120,7 +120,7 @@ func conformOnce(ctx context.Context, program string, p SUTPlan) error {
 }
 
 // Run samples the server until ctx ends. A server that ends by itself ends Run with an error.
-func (s *SUT) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error) {
+func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error) {
 	s.sampler = NewSampler(s.process, s.file, t0, s.plan.Edges)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -152,8 +152,8 @@ func (s *SUT) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMe
 }
 
 // Finish takes the last reading and stops the server.
-func (s *SUT) Finish(ctx context.Context) (json.RawMessage, error) {
-	var done SUTDone
+func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
+	var done Done
 	if s.file != nil {
 		defer s.file.Close()
 	}

@@ -1,4 +1,4 @@
-package runner
+package host
 
 import (
 	"cmp"
@@ -46,5 +46,5 @@ func SplitAllowedCPUs() (results.CPUSplit, error) {
 	return SplitCPUs(allowed, procfs.Cores()), nil
 }
 
-// pinSelf lets this process, all its threads, run on these CPUs only.
-func pinSelf(cpus []int) error { return procfs.SetProcessAffinity(cpus) }
+// PinSelf lets this process, all its threads, run on these CPUs only.
+func PinSelf(cpus []int) error { return procfs.SetProcessAffinity(cpus) }
