@@ -95,6 +95,7 @@ func buildServers(t *testing.T) map[string]string {
 }
 
 func TestSoundToyPasses(t *testing.T) {
+	t.Parallel()
 	for protocol := range probe.Protocols {
 		t.Run(protocol, func(t *testing.T) {
 			report := mustRun(t, toyTarget(t, "", protocol), Options{})
@@ -113,6 +114,7 @@ func TestSoundToyPasses(t *testing.T) {
 }
 
 func TestForeign(t *testing.T) {
+	t.Parallel()
 	s := &toy{protocol: "http1", payload: []byte("hello"), work: func() {}, conns: make(map[*toyConn]bool)}
 	var err error
 	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -144,6 +146,7 @@ func TestForeign(t *testing.T) {
 }
 
 func TestForeignCommand(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +199,7 @@ func TestMisuse(t *testing.T) {
 }
 
 func TestCached(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "cache")
 	run := func(target Target) *Report {
 		t.Helper()

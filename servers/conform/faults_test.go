@@ -91,6 +91,7 @@ func TestEveryCaseCanFail(t *testing.T) {
 
 // TestFaults puts a server with one fault to the cases that have to find it: each must fail, and say why in these words.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	// Most of them wait for a limit, so more run at once than there are CPUs.
 	reports, errs := make([]*Report, len(faults)), make([]error, len(faults))
 	free := make(chan struct{}, 10)
