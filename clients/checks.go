@@ -16,9 +16,6 @@ const (
 	cpuLimit       = 0.80   // of a load thread
 	littleLimit    = 0.02   // open loop
 	starveLimit    = 0.05   // closed loop
-	// edgeShare is how long a request may take, as a share of its phase, before what the phase's edges cut off makes
-	// Little's law meaningless at littleLimit.
-	edgeShare = 0.005
 	// offeredSlack requests may fall on the wrong side of a second's edge at low rates.
 	offeredSlack = 2
 )
@@ -212,8 +209,7 @@ func littleCheck(g figures) validity.Check {
 	if g.closed {
 		c.Limit = starveLimit
 	}
-	edge := float64(g.heldNs) > edgeShare*float64(g.length)*float64(g.finished)
-	if g.overload || g.finished == 0 || g.areaNs == 0 || edge {
+	if g.overload || g.finished == 0 || g.areaNs == 0 {
 		c.State = validity.NotApplicable
 		return c
 	}

@@ -37,6 +37,7 @@ type Recorder struct {
 	flow     []flow // of each span
 	span     int    // the span under way
 	inFlight int64
+	begun    int64 // Σ begun − T0 of the requests in flight
 	changed  int64 // when inFlight was last added up
 
 	out   chan<- finished
@@ -109,6 +110,7 @@ func (r *Recorder) Sent(c int32, intended, free, sent int64) {
 	}
 	r.flows(sent)
 	r.inFlight++
+	r.begun += sent - r.t0
 }
 
 // Finish counts the outcome of a request at a time. begun is the time that Sent was told, zero for a request that never
@@ -134,6 +136,7 @@ func (r *Recorder) Finish(c int32, o Outcome, intended, begun, sent, done int64)
 	}
 	r.flows(done)
 	r.inFlight--
+	r.begun -= begun - r.t0
 	f := &r.flow[r.span]
 	f.heldNs += done - begun
 	f.finished++
@@ -178,7 +181,11 @@ func (r *Recorder) Tick(now int64, s Status) {
 	r.cpu = s.CPUNs
 	for r.span < len(r.tl.Spans)-1 && t >= r.tl.Spans[r.span].To {
 		r.flows(r.t0 + r.tl.Spans[r.span].To)
+		// What is in flight at the edge was so for its age in this span, and will be for the rest in others.
+		age := r.inFlight*(r.changed-r.t0) - r.begun
+		r.flow[r.span].heldNs += age
 		r.span++
+		r.flow[r.span].heldNs -= age
 	}
 	r.flows(now)
 	r.pulse.due[r.pulse.ticks%len(r.pulse.due)] += s.Due
