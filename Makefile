@@ -32,7 +32,7 @@ fmt: ## format the code
 	@gofmt -w .
 
 fuzz: ## fuzz the codecs for a minute each
-	@go test -fuzz FuzzParseRequest -fuzztime 60s ./internal/wire && go test -fuzz FuzzParseReply -fuzztime 60s ./internal/wire
+	@go test -fuzz FuzzParseRequest -fuzztime 60s ./internal/wire && go test -fuzz FuzzReply -fuzztime 60s ./internal/wire && go test -fuzz FuzzFrame -fuzztime 60s ./internal/wire
 
 bench-go: ## Go benchmarks of the engine, the histograms and the sampler
 	@go test -run '^$$' -bench . -benchmem ./...

@@ -114,7 +114,7 @@ func toyControl(mode string) {
 			fmt.Printf(`{"id":%d,"error":"unknown command %s"}`+"\n", request.ID, request.Cmd)
 		default:
 			if mode == "slow" {
-				time.Sleep(replyWithin * 5 / 2)
+				<-time.After(replyWithin * 5 / 2)
 			}
 			fmt.Printf(`{"id":%d,"goroutines":%d,"handled":%d}`+"\n", request.ID, runtime.NumGoroutine(), handled)
 		}

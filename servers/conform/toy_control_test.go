@@ -69,7 +69,7 @@ func (s *toy) profile(kind string, seconds float64, path string, answer map[stri
 		return
 	}
 	_ = pprof.StartCPUProfile(f)
-	time.Sleep(time.Duration(seconds * float64(time.Second)))
+	<-time.After(time.Duration(seconds * float64(time.Second)))
 	pprof.StopCPUProfile()
 }
 

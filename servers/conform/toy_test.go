@@ -115,7 +115,7 @@ func (s *toy) setWork(spec string) {
 	}
 	s.work = func() {
 		if kind == "sleep" {
-			time.Sleep(d)
+			<-time.After(d)
 		}
 		for end := time.Now().Add(d); kind == "cpu" && time.Now().Before(end); {
 		}
