@@ -38,13 +38,6 @@ func (t *tally) add(o *tally) {
 	}
 }
 
-func (t *tally) sum() (n int64) {
-	for _, v := range t {
-		n += v
-	}
-	return n
-}
-
 // named returns every outcome by its name, those that never happened included.
 func (t *tally) named() map[string]int64 {
 	m := make(map[string]int64, outcomes)

@@ -66,7 +66,7 @@ func TestNoAllocationPerRequest(t *testing.T) {
 	mallocs := func(n int) uint64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		load(t, url, n, 10_000, 10)
+		load(t, url, n, 20_000, 10)
 		runtime.ReadMemStats(&after)
 		return after.Mallocs - before.Mallocs
 	}

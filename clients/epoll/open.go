@@ -80,7 +80,7 @@ func (s *shard) openMore() {
 func (s *shard) openFor(i int32) {
 	s.now = clients.Now()
 	sl := s.arrive(i, s.now, 0)
-	s.rec.Sent(sl.cell, sl.intended, s.now, s.now)
+	s.rec.Sent(sl.cell, sl.intended, s.conns[i].freeAt, s.now)
 	s.connect(i)
 }
 
@@ -245,7 +245,7 @@ func (s *shard) shut(i int32, reset bool) {
 		closeFD(c.fd)
 	}
 	s.drop(i)
-	c.fd, c.state, c.sent, c.head = -1, closed, 0, 0
+	c.fd, c.state, c.sent, c.head, c.freeAt = -1, closed, 0, 0, s.now
 	c.gen++
 }
 

@@ -59,7 +59,7 @@ func TestBurstOverFewConnections(t *testing.T) {
 		srv := start(t, reflect.Script{})
 		r := run(t, plan(srv.URL(), func(_ *clients.Plan, s *scenarios.Scenario) {
 			s.Connections.Pipeline = pipeline
-			s.Phases = []scenarios.Phase{steady(100, 0), drain(1500)}
+			s.Phases = []scenarios.Phase{steady(100, 0), drain(700)}
 			s.Phases[0].Load, s.Phases[0].Arrivals = "overload", scenarios.Arrivals{Burst: 5000}
 		}))
 		only(t, r, "ok")
@@ -121,7 +121,8 @@ func TestConnectPhase(t *testing.T) {
 	}
 	checkSums(t, r)
 	only(t, r, "ok")
-	if r.T0Ns != t0 || r.Phases[0].Name != "connect" || r.Phases[0].ConnectNs.Count != 10 {
+	if r.T0Ns != t0 || r.Phases[0].Name != "connect" || r.Phases[0].ConnectNs.Count != 10 ||
+		r.Phases[1].FromNs != int64(p.Scenario.ConnectFor()) {
 		t.Errorf("T0 %d, want %d; first phase %+v", r.T0Ns, t0, r.Phases[0])
 	}
 	// The last of 10 at 100/s is due after 90 ms.

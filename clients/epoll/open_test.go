@@ -1,0 +1,57 @@
+package epoll
+
+import (
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients"
+)
+
+func TestErrorsFallIntoTheirDrawers(t *testing.T) {
+	for errno, want := range map[syscall.Errno]clients.Outcome{
+		unix.ECONNREFUSED: clients.Refused, unix.EACCES: clients.Refused, // unknown
+		unix.ETIMEDOUT: clients.ConnectTimeout, unix.EHOSTUNREACH: clients.ConnectTimeout,
+		unix.EADDRNOTAVAIL: clients.NoPort, unix.EMFILE: clients.NoPort, unix.ECONNRESET: clients.Reset,
+	} {
+		if got := connectOutcome(errno); got != want {
+			t.Errorf("connecting: %v counts as %v, want %v", errno, got, want)
+		}
+	}
+	for errno, want := range map[syscall.Errno]clients.Outcome{
+		unix.ECONNRESET: clients.Reset, unix.EPIPE: clients.Reset, unix.EIO: clients.Reset, unix.ETIMEDOUT: clients.Timeout,
+	} {
+		if got := streamOutcome(errno); got != want {
+			t.Errorf("on an open connection: %v counts as %v, want %v", errno, got, want)
+		}
+	}
+}
+
+// Equal shares of the arrivals need equal shares of the connections.
+func TestShardsFor(t *testing.T) {
+	check := func(connections, agents, limit, want int) {
+		t.Helper()
+		p := plan("http://127.0.0.1:1/", nil)
+		p.Scenario.Connections.Count, p.Agents = connections, agents
+		if got := shardsFor(p, limit); got != want {
+			t.Errorf("%d connections, %d agents, at most %d shards: %d, want %d", connections, agents, limit, got, want)
+		}
+	}
+	check(10, 1, 8, 5)
+	check(3, 1, 2, 1)
+	check(1001, 1, 8, 8)
+	check(12, 3, 4, 4)
+	check(1, 1, 8, 1)
+}
+
+func TestRing(t *testing.T) {
+	r := newRing(3)
+	for i := range int32(10) {
+		r.push(i)
+		r.push(i + 100)
+		if a, b := r.pop(), r.pop(); a != i || b != i+100 || r.size != 0 {
+			t.Fatalf("took %d and %d after %d and %d", a, b, i, i+100)
+		}
+	}
+}
