@@ -3,6 +3,7 @@ package clients
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/millrace/millrace/internal/validity"
 )
@@ -19,8 +20,6 @@ const (
 	// offeredSlack requests may fall on the wrong side of a second's edge at low rates.
 	offeredSlack = 2
 )
-
-const clientBound = "client-bound: "
 
 // figures are the numbers of one measured phase that its checks judge.
 type figures struct {
@@ -120,10 +119,11 @@ func lagCheck(g figures) validity.Check {
 		}
 	}
 	c.Remedy = "give the client CPUs of its own, or lower the rate"
+	state, who := broken(g.overload)
 	switch {
 	case c.Value > limit:
-		c.State = failUnless(g.overload)
-		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s", boundIf(g.overload), g.name, ns(c.Value), ns(limit))
+		c.State = state
+		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s", who, g.name, ns(c.Value), ns(limit))
 	case late > 1 && float64(late) > lateShareLimit*float64(sending):
 		// One window is no share: a single stolen slice of the CPU makes one in any phase.
 		c.State = validity.Warn
@@ -160,9 +160,10 @@ func offeredCheck(g figures) validity.Check {
 		}
 	}
 	if worst > offeredLimit {
-		c.State = failUnless(g.overload)
+		state, who := broken(g.overload)
+		c.State = state
 		c.Reason = fmt.Sprintf("%sphase %s, second %d: %.1f %% of the planned requests were sent or waiting for a connection, limit 100 ± 1 %%",
-			boundIf(g.overload), g.name, second, 100*c.Value)
+			who, g.name, second, 100*c.Value)
 		c.Remedy = "the client stalled: give it CPUs of its own, or lower the rate"
 	}
 	return c
@@ -187,12 +188,13 @@ func identityCheck(g figures) validity.Check {
 // cpuCheck judges whether the busiest load thread had time to spare.
 func cpuCheck(g figures) validity.Check {
 	c := validity.Check{Name: "generator CPU", State: validity.OK, Value: g.cpu, Limit: cpuLimit, Unit: "share"}
+	state, who := broken(g.overload)
 	switch {
 	case g.closed || len(g.windows) == 0:
 		c.State = validity.NotApplicable
 	case g.cpu > cpuLimit:
-		c.State = failUnless(g.overload)
-		c.Reason = fmt.Sprintf("%sphase %s: a load thread took %.0f %% of a CPU, limit %.0f %%", boundIf(g.overload), g.name, 100*g.cpu, 100*cpuLimit)
+		c.State = state
+		c.Reason = fmt.Sprintf("%sphase %s: a load thread took %.0f %% of a CPU, limit %.0f %%", who, g.name, 100*g.cpu, 100*cpuLimit)
 		c.Remedy = "give the client more CPUs, or lower the rate"
 	}
 	return c
@@ -261,39 +263,34 @@ func openLoopCheck(loop, limit string) validity.Check {
 	return c
 }
 
-// failUnless is what a limit passed means: in overload more is offered than anyone can send.
-func failUnless(overload bool) validity.State {
+// broken is the state of a check whose limit was passed, and how its reason begins: in overload more is offered than
+// anyone can send, so that it only says who was the limit.
+func broken(overload bool) (validity.State, string) {
 	if overload {
-		return validity.Warn
+		return validity.Warn, "client-bound: "
 	}
-	return validity.Fail
-}
-
-func boundIf(overload bool) string {
-	if overload {
-		return clientBound
-	}
-	return ""
+	return validity.Fail, ""
 }
 
 // worse reports whether a ended worse than b, or as well with the larger value.
 func worse(a, b validity.Check) bool {
-	rank := map[validity.State]int{validity.NotApplicable: 0, validity.OK: 1, validity.Unknown: 2, validity.Warn: 3, validity.Fail: 4}
-	if rank[a.State] != rank[b.State] {
-		return rank[a.State] > rank[b.State]
+	rank := []validity.State{validity.NotApplicable, validity.OK, validity.Unknown, validity.Warn, validity.Fail}
+	if d := slices.Index(rank, a.State) - slices.Index(rank, b.State); d != 0 {
+		return d > 0
 	}
 	return a.Value > b.Value
 }
 
-// ns writes a duration given in ns.
+// ns writes a duration given in ns, to three digits.
 func ns(v float64) string {
+	scale, unit := 1.0, "ns"
 	switch {
-	case v < 1e3:
-		return fmt.Sprintf("%.0f ns", v)
-	case v < 1e6:
-		return fmt.Sprintf("%.1f µs", v/1e3)
-	case v < 1e9:
-		return fmt.Sprintf("%.2f ms", v/1e6)
+	case v >= 1e9:
+		scale, unit = 1e9, "s"
+	case v >= 1e6:
+		scale, unit = 1e6, "ms"
+	case v >= 1e3:
+		scale, unit = 1e3, "µs"
 	}
-	return fmt.Sprintf("%.2f s", v/1e9)
+	return fmt.Sprintf("%.3g %s", v/scale, unit)
 }

@@ -196,7 +196,7 @@ func (r *Recorder) Tick(now int64, s Status) {
 	for i := r.oldest; int(i) < len(r.cells) && r.t0+r.tl.cells[i].to <= min(s.Horizon, now); i++ {
 		if e := &r.cells[i]; e.done == e.planned && !e.handed {
 			select {
-			case r.out <- r.finished(i):
+			case r.out <- finished{i, e.planned, e.hists}:
 				e.handed, e.hists = true, nil
 			default:
 			}
@@ -211,7 +211,7 @@ func (r *Recorder) Tick(now int64, s Status) {
 func (r *Recorder) Close() {
 	for i := range r.cells {
 		if e := &r.cells[i]; !e.handed {
-			r.out <- r.finished(int32(i))
+			r.out <- finished{int32(i), e.planned, e.hists}
 			e.handed, e.hists = true, nil
 		}
 	}
@@ -258,11 +258,6 @@ func (r *Recorder) flows(now int64) {
 		r.flow[r.span].areaNs += r.inFlight * (now - r.changed)
 		r.changed = now
 	}
-}
-
-func (r *Recorder) finished(i int32) finished {
-	e := &r.cells[i]
-	return finished{cell: i, planned: e.planned, hists: e.hists}
 }
 
 // hists are the histograms of a cell, taken from the pool with its first request.

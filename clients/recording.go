@@ -92,7 +92,7 @@ func NewRecording(plan *Plan, shards int) (*Recording, error) {
 		plan: plan, tl: tl,
 		in: make(chan finished, collectorQueue), back: make(chan *cellHists, collectorQueue), done: make(chan struct{}),
 		cells: make(map[int32]*finished), left: make([]int, len(tl.cells)),
-		phases: make([]*cellHists, len(tl.Spans)), seconds: make([]second, tl.seconds()),
+		phases: make([]*cellHists, len(tl.Spans)), seconds: make([]second, (tl.End()+1e9-1)/1e9),
 	}
 	for i := range rec.phases {
 		rec.phases[i] = newCellHists()
@@ -103,7 +103,7 @@ func NewRecording(plan *Plan, shards int) (*Recording, error) {
 	}
 	for range shards {
 		rec.shards = append(rec.shards, &Recorder{
-			tl: tl, Slots: make([]int64, len(tl.Spans)-tl.First), cells: make([]cell, len(tl.cells)), windows: make([]window, tl.intervals()),
+			tl: tl, Slots: make([]int64, len(tl.Spans)-tl.First), cells: make([]cell, len(tl.cells)), windows: make([]window, (tl.End()+IntervalNs-1)/IntervalNs),
 			connect: make([]*hist.Histogram, len(tl.Spans)), before: hist.New(), live: hist.New(), lag: hist.New(),
 			flow: make([]flow, len(tl.Spans)), out: rec.in, back: rec.back,
 		})
@@ -163,6 +163,11 @@ func (rec *Recording) collect() {
 	runtime.LockOSThread()
 	// A priority may always be lowered; without it, the collector only competes.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
+	for _, l := range rec.logs {
+		if l != nil && rec.err == nil {
+			l.log, rec.err = hist.NewLogWriter(l.file, time.Now().Add(time.Duration(rec.t0-Now())))
+		}
+	}
 	for n := len(rec.shards) * len(rec.tl.cells); n > 0; n-- {
 		rec.take(<-rec.in)
 	}
@@ -252,17 +257,10 @@ func (rec *Recording) createLogs() error {
 // writeLog appends a cell's histogram. The first error is kept for Report.
 func (rec *Recording) writeLog(i int, c cellSpan, h *hist.Histogram) {
 	l := rec.logs[i]
-	if l == nil || h.Count() == 0 && h.Outside() == 0 {
+	if l == nil || l.log == nil || h.Count() == 0 && h.Outside() == 0 {
 		return
 	}
-	var err error
-	if l.log == nil {
-		l.log, err = hist.NewLogWriter(l.file, time.Now().Add(time.Duration(rec.t0-Now())))
-	}
-	if err == nil {
-		err = l.log.Write(rec.tl.Spans[c.span].Name, c.from, c.to-c.from, h)
-	}
-	if err != nil && rec.err == nil {
+	if err := l.log.Write(rec.tl.Spans[c.span].Name, c.from, c.to-c.from, h); err != nil && rec.err == nil {
 		rec.err = err
 	}
 }
@@ -272,10 +270,6 @@ func (rec *Recording) closeLogs() error {
 	for i, l := range rec.logs {
 		if l == nil {
 			continue
-		}
-		if l.log == nil && rec.t0 != 0 {
-			_, err := hist.NewLogWriter(l.file, time.Now().Add(time.Duration(rec.t0-Now())))
-			errs = append(errs, err)
 		}
 		errs = append(errs, l.file.Close())
 		rec.logs[i] = nil

@@ -32,7 +32,10 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 		Schema: Schema, Engine: f.Engine, URL: rec.plan.URL, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
 		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: f.PeakRSSBytes, Congestion: f.Congestion, Interrupted: f.Interrupted,
-		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: rec.secondSummaries(end),
+		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},
+	}
+	for i := 0; i < len(rec.seconds) && int64(i)*1e9 < end; i++ {
+		r.Seconds = append(r.Seconds, rec.seconds[i].summary)
 	}
 	for _, s := range rec.shards {
 		r.ConnectionsOpened += s.opened
@@ -42,8 +45,7 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 		r.BodyBytesOut += s.BodyBytesOut
 	}
 	var total tally
-	var whole = newCellHists()
-	connect := hist.New()
+	whole, connect := newCellHists(), hist.New()
 	for _, s := range rec.shards {
 		connect.Merge(s.before)
 	}
@@ -56,7 +58,9 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 		connect.Merge(c)
 	}
 	r.Outcomes = total.named()
-	r.ResponseNs, r.ServiceNs = rec.summaries(whole, r.Planned, &total)
+	// Every request without a good reply counts as infinite.
+	bad := r.Planned - total[OK]
+	r.ResponseNs, r.ServiceNs = whole.response.Summary(bad), whole.service.Summary(bad)
 	r.LagNs, r.ConnectNs = whole.lag.Summary(0), connect.Summary(0)
 	if r.DurationSeconds > 0 {
 		r.AchievedRPS = float64(total[OK]) / r.DurationSeconds
@@ -103,15 +107,10 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, *hist.H
 		p.OfferedRPS = rateOf(p.Planned, length)
 	}
 	p.Outcomes = t.named()
-	p.ResponseNs, p.ServiceNs = rec.summaries(rec.phases[i], p.Planned, &t)
-	p.LagNs, p.ConnectNs = rec.phases[i].lag.Summary(0), connect.Summary(0)
+	h, bad := rec.phases[i], p.Planned-t[OK]
+	p.ResponseNs, p.ServiceNs = h.response.Summary(bad), h.service.Summary(bad)
+	p.LagNs, p.ConnectNs = h.lag.Summary(0), connect.Summary(0)
 	return p, t, connect
-}
-
-// summaries are those of response and service times, every request without a good reply counting as infinite.
-func (rec *Recording) summaries(h *cellHists, planned int64, t *tally) (response, service hist.Summary) {
-	unanswered := planned - t[OK]
-	return h.response.Summary(unanswered), h.service.Summary(unanswered)
 }
 
 // intervals adds up the intervals of all shards until the end.
@@ -132,15 +131,6 @@ func (rec *Recording) intervals(end int64) []Interval {
 			o.Opened += w.Opened
 			o.CPUNs += w.CPUNs
 		}
-	}
-	return out
-}
-
-func (rec *Recording) secondSummaries(end int64) []hist.Summary {
-	n := min(int((max(end, 0)+1e9-1)/1e9), len(rec.seconds))
-	out := make([]hist.Summary, n)
-	for i := range out {
-		out[i] = rec.seconds[i].summary
 	}
 	return out
 }

@@ -64,7 +64,7 @@ func NewTimeline(plan *Plan) *Timeline {
 	return t
 }
 
-// Start is when the first phase starts, and End when the last one is over.
+// Start is when the first phase starts.
 func (t *Timeline) Start() int64 { return t.Spans[t.First].From }
 
 // End is when the last phase is over.
@@ -74,9 +74,3 @@ func (t *Timeline) End() int64 { return t.Spans[len(t.Spans)-1].To }
 func (t *Timeline) closedLoop() bool {
 	return slices.ContainsFunc(t.Spans, func(s Span) bool { return s.Closed })
 }
-
-// intervals is how many intervals the axis has, the last one perhaps cut short.
-func (t *Timeline) intervals() int { return int((t.End() + IntervalNs - 1) / IntervalNs) }
-
-// seconds is how many seconds the axis has, the last one perhaps cut short.
-func (t *Timeline) seconds() int { return int((t.End() + 1e9 - 1) / 1e9) }

@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -156,7 +153,7 @@ func (e *Engine) newShards(t0 int64) ([]*shard, error) {
 		s, err := newShard(e, i, t0)
 		if err != nil {
 			for _, s := range shards {
-				s.poll.close()
+				s.poll.Close()
 			}
 			return nil, err
 		}
@@ -198,26 +195,25 @@ func share(n, k, m int) int { return (n - k + m - 1) / m }
 
 // cpus is how many CPUs the process may use.
 func cpus() int {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
+	list, err := procfs.Affinity()
+	if err != nil {
 		return 1
 	}
-	return max(set.Count(), 1)
+	return max(len(list), 1)
 }
 
-// peakRSS is VmHWM in bytes (ru_maxrss would inherit the parent's), zero where it can't be read.
+// peakRSS is VmHWM in bytes, zero where it can't be read.
 func peakRSS() int64 {
-	text, err := os.ReadFile("/proc/self/status")
+	p, err := procfs.OpenProcess(os.Getpid())
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	value, _, _ := strings.Cut(rest, "kB")
-	kb, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	defer p.Close()
+	u, err := p.Read()
 	if err != nil {
 		return 0
 	}
-	return kb << 10
+	return u.RSSPeakBytes
 }
 
 // phaseLoad is what the engine wants to know of a phase.

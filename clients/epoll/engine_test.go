@@ -190,9 +190,11 @@ func TestEveryFaultFallsIntoItsDrawer(t *testing.T) {
 		part(s.Protocol+" "+s.Fault+" "+outcome, func(t *testing.T) {
 			srv := start(t, s)
 			r := run(t, plan(srv.URL(), func(p *clients.Plan, s *scenarios.Scenario) {
-				s.Timeout = scenarios.Duration(50 * time.Millisecond)
-				s.Connections.Count = 200
-				s.Phases = []scenarios.Phase{steady(100, 200), drain(300)}
+				if outcome == "timeout" {
+					s.Timeout = scenarios.Duration(50 * time.Millisecond)
+				}
+				s.Connections.Count = 40
+				s.Phases = []scenarios.Phase{steady(100, 200), drain(500)}
 			}))
 			only(t, r, outcome)
 		})

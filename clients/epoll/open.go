@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/epoll/sys"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -15,8 +16,6 @@ const (
 	reopenGap = 1_000_000
 	// retryGap is how long in ns it waits after a connect that failed.
 	retryGap = 10_000_000
-	// bindNoPort is IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, so that it need only be free towards the target.
-	bindNoPort = 24
 )
 
 // opener is when a shard's kept connections are opened.
@@ -93,7 +92,7 @@ func (s *shard) connect(i int32) {
 	if errno == 0 || errno == unix.EINPROGRESS {
 		c.fd = fd
 		c.gen++
-		if bad := s.poll.add(fd, i, c.gen); bad != 0 {
+		if bad := s.poll.Add(fd, i, c.gen); bad != 0 {
 			errno = bad
 		}
 	}
@@ -104,32 +103,19 @@ func (s *shard) connect(i int32) {
 
 // dial begins a connection from the next source address that has a port. A connection over loopback may be open at
 // once; the event of its registration tells.
-func (s *shard) dial() (int32, syscall.Errno) {
+func (s *shard) dial() (fd int32, errno syscall.Errno) {
 	t := s.target
-	for tries := max(len(t.sources), 1); ; {
-		sock, err := unix.Socket(t.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return -1, errnoOf(err)
-		}
-		// Neither option can fail of a TCP socket; both would show in the connections.
-		_ = unix.SetsockoptInt(sock, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		fd, errno := int32(sock), syscall.Errno(0)
+	for tries := max(len(t.sources), 1); tries > 0; tries-- {
+		var from *sys.Address
 		if len(t.sources) > 0 {
-			_ = unix.SetsockoptInt(sock, unix.IPPROTO_IP, bindNoPort, 1)
 			s.lastSource = (s.lastSource + 1) % len(t.sources)
-			errno = bind(fd, &t.sources[s.lastSource])
+			from = &t.sources[s.lastSource]
 		}
-		if errno == 0 {
-			errno = connect(fd, &t.addr)
-		}
-		if errno == 0 || errno == unix.EINPROGRESS {
-			return fd, errno
-		}
-		closeFD(fd)
-		if tries--; tries == 0 || errno != unix.EADDRNOTAVAIL {
-			return -1, errno
+		if fd, errno = sys.Dial(t.family, from, &t.addr); errno != unix.EADDRNOTAVAIL {
+			break
 		}
 	}
+	return fd, errno
 }
 
 // established takes a connection that has opened into use.
@@ -140,9 +126,8 @@ func (s *shard) established(i int32) {
 	s.openNow++
 	s.rec.Connected(c.since, s.now)
 	if s.e.opened.Add(1) == 1 {
-		if name, err := unix.GetsockoptString(int(c.fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION); err == nil {
-			s.e.congestion.Store(&name)
-		}
+		name := sys.Congestion(c.fd)
+		s.e.congestion.Store(&name)
 	}
 	c.state, c.freeAt = open, s.now
 	if s.replies != nil {
@@ -240,9 +225,9 @@ func (s *shard) shut(i int32, reset bool) {
 	c := &s.conns[i]
 	if c.fd >= 0 {
 		if reset {
-			resetOnClose(c.fd)
+			sys.ResetOnClose(c.fd)
 		}
-		closeFD(c.fd)
+		sys.Close(c.fd)
 	}
 	s.drop(i)
 	c.fd, c.state, c.sent, c.head, c.freeAt = -1, closed, 0, 0, s.now
@@ -263,14 +248,4 @@ func (s *shard) endAll(i int32, o clients.Outcome) {
 		}
 	}
 	c.flying = 0
-}
-
-func errnoOf(err error) syscall.Errno {
-	if err == nil {
-		return 0
-	}
-	if errno, ok := err.(syscall.Errno); ok {
-		return errno
-	}
-	return unix.EIO
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/epoll/sys"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -34,7 +35,7 @@ const (
 type shard struct {
 	e      *Engine
 	rec    *clients.Recorder
-	poll   *poller
+	poll   *sys.Poller
 	target *target
 	*table
 
@@ -105,7 +106,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		s.want(sc.Connections.Count, t0, false)
 	}
 	var err error
-	s.poll, err = newPoller(maxEvents)
+	s.poll, err = sys.NewPoller(maxEvents)
 	return s, err
 }
 
@@ -113,15 +114,15 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 func (s *shard) run() {
 	// Never unlocked: a thread with changed timers is not given back.
 	runtime.LockOSThread()
-	sharpTimers()
+	sys.SharpTimers()
 	s.now = clients.Now()
-	s.control = s.now
+	s.control, s.nextScan = s.now, s.now
 	for {
 		if s.now >= s.control && !s.step() {
 			break
 		}
 		s.send(sendBatch)
-		for _, ev := range s.poll.events[:s.wait()] {
+		for _, ev := range s.poll.Events[:s.wait()] {
 			s.handle(ev.Fd, uint32(ev.Pad), ev.Events)
 			if s.queueDue() {
 				s.send(2)
@@ -149,7 +150,7 @@ func (s *shard) step() bool {
 	}
 	s.openMore()
 	if s.now >= s.nextScan {
-		s.scan()
+		s.scan(1 + (s.now-s.nextScan)/scanEvery)
 		s.nextScan = s.now + scanEvery
 	}
 	if s.start != math.MaxInt64 && s.now >= s.nextTick {
@@ -188,7 +189,7 @@ func (s *shard) awaitStart() bool {
 func (s *shard) enter(i int) {
 	p := s.phases[i]
 	if i == 0 && s.index == s.e.plan.Agent {
-		s.e.cpuFrom.Store(processCPU())
+		s.e.cpuFrom.Store(sys.ProcessCPU())
 	}
 	s.tick()
 	s.phase, s.closed = i, p.closed
@@ -216,7 +217,7 @@ func (s *shard) tick() {
 		horizon = s.start + int64(at)
 	}
 	s.count()
-	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: threadCPU() - s.spun, Open: s.openNow, Due: s.due + s.own - s.told})
+	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: sys.ThreadCPU() - s.spun, Open: s.openNow, Due: s.due + s.own - s.told})
 	s.told = s.due + s.own
 	t0 := s.start - s.e.rec.Timeline().Start()
 	s.nextTick = s.now + clients.IntervalNs - (s.now-t0)%clients.IntervalNs
@@ -243,13 +244,13 @@ func (s *shard) wait() int {
 		}
 	}
 	if until-s.now > spinNs || !s.e.plan.Spin {
-		n := s.poll.wait(until - s.now)
+		n := s.poll.Wait(until - s.now)
 		s.now = clients.Now()
 		return n
 	}
 	from := s.now
 	for {
-		n := s.poll.wait(0)
+		n := s.poll.Wait(0)
 		s.now = clients.Now()
 		if n > 0 || s.now >= until {
 			if until > from {
@@ -260,9 +261,9 @@ func (s *shard) wait() int {
 	}
 }
 
-// scan searches the next part of the table for what has waited too long.
-func (s *shard) scan() {
-	n := (len(s.conns) + scanParts - 1) / scanParts
+// scan searches the next parts of the table for what has waited too long: as many as are due, if the thread was held up.
+func (s *shard) scan(parts int64) {
+	n := (len(s.conns) + scanParts - 1) / scanParts * int(min(parts, scanParts))
 	for ; n > 0; n-- {
 		if s.scanFrom++; s.scanFrom >= len(s.conns) {
 			s.scanFrom = 0
@@ -300,18 +301,18 @@ func (s *shard) finish() {
 	if s.start != math.MaxInt64 && s.phase >= 0 {
 		s.now = min(s.now, s.end)
 		if s.index == s.e.plan.Agent {
-			s.e.cpuTo.Store(processCPU())
+			s.e.cpuTo.Store(sys.ProcessCPU())
 		}
 	}
 	for i := range s.conns {
 		s.endAll(int32(i), clients.InFlight)
 		if c := &s.conns[i]; c.fd >= 0 {
-			resetOnClose(c.fd)
-			closeFD(c.fd)
+			sys.ResetOnClose(c.fd)
+			sys.Close(c.fd)
 			c.fd, c.state = -1, closed
 		}
 	}
-	s.poll.close()
+	s.poll.Close()
 	if s.start == math.MaxInt64 {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/epoll/sys"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -15,9 +16,9 @@ import (
 type target struct {
 	name   string // host:port as in the URL
 	family int
-	addr   address
+	addr   sys.Address
 	// sources are the addresses to connect from, with port 0; empty leaves it to the kernel.
-	sources []address
+	sources []sys.Address
 	frame   bool
 	// requests of http1 by kind: work and close.
 	requests [4][]byte
@@ -51,10 +52,10 @@ func newTarget(p *clients.Plan) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolving %s: %w", host, err)
 	}
-	t.addr, t.family = newAddress(a.IP, a.Port, a.Zone)
+	t.addr, t.family = sys.NewAddress(a.IP, a.Port, a.Zone)
 	for _, text := range p.Sources {
 		ip := net.ParseIP(text)
-		source, family := newAddress(ip, 0, "")
+		source, family := sys.NewAddress(ip, 0, "")
 		if ip == nil || family != t.family {
 			return nil, fmt.Errorf("reading source address %q: want an IP address of the same family as %s", text, a.IP)
 		}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/epoll/sys"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -176,7 +177,7 @@ func (s *shard) flushFirst(i int32) {
 
 // write sends bytes on a connection, and keeps the rest if the socket takes no more.
 func (s *shard) write(i int32, b []byte) {
-	n, errno := write(s.conns[i].fd, b)
+	n, errno := sys.Write(s.conns[i].fd, b)
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		s.keep(i, b)
@@ -190,7 +191,7 @@ func (s *shard) write(i int32, b []byte) {
 // flush goes on with a write.
 func (s *shard) flush(i int32) {
 	k := s.conns[i].pending
-	n, errno := write(s.conns[i].fd, s.pending[k])
+	n, errno := sys.Write(s.conns[i].fd, s.pending[k])
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 	case errno != 0:
@@ -219,7 +220,7 @@ func (s *shard) handle(i int32, gen uint32, events uint32) {
 	}
 	switch {
 	case c.state == connecting && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
-		errno := socketError(c.fd)
+		errno := sys.SocketError(c.fd)
 		if errno == 0 {
 			errno = unix.ECONNRESET
 		}
@@ -246,7 +247,7 @@ func (s *shard) receive(i int32, ending bool) {
 	c := &s.conns[i]
 	gen := c.gen
 	for {
-		n, errno := read(c.fd, s.buf)
+		n, errno := sys.Read(c.fd, s.buf)
 		s.now = clients.Now()
 		switch {
 		case errno == unix.EAGAIN:
