@@ -1,6 +1,7 @@
 package clients
 
-// Outcome is how a planned request ended. Every planned request has exactly one.
+// Outcome is how a planned request ended. Every planned request has exactly one, and requests that share a connection
+// share its end. An error that is not known counts as Refused while connecting, and as Reset later.
 type Outcome uint8
 
 // The outcomes.

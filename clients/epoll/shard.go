@@ -235,27 +235,34 @@ func (s *shard) count() {
 
 // wait is for the next event, or the next thing to do, and returns the number of events.
 func (s *shard) wait() int {
-	until := s.control
+	until, spin := s.control, false
 	if s.available() {
 		if s.closed {
 			until = s.now
-		} else if at, _, ok := s.cursor.Peek(); ok && s.start != math.MaxInt64 {
-			until = min(until, s.start+int64(at))
+		} else if at, _, ok := s.cursor.Peek(); ok && s.start != math.MaxInt64 && s.start+int64(at) < until {
+			until, spin = s.start+int64(at), s.e.plan.Spin
 		}
 	}
-	if until-s.now > spinNs || !s.e.plan.Spin {
-		n := s.poll.Wait(until - s.now)
-		s.now = clients.Now()
-		return n
+	s.now = clients.Now() // the last write took its time
+	switch {
+	case spin && until-s.now <= spinNs && until > s.now:
+		return s.spin(until)
+	case spin:
+		until -= spinNs
 	}
+	n := s.poll.Wait(until - s.now)
+	s.now = clients.Now()
+	return n
+}
+
+// spin looks for events until a time and counts what that takes.
+func (s *shard) spin(until int64) int {
 	from := s.now
 	for {
 		n := s.poll.Wait(0)
 		s.now = clients.Now()
 		if n > 0 || s.now >= until {
-			if until > from {
-				s.spun += s.now - from
-			}
+			s.spun += s.now - from
 			return n
 		}
 	}
