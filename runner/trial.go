@@ -84,13 +84,12 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 func (r *run) loadPlan(addr string, agent, agents int) clients.Plan {
 	sc := r.plan.Scenario
 	url := "frame://" + addr
-	var body []byte
 	if sc.Protocol == "http1" {
 		url = "http://" + addr + "/"
 	}
 	return clients.Plan{
-		URL: url, Scenario: sc, Engine: r.plan.Engine, Body: body, Seed: r.plan.Seed + uint64(r.live.round()), Agent: agent,
-		Agents: agents, Sources: host.SourceAddresses(&sc),
+		URL: url, Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(r.live.round()), Agent: agent,
+		Agents: agents, Sources: host.SourceAddresses(&sc), Spin: !r.plan.Split.Shared,
 	}
 }
 

@@ -297,7 +297,7 @@ func (o *outside) fill(r *results.Reading) {
 		{&r.TimeWait, &o.host.TimeWait}, {&r.TimeWaitServer, &o.twServer}, {&r.TimeWaitClient, &o.twClient},
 		{&r.ListenOverflows, &o.host.ListenOverflows}, {&r.ListenDrops, &o.host.ListenDrops},
 		{&r.Retransmits, &o.host.Retransmits}, {&r.SynRetransmits, &o.host.SynRetransmits},
-		{&r.BacklogDrops, &o.host.BacklogDrops}, {&r.StealNs, &o.host.StealNs}, {&r.SamplerCPUNs, &o.cpu},
+		{&r.BacklogDrops, &o.host.BacklogDrops}, {&r.StealNs, &o.host.StealNs}, {&r.HostCPUNs, &o.host.BusyNs}, {&r.SamplerCPUNs, &o.cpu},
 	} {
 		if *f.v != procfs.Unknown {
 			*f.to = f.v
