@@ -21,7 +21,7 @@ import (
 const Schema = 1
 
 // Version of the suite: part of the cache key, so that a new case is put to every program again.
-const Version = 2
+const Version = 3
 
 // patience is how long a server may leave one thing undone, such as a reply, unless Options.Patience says otherwise: an
 // answer on loopback takes microseconds, so that five seconds are silence even on a busy host. A case has caseShare times
