@@ -20,8 +20,7 @@ func main() {
 			Doc:   "requests handled on the poller, replies that the socket doesn't take at once written by a goroutine",
 			Flags: []string{"--runner=inline"},
 		}},
-		HalfClose: "answers every whole request that came before the end, then closes; netpoll gives up a reply of up to " +
-			"16 KiB half written if the client has not read those before",
+		HalfClose: "answers every whole request that came before the end, then closes; may give up a small reply half written",
 		Flags: func(fs *flag.FlagSet) {
 			kit.Choice(fs, &runner, "runner", "gopool (netpoll's default) or inline (requests are handled on the poller)", "gopool", "inline")
 		},

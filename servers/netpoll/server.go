@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -61,14 +60,11 @@ func (s *server) Addr() string { return s.addr }
 // Stop is netpoll's Shutdown: it ends accepting, closes idle connections, and others when they are idle. It has no way to
 // close what doesn't end in time; the end of the process does.
 func (s *server) Stop(ctx context.Context) error {
-	err := s.loop.Shutdown(ctx)
+	_ = s.loop.Shutdown(ctx) // its error is that of ctx
 	for s.late.Load() > 0 && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // onPrepare is called when a connection was accepted; it gets its conn as context.
@@ -81,21 +77,32 @@ func (s *server) onPrepare(c netpoll.Connection) context.Context {
 	return &conn{Context: context.Background(), Connection: c, server: s, session: s.env.NewSession()}
 }
 
-// run takes the place of netpoll's pool: it handles on the poller, where waiting and closing would stop it for ever.
+// run takes the place of netpoll's pool: it handles on the poller, where waiting and closing would stop it for ever, be it
+// by another goroutine before handle returns. What asks for that comes afterwards.
 func run(ctx context.Context, handle func()) {
 	k := ctx.(*conn)
-	task := func() {
-		handle()
-		if k.over.Load() {
-			go k.Close()
-		}
-	}
-	if k.over.Load() || !k.late.TryLock() {
-		go task()
+	if k.turn.TryLock() {
+		k.handle(handle)
 		return
 	}
-	k.late.Unlock()
-	task()
+	go func() {
+		k.turn.Lock()
+		k.handle(handle)
+	}()
+}
+
+// handle is called with turn locked.
+func (k *conn) handle(handle func()) {
+	if handle(); k.then == nil {
+		k.turn.Unlock()
+		return
+	}
+	go func() {
+		defer kit.Crash()
+		k.then()
+		k.then = nil
+		k.turn.Unlock()
+	}()
 }
 
 // conn is used by one call of onRequest at a time.
@@ -104,9 +111,9 @@ type conn struct {
 	netpoll.Connection
 	server  *server
 	session kit.Session
-	late    sync.Mutex  // held while finish goes on beside the poller, which then doesn't handle
-	rest    []byte      // input without its end
-	over    atomic.Bool // run closes
+	rest    []byte     // input without its end
+	turn    sync.Mutex // of run
+	then    func()     // what must not happen on the poller, and the next requests wait for
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }} // for replies
@@ -119,18 +126,23 @@ func onRequest(ctx context.Context, c netpoll.Connection) error {
 	if err != nil {
 		return fmt.Errorf("reading: %w", err)
 	}
-	k.late.Lock()
-	if len(k.rest) > 0 {
+	if len(k.rest) > 0 || k.then != nil {
 		k.rest = append(k.rest, in...)
 		in = k.rest
 	}
-	k.late.Unlock()
-	if closing := k.answer(in); closing && k.server.inline {
-		k.over.Store(true)
-	} else if closing {
-		k.Close()
+	if k.then == nil && k.answer(in) {
+		k.later(func() { k.Close() })
 	}
 	return r.Release()
+}
+
+// later calls f now, or on the poller later.
+func (k *conn) later(f func()) {
+	if k.server.inline {
+		k.then = f
+	} else {
+		f()
+	}
 }
 
 // answer handles the requests in in, which is rest or netpoll's, and keeps what is not whole. It reports whether the
@@ -181,40 +193,29 @@ func (k *conn) write(out []byte) (left []byte, err error) {
 	return out[max(n, 0):], err
 }
 
-// delay writes left and answers the rest through a descriptor that outlives netpoll's: on the calling goroutine, or on
-// another where this is the poller's. It reports whether the connection is to be closed.
-func (k *conn) delay(left []byte, closing bool) bool {
+// delay writes left, answers the rest and closes if closing, through a descriptor that outlives netpoll's. Go's poller wakes it.
+// It reports whether the connection is to be closed at once.
+func (k *conn) delay(left []byte, closing bool) (failed bool) {
 	fd, err := unix.FcntlInt(uintptr(k.Connection.(netpoll.Conn).Fd()), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return true
 	}
-	f := os.NewFile(uintptr(fd), "connection")
 	k.server.late.Add(1)
-	if !k.server.inline {
-		return k.finish(f, left, closing)
-	}
-	k.late.Lock()
-	go func() {
-		defer kit.Crash()
-		if k.finish(f, left, closing) {
+	k.later(func() {
+		f := os.NewFile(uintptr(fd), "connection")
+		_, err := f.Write(left)
+		in := k.rest
+		for n := 1; n > 0 && !closing && err == nil; in = in[n:] {
+			if n, left, closing = k.session.Serve(in, left[:0]); len(left) > 0 {
+				_, err = f.Write(left)
+			}
+		}
+		k.keep(in)
+		f.Close()
+		if closing || err != nil || k.server.env.Stopping() {
 			k.Close()
 		}
-		k.late.Unlock()
-	}()
+		k.server.late.Add(-1)
+	})
 	return false
-}
-
-// finish is the waiting part of delay; Go's own poller wakes it.
-func (k *conn) finish(f *os.File, left []byte, closing bool) bool {
-	_, err := f.Write(left)
-	in := k.rest
-	for n := 1; n > 0 && !closing && err == nil; in = in[n:] {
-		if n, left, closing = k.session.Serve(in, left[:0]); len(left) > 0 {
-			_, err = f.Write(left)
-		}
-	}
-	k.keep(in)
-	f.Close()
-	k.server.late.Add(-1)
-	return closing || err != nil || k.server.env.Stopping()
 }
