@@ -120,19 +120,22 @@ func (s *sheet) metric(name string) [][]float64 {
 func memoryFigure(s *sheet) (*frame, string) {
 	f := &frame{title: s.res.Run.Scenario.Name + ": memory by number of connections", headRoom: headingRoom}
 	var own []string
-	for _, k := range []struct{ metric, heading string }{
-		{"user-bytes-per-conn", "server process (anonymous RSS)"},
-		{"kernel-bytes-per-conn", "kernel (slab and sockets, both ends)"},
+	for _, k := range []struct {
+		metric, heading string
+		growth          bool // drawn from the line's intercept on: what the host holds without connections says nothing
+	}{
+		{"user-bytes-per-conn", "server process (anonymous RSS)", false},
+		{"kernel-bytes-per-conn", "kernel growth (slab, sockets, both ends)", true},
 	} {
 		p := newPanel("open connections", "")
 		p.Add(grid{x: true, y: true}, heading(k.heading))
-		far, hi := s.ladder(p.Plot, k.metric)
+		far, lo, hi := s.ladder(p.Plot, k.metric, k.growth)
 		if far == 0 {
 			own = append(own, fmt.Sprintf("not drawn: %s, no slope was measured.", k.heading))
 			continue
 		}
 		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far*1.06, axis.LinearTicks{Unit: quantity.Number, Want: 4}
-		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, hi*1.06, axis.LinearTicks{Unit: quantity.Bytes}
+		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = lo, hi*1.06, axis.LinearTicks{Unit: quantity.Bytes}
 		if len(f.panels) == 0 {
 			p.y = "memory"
 		}
@@ -160,7 +163,7 @@ func memoryFigure(s *sheet) (*frame, string) {
 
 // ladder adds the points and lines of one slope to a panel: of the round with the median slope in bold, and the points of
 // the others small. It returns the largest x and y; zero if there are none.
-func (s *sheet) ladder(p *plot.Plot, metric string) (far, hi float64) {
+func (s *sheet) ladder(p *plot.Plot, metric string, growth bool) (far, lo, hi float64) {
 	for _, c := range s.shown {
 		middle := medianSlope(c.trials, metric)
 		if middle == nil {
@@ -176,19 +179,23 @@ func (s *sheet) ladder(p *plot.Plot, metric string) (far, hi float64) {
 			if bold {
 				g.Color, g.Radius = c.style.Color, 3
 			}
+			base := 0.0
+			if growth {
+				base = slope.Intercept
+			}
 			var points plotter.XYs
 			for _, v := range slope.Points {
-				points = append(points, plotter.XY{X: v[0], Y: v[1]})
-				far, hi = max(far, v[0]), max(hi, v[1])
+				points = append(points, plotter.XY{X: v[0], Y: v[1] - base})
+				far, lo, hi = max(far, v[0]), min(lo, v[1]-base), max(hi, v[1]-base)
 			}
 			p.Add(&plotter.Scatter{XYs: points, GlyphStyle: g})
 			if bold && len(points) > 0 {
 				end := points[len(points)-1].X
-				addLine(p, c.style.line(), plotter.XYs{{X: 0, Y: slope.Intercept}, {X: end, Y: slope.Intercept + slope.PerConn*end}}, plotter.NoStep)
+				addLine(p, c.style.line(), plotter.XYs{{X: 0, Y: slope.Intercept - base}, {X: end, Y: slope.Intercept - base + slope.PerConn*end}}, plotter.NoStep)
 			}
 		}
 	}
-	return far, hi
+	return far, lo, hi
 }
 
 // medianSlope is the trial whose slope is the (lower) median of its variant's, or nil.

@@ -101,7 +101,7 @@ func EdgesOf(s *scenarios.Scenario) []sut.Edge {
 		edges = append(edges, sut.Edge{Name: p.Name, AtNs: int64(at)})
 		at += time.Duration(p.For)
 	}
-	return append(edges, sut.Edge{Name: "end", AtNs: int64(at)})
+	return append(edges, sut.Edge{Name: sut.EndEdge, AtNs: int64(at)})
 }
 
 // record turns what the agents answered into the trial's record.

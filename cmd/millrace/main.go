@@ -68,7 +68,7 @@ func millrace(args []string, stdout, stderr io.Writer) int {
 		if s == syscall.SIGTERM {
 			status = exitTerminated
 		}
-		cancel(&statusError{Status: status})
+		cancel(&statusError{status, fmt.Errorf("ended by signal %v", s)})
 		signal.Stop(signals) // the second one ends the process at once
 	}()
 

@@ -38,11 +38,11 @@ func build(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binDir = dir
-	args := []string{"build", "-o", filepath.Join(dir, "servers") + "/"}
+	args := []string{"build", "-buildvcs=false", "-o", filepath.Join(dir, "servers") + "/"}
 	for _, model := range sut.Models {
 		args = append(args, "../../servers/"+model)
 	}
-	for _, a := range [][]string{{"build", "-o", filepath.Join(dir, "millrace"), "."}, args} {
+	for _, a := range [][]string{{"build", "-buildvcs=false", "-o", filepath.Join(dir, "millrace"), "."}, args} {
 		if out, err := exec.Command("go", a...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go %s: %v\n%s", strings.Join(a, " "), err, out)
 			return 1

@@ -26,6 +26,9 @@ const (
 	spoolBuffer = 64 << 10
 )
 
+// EndEdge is the name of the edge at which the last phase ends.
+const EndEdge = "end"
+
 // Edge is where a phase begins, or where the last one ends, in ns after T0.
 type Edge struct {
 	Name string `json:"name"`
@@ -56,7 +59,7 @@ func (s SamplerStats) Share() float64 {
 }
 
 // Sampler writes a reading of a server and its host every 100 ms, on the grid T0 + k·100 ms, and at the edges of
-// phases; PSS and the sides of TIME_WAIT at edges only. Each reading asks the server for its own part. Under load a
+// phases; PSS at edges only, the sides of TIME_WAIT at the end. Each reading asks the server for its own part. Under load a
 // server may answer late: the reading then goes without, and the reply is written as a line of its own, with the time
 // at which it came. So a model that answers slowly when it is busy loses none of its peak.
 //
@@ -205,7 +208,7 @@ func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
 		s.stats.Missing++
 	}
 	asked := time.Now()
-	if err := s.readOutside(edge != "" || final); err != nil {
+	if err := s.readOutside(edge != "" || final, edge == EndEdge || final); err != nil {
 		return err
 	}
 	if replies != nil {
@@ -254,7 +257,9 @@ type outside struct {
 	pss, files, twServer, twClient, cpu int64
 }
 
-func (s *Sampler) readOutside(all bool) error {
+// readOutside reads what is cheap, at edges PSS and files too, and in the end the sides of TIME_WAIT, which with many of them
+// takes tens of ms of the CPU that the server needs.
+func (s *Sampler) readOutside(edge, end bool) error {
 	o := &outside{pss: procfs.Unknown, files: procfs.Unknown, twServer: procfs.Unknown, twClient: procfs.Unknown}
 	var err error
 	if o.usage, err = s.usage.Read(); err != nil {
@@ -263,15 +268,17 @@ func (s *Sampler) readOutside(all bool) error {
 	if o.host, err = s.host.Read(); err != nil {
 		return fmt.Errorf("sampling the host: %w", err)
 	}
-	if all || s.stats.Readings%filesEvery == 0 {
+	if edge || s.stats.Readings%filesEvery == 0 {
 		if n, err := s.usage.Files(); err == nil {
 			o.files = n
 		}
 	}
-	if all {
+	if edge {
 		if n, err := s.usage.PSS(); err == nil {
 			o.pss = n
 		}
+	}
+	if end {
 		if server, client, err := procfs.TimeWait(s.port); err == nil {
 			o.twServer, o.twClient = server, client
 		}

@@ -86,7 +86,7 @@ func buildServers(t *testing.T) map[string]string {
 			continue // a dependency of servers, under no protocol of theirs
 		}
 		built[name] = filepath.Join(dir, name)
-		if text, err := exec.CommandContext(t.Context(), goTool, "build", "-o", built[name], source).CombinedOutput(); err != nil {
+		if text, err := exec.CommandContext(t.Context(), goTool, "build", "-buildvcs=false", "-o", built[name], source).CombinedOutput(); err != nil {
 			t.Errorf("building %s: %v\n%s", name, err, text)
 			delete(built, name)
 		}

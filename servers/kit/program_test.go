@@ -28,7 +28,7 @@ func build(t *testing.T, model string) string {
 	t.Helper()
 	once, _ := builds.LoadOrStore(model, sync.OnceValues(func() (string, error) {
 		path := filepath.Join(buildDir, model)
-		out, err := exec.Command("go", "build", "-trimpath", "-o", path, "../"+model).CombinedOutput()
+		out, err := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", path, "../"+model).CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("building %s: %w: %s", model, err, out)
 		}
