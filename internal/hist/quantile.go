@@ -8,7 +8,8 @@ import (
 // perUnit is the resolution of quantiles: they are handled as integers of 10⁻⁹, so that ranks are exact.
 const perUnit = 1_000_000_000
 
-// minBeyond is how many samples must lie beyond a percentile for it to be printed: 100 ÷ (1−q) in all.
+// minBeyond is how many requests must lie beyond a percentile for it to be printed: 100 ÷ (1−q) in all, those without an
+// answer among them.
 const minBeyond = 100
 
 // Quantile is the nearest-rank quantile q of the values recorded: the largest value of the bucket that holds the
@@ -31,11 +32,11 @@ func (h *Histogram) Quantile(q float64) int64 {
 //	n = Count
 //	u = unanswered + Outside
 //
-// which is the "never" end of the interval that the unfinished ones leave open. It is nil where n < 100 ÷ (1−q), or
-// where u ÷ (n+u) > 1−q, so that it would be infinite.
+// which is the "never" end of the interval that the unfinished ones leave open. It is nil where n+u < 100 ÷ (1−q), or
+// where u ÷ (n+u) > 1−q, so that it would be infinite. For the same reason Max is nil where u > 0.
 func (h *Histogram) Summary(unanswered int64) Summary {
 	s := Summary{Count: h.Count(), Mean: h.Mean(), Outside: h.Outside()}
-	if h.count > 0 {
+	if h.count > 0 && h.beyond(unanswered) == 0 {
 		m := h.max
 		s.Max = &m
 	}
@@ -79,16 +80,20 @@ func (h *Histogram) Curve(unanswered int64) []Point {
 
 // supported returns the quantile of q parts of perUnit by the rule that Summary documents.
 func (h *Histogram) supported(q uint64, unanswered int64) (ns int64, ok bool) {
-	hi, lo := bits.Mul64(h.count, perUnit-q)
+	all := h.count + h.beyond(unanswered)
+	hi, lo := bits.Mul64(all, perUnit-q)
 	if hi == 0 && lo < minBeyond*perUnit {
 		return 0, false
 	}
-	r := rank(q, h.count+uint64(max(unanswered, 0))+h.outside)
+	r := rank(q, all)
 	if r > h.count {
 		return 0, false
 	}
 	return h.valueAt(r), true
 }
+
+// beyond is how many requests count as infinite: the unanswered and the values Outside.
+func (h *Histogram) beyond(unanswered int64) uint64 { return uint64(max(unanswered, 0)) + h.outside }
 
 // valueAt is the largest value of the bucket that holds the r-th smallest value, r from 1 to count, but at most max.
 func (h *Histogram) valueAt(r uint64) (ns int64) {
