@@ -110,10 +110,15 @@ func (m *measurement) summary(s hist.Summary, name string, value func(hist.Summa
 	}
 }
 
-// achieved is the rate of good replies over the headline phase.
+// achieved is the rate of good replies that came during the headline phase, whenever their requests were due.
 func (m *measurement) achieved() {
-	if p := m.loaded(); p != nil {
-		m.set("achieved-rps", p.AchievedRPS)
+	p := m.loaded()
+	switch {
+	case p == nil:
+	case p.ToNs <= p.FromNs || len(m.trial.Intervals) == 0:
+		m.note("achieved-rps: no replies were counted over %s", p.Name)
+	default:
+		m.set("achieved-rps", m.repliesIn(p.FromNs, p.ToNs)/float64(p.ToNs-p.FromNs)*1e9)
 	}
 }
 

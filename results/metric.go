@@ -91,7 +91,7 @@ var Metrics = []Info{
 	{"p99-connect-ns", "ns", "time to an open connection, 99th percentile", BetterLower, inChurn, false},
 	{"time-wait-server", "sockets", "sockets in TIME_WAIT on the server side", BetterNone, inChurn, true},
 	{"time-wait-client", "sockets", "sockets in TIME_WAIT on the client side", BetterNone, inChurn, true},
-	{"achieved-rps", "requests/s", "successful requests a second over the measured phases", BetterHigher, nil, false},
+	{"achieved-rps", "requests/s", "good replies a second that came during the headline phase", BetterHigher, nil, false},
 	{"gc-share", "share", "garbage collection's share of the server's CPU time", BetterLower, nil, false},
 	{"lag-p99-ns", "ns", "the load client's own lateness, 99th percentile", BetterNone, nil, false},
 	{"sampler-cpu-share", "share", "share of one core that sampling took", BetterNone, nil, false},
