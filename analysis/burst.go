@@ -2,14 +2,20 @@ package analysis
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/results"
 )
 
 const second = int64(1e9)
+
+// answeredWell is the share of the burst's requests that must have got a good reply for the drain to mean anything: a server
+// that refuses or resets is done with a burst at once.
+const answeredWell = 0.999
 
 // recoveredWithin is how close to the baseline's the p99 must come to count as back.
 const recoveredWithin = 1.10
@@ -57,10 +63,15 @@ func (m *measurement) baselineBefore(p *results.Phase) *results.Phase {
 }
 
 // drain sets the time from the burst's begin until its last request had an outcome, and the rate of good replies until
-// then. The base load that goes on meanwhile is part of that rate.
+// then. The base load that goes on meanwhile is part of that rate. Neither is set where too many requests failed.
 func (m *measurement) drain(burst *results.Phase) {
 	if burst.DrainedNs == 0 {
 		m.note("drain-time-ns: %d of the burst's %d requests were unanswered at the end", burst.Outcomes["in_flight"]+burst.Outcomes["unsent"], burst.Planned)
+		return
+	}
+	if ok := burst.Outcomes["ok"]; float64(ok) < answeredWell*float64(burst.Planned) {
+		m.note("drain-time-ns, goodput-rps: %d of the burst's %d requests failed (%s), only with %.1f %% good replies does a drain say something",
+			burst.Planned-ok, burst.Planned, failures(burst.Outcomes), answeredWell*100)
 		return
 	}
 	took := burst.DrainedNs - burst.FromNs
@@ -68,6 +79,17 @@ func (m *measurement) drain(burst *results.Phase) {
 	if took > 0 {
 		m.set("goodput-rps", m.repliesIn(burst.FromNs, burst.DrainedNs)/float64(took)*1e9)
 	}
+}
+
+// failures lists the outcomes that are not ok, with their counts, in order of their names.
+func failures(outcomes map[string]int64) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
+		if n := outcomes[name]; n > 0 && name != "ok" {
+			out = append(out, fmt.Sprintf("%s %d", name, n))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // residue sets a resource's median before the burst, its peak from the burst on, and how much more than before there

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/hist"
@@ -62,6 +64,14 @@ func absent(t *testing.T, trial *results.Trial, name string) {
 	}
 }
 
+// noted checks that a note of the trial says so.
+func noted(t *testing.T, trial *results.Trial, text string) {
+	t.Helper()
+	if !strings.Contains(strings.Join(trial.Notes, "\n"), text) {
+		t.Errorf("notes %q: want %q in them", trial.Notes, text)
+	}
+}
+
 // The burst scenario: connect 0–3 s, warmup –6, baseline –11, burst –12, recovery –32. The server costs 20 µs a request
 // before and 25 µs after, holds 50 MB before, 300 MB at 12 s, and gives back half of the rise at 14 s; it drains at 16 s.
 func burstTrial(s *scenarios.Scenario) (*results.Trial, []results.Reading) {
@@ -75,6 +85,7 @@ func burstTrial(s *scenarios.Scenario) (*results.Trial, []results.Reading) {
 	t.Phases[2].Response = hist.Summary{Count: 1000000, P50: ptr(2e9), P99: ptr(4e9), P999: ptr(45e8), Max: ptr(5e9)}
 	t.Phases[2].DrainedNs = 16e9
 	t.Phases[2].AchievedRPS = 1_000_000
+	t.Phases[2].Planned, t.Phases[2].Outcomes = 1_000_000, map[string]int64{"ok": 1_000_000}
 	for i := range 32 {
 		switch ns := int64(200e3); {
 		case i >= 11 && i < 18:
@@ -149,6 +160,27 @@ func TestBurstThatNeverDrains(t *testing.T) {
 	if len(trial.Notes) < 3 {
 		t.Errorf("notes %v do not say why", trial.Notes)
 	}
+}
+
+func TestBurstThatFails(t *testing.T) {
+	s := named(t, "burst")
+	check := func(refused int64, drains bool) {
+		t.Helper()
+		trial, readings := burstTrial(s)
+		trial.Phases[2].Outcomes = map[string]int64{"ok": 1_000_000 - refused, "refused": refused}
+		Measure(trial, readings, s)
+		if drains {
+			want(t, trial, "drain-time-ns", 5e9, 0)
+			want(t, trial, "goodput-rps", 210000, 1)
+			return
+		}
+		absent(t, trial, "drain-time-ns")
+		absent(t, trial, "goodput-rps")
+		noted(t, trial, fmt.Sprintf("%d of the burst's 1000000 requests failed (refused %d)", refused, refused))
+	}
+	check(1000, true)
+	check(1001, false)
+	check(1_000_000, false)
 }
 
 func TestBurstWithoutReadings(t *testing.T) {
