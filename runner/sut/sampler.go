@@ -59,9 +59,9 @@ func (s SamplerStats) Share() float64 {
 }
 
 // Sampler writes a reading of a server and its host every 100 ms, on the grid T0 + k·100 ms, and at the edges of
-// phases; PSS at edges only, the sides of TIME_WAIT at the end. Each reading asks the server for its own part. Under load a
-// server may answer late: the reading then goes without, and the reply is written as a line of its own, with the time
-// at which it came. So a model that answers slowly when it is busy loses none of its peak.
+// phases; PSS at the first edge and at the end only, the sides of TIME_WAIT at the end. Each reading asks the server for
+// its own part. Under load a server may answer late: the reading then goes without, and the reply is written as a line
+// of its own, with the time at which it came. So a model that answers slowly when it is busy loses none of its peak.
 //
 // The CPU time of the whole calling process counts as the sampler's: an upper bound, since the agent does little else.
 type Sampler struct {
@@ -208,7 +208,7 @@ func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
 		s.stats.Missing++
 	}
 	asked := time.Now()
-	if err := s.readOutside(edge != "" || final, edge == EndEdge || final); err != nil {
+	if err := s.readOutside(edge, final); err != nil {
 		return err
 	}
 	if replies != nil {
@@ -248,68 +248,6 @@ func mergeServer(r *results.Reading, reply json.RawMessage) {
 		*r = results.Reading{}
 	}
 	r.Schema, r.TNs, r.Edge = results.Schema, tNs, edge
-}
-
-// outside is what is read without the server's help.
-type outside struct {
-	usage                               procfs.Usage
-	host                                procfs.Counters
-	pss, files, twServer, twClient, cpu int64
-}
-
-// readOutside reads what is cheap, at edges PSS and files too, and in the end the sides of TIME_WAIT, which with many of them
-// takes tens of ms of the CPU that the server needs.
-func (s *Sampler) readOutside(edge, end bool) error {
-	o := &outside{pss: procfs.Unknown, files: procfs.Unknown, twServer: procfs.Unknown, twClient: procfs.Unknown}
-	var err error
-	if o.usage, err = s.usage.Read(); err != nil {
-		return fmt.Errorf("sampling server %s: %w", s.process.command.Name, err)
-	}
-	if o.host, err = s.host.Read(); err != nil {
-		return fmt.Errorf("sampling the host: %w", err)
-	}
-	if edge || s.stats.Readings%filesEvery == 0 {
-		if n, err := s.usage.Files(); err == nil {
-			o.files = n
-		}
-	}
-	if edge {
-		if n, err := s.usage.PSS(); err == nil {
-			o.pss = n
-		}
-	}
-	if end {
-		if server, client, err := procfs.TimeWait(s.port); err == nil {
-			o.twServer, o.twClient = server, client
-		}
-	}
-	o.cpu = procfs.Unknown
-	if cpu, err := procfs.CPUTime(0); err == nil {
-		o.cpu = cpu - s.cpu0
-	}
-	s.outside = o
-	return nil
-}
-
-// fill puts the values where they belong, as pointers into o; they have the last word over what the server says.
-func (o *outside) fill(r *results.Reading) {
-	for _, f := range []struct {
-		to **int64
-		v  *int64
-	}{
-		{&r.RSSBytes, &o.usage.RSSBytes}, {&r.RSSAnonBytes, &o.usage.RSSAnonBytes}, {&r.RSSPeakBytes, &o.usage.RSSPeakBytes},
-		{&r.PSSBytes, &o.pss}, {&r.CPUUserNs, &o.usage.CPUUserNs}, {&r.CPUSystemNs, &o.usage.CPUSystemNs},
-		{&r.Threads, &o.usage.Threads}, {&r.Files, &o.files},
-		{&r.SocketBytes, &o.host.SocketBytes}, {&r.SlabBytes, &o.host.SlabBytes}, {&r.SocketsInUse, &o.host.SocketsInUse},
-		{&r.TimeWait, &o.host.TimeWait}, {&r.TimeWaitServer, &o.twServer}, {&r.TimeWaitClient, &o.twClient},
-		{&r.ListenOverflows, &o.host.ListenOverflows}, {&r.ListenDrops, &o.host.ListenDrops},
-		{&r.Retransmits, &o.host.Retransmits}, {&r.SynRetransmits, &o.host.SynRetransmits},
-		{&r.BacklogDrops, &o.host.BacklogDrops}, {&r.StealNs, &o.host.StealNs}, {&r.HostCPUNs, &o.host.BusyNs}, {&r.SamplerCPUNs, &o.cpu},
-	} {
-		if *f.v != procfs.Unknown {
-			*f.to = f.v
-		}
-	}
 }
 
 func (s *Sampler) write(r *results.Reading) error {

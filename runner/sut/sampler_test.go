@@ -71,7 +71,8 @@ func TestSamplerOfARealServer(t *testing.T) {
 				t.Errorf("edge %s was read %d ns late", r.Edge, late)
 			}
 		}
-		if edge := r.Edge != "" || i == len(all)-1; edge != (r.PSSBytes != nil) || edge != (r.TimeWaitServer != nil) {
+		end := r.Edge == EndEdge || i == len(all)-1
+		if idle := end || r.Edge == "connect"; idle != (r.PSSBytes != nil) || end != (r.TimeWaitServer != nil) {
 			t.Errorf("reading %d at edge %q: PSS %v, TIME_WAIT %v", i, r.Edge, r.PSSBytes, r.TimeWaitServer)
 		}
 		if r.RSSBytes == nil || r.CPUUserNs == nil || r.SocketBytes == nil || r.SamplerCPUNs == nil || r.Schema != results.Schema {

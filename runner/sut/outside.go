@@ -1,0 +1,71 @@
+package sut
+
+import (
+	"fmt"
+
+	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/results"
+)
+
+// outside is what is read without the server's help.
+type outside struct {
+	usage                               procfs.Usage
+	host                                procfs.Counters
+	pss, files, twServer, twClient, cpu int64
+}
+
+// readOutside reads what is cheap, and open files at edges and once a second. What takes ms of the CPU that the server
+// needs is read where no phase is measured: PSS at the first edge and in the end, the sides of TIME_WAIT in the end.
+func (s *Sampler) readOutside(edge string, final bool) error {
+	first, end := edge != "" && s.edge == 0, edge == EndEdge || final
+	o := &outside{pss: procfs.Unknown, files: procfs.Unknown, twServer: procfs.Unknown, twClient: procfs.Unknown}
+	var err error
+	if o.usage, err = s.usage.Read(); err != nil {
+		return fmt.Errorf("sampling server %s: %w", s.process.command.Name, err)
+	}
+	if o.host, err = s.host.Read(); err != nil {
+		return fmt.Errorf("sampling the host: %w", err)
+	}
+	if edge != "" || final || s.stats.Readings%filesEvery == 0 {
+		if n, err := s.usage.Files(); err == nil {
+			o.files = n
+		}
+	}
+	if first || end {
+		if n, err := s.usage.PSS(); err == nil {
+			o.pss = n
+		}
+	}
+	if end {
+		if server, client, err := procfs.TimeWait(s.port); err == nil {
+			o.twServer, o.twClient = server, client
+		}
+	}
+	o.cpu = procfs.Unknown
+	if cpu, err := procfs.CPUTime(0); err == nil {
+		o.cpu = cpu - s.cpu0
+	}
+	s.outside = o
+	return nil
+}
+
+// fill puts the values where they belong, as pointers into o; they have the last word over what the server says.
+func (o *outside) fill(r *results.Reading) {
+	for _, f := range []struct {
+		to **int64
+		v  *int64
+	}{
+		{&r.RSSBytes, &o.usage.RSSBytes}, {&r.RSSAnonBytes, &o.usage.RSSAnonBytes}, {&r.RSSPeakBytes, &o.usage.RSSPeakBytes},
+		{&r.PSSBytes, &o.pss}, {&r.CPUUserNs, &o.usage.CPUUserNs}, {&r.CPUSystemNs, &o.usage.CPUSystemNs},
+		{&r.Threads, &o.usage.Threads}, {&r.Files, &o.files},
+		{&r.SocketBytes, &o.host.SocketBytes}, {&r.SlabBytes, &o.host.SlabBytes}, {&r.SocketsInUse, &o.host.SocketsInUse},
+		{&r.TimeWait, &o.host.TimeWait}, {&r.TimeWaitServer, &o.twServer}, {&r.TimeWaitClient, &o.twClient},
+		{&r.ListenOverflows, &o.host.ListenOverflows}, {&r.ListenDrops, &o.host.ListenDrops},
+		{&r.Retransmits, &o.host.Retransmits}, {&r.SynRetransmits, &o.host.SynRetransmits},
+		{&r.BacklogDrops, &o.host.BacklogDrops}, {&r.StealNs, &o.host.StealNs}, {&r.HostCPUNs, &o.host.BusyNs}, {&r.SamplerCPUNs, &o.cpu},
+	} {
+		if *f.v != procfs.Unknown {
+			*f.to = f.v
+		}
+	}
+}
