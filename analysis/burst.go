@@ -146,7 +146,7 @@ func (m *measurement) halfLife(burst *results.Phase, end int64, before float64, 
 
 // recovery sets how long after the burst's end the p99 of a one-second window is back within 10 % of the baseline's
 // median window and stays there for the next window, and what a request costs in CPU time from then on until the end.
-// Windows with fewer than 10 000 good requests have no p99 and can't tell.
+// Windows with fewer than 10 000 requests, or too many unanswered, have no p99 and can't tell.
 func (m *measurement) recovery(burst, base *results.Phase) {
 	end := m.trial.Phases[len(m.trial.Phases)-1].ToNs
 	if drained := burst.DrainedNs; drained > 0 && end-drained >= 2*second {
@@ -164,20 +164,47 @@ func (m *measurement) recovery(burst, base *results.Phase) {
 		m.note("recover-p99-ns: no second of the baseline has the 10 000 replies that a p99 needs")
 		return
 	}
-	limit := medianOf(windows) * recoveredWithin
-	good := 0
-	for s := ceilSecond(burst.ToNs); (s+1)*second <= end; s++ {
-		v := m.windowP99(s)
-		if v == nil || *v > limit {
-			good = 0
-			continue
-		}
-		if good++; good == 2 {
-			m.set("recover-p99-ns", float64((s-1)*second-burst.ToNs))
-			return
+	m.back(burst, end, medianOf(windows))
+}
+
+// back sets when the p99 came back, from the windows after the burst. A window without p99 is unknown: where it matters
+// whether such windows were back, a note says so. The last window is left out if it has none, since requests in flight at
+// the end cut it.
+func (m *measurement) back(burst *results.Phase, end int64, baseline float64) {
+	first, after := ceilSecond(burst.ToNs), end/second
+	if after > first && m.windowP99(after-1) == nil {
+		after--
+	}
+	unknown := 0
+	for s := first; s < after; s++ {
+		if m.windowP99(s) == nil {
+			unknown++
 		}
 	}
-	m.note("recover-p99-ns: p99 did not come back within 10 %% of the baseline's %.0f µs before the end", medianOf(windows)/1e3)
+	limit := baseline * recoveredWithin
+	surely := m.firstPair(first, after, func(p99 *float64) bool { return p99 != nil && *p99 <= limit })
+	perhaps := m.firstPair(first, after, func(p99 *float64) bool { return p99 == nil || *p99 <= limit })
+	switch {
+	case surely >= 0:
+		m.set("recover-p99-ns", float64(surely*second-burst.ToNs))
+		if perhaps < surely {
+			m.note("recover-p99-ns: p99 may have been back %d s earlier: windows before have no p99, too few replies or too many unanswered", surely-perhaps)
+		}
+	case perhaps >= 0:
+		m.note("recover-p99-ns: unknown: %d of %d one-second windows after the burst have no p99, too few replies or too many unanswered", unknown, after-first)
+	default:
+		m.note("recover-p99-ns: p99 did not come back within 10 %% of the baseline's %.0f µs for two windows in a row before the end", baseline/1e3)
+	}
+}
+
+// firstPair is the first second of [from, to) that is good and followed by another good one in there, or -1.
+func (m *measurement) firstPair(from, to int64, good func(p99 *float64) bool) int64 {
+	for s := from; s+1 < to; s++ {
+		if good(m.windowP99(s)) && good(m.windowP99(s+1)) {
+			return s
+		}
+	}
+	return -1
 }
 
 // windowP99 is the p99 of the requests intended in second s, or nil.

@@ -183,6 +183,43 @@ func TestBurstThatFails(t *testing.T) {
 	check(1_000_000, false)
 }
 
+// The windows after the burst are 12 to 31, those from 18 on are back but for 20.
+func TestRecoveryWithUnknownWindows(t *testing.T) {
+	s := named(t, "burst")
+	check := func(name string, unknown []int, recovered float64, note string) {
+		t.Helper()
+		trial, readings := burstTrial(s)
+		for _, i := range unknown {
+			trial.SecondsNs[i].P99 = nil
+		}
+		Measure(trial, readings, s)
+		if recovered > 0 {
+			want(t, trial, "recover-p99-ns", recovered, 0)
+		} else {
+			absent(t, trial, "recover-p99-ns")
+		}
+		if note != "" {
+			noted(t, trial, note)
+		} else if notes := strings.Join(trial.Notes, "\n"); strings.Contains(notes, "recover-p99") {
+			t.Errorf("%s: notes %q: want none on the recovery", name, notes)
+		}
+	}
+	check("none", nil, 6e9, "")
+	check("the last", []int{31}, 6e9, "")
+	check("one among bad ones", []int{14}, 6e9, "")
+	check("the one before", []int{17}, 6e9, "may have been back 1 s earlier")
+	check("two", []int{13, 14}, 6e9, "may have been back 5 s earlier")
+	var all, late []int
+	for i := 12; i < 32; i++ {
+		all = append(all, i)
+		if i > 18 {
+			late = append(late, i)
+		}
+	}
+	check("all", all, 0, "unknown: 19 of 19 one-second windows")
+	check("from the second good one on", late, 0, "unknown: 12 of 19")
+}
+
 func TestBurstWithoutReadings(t *testing.T) {
 	s := named(t, "burst")
 	trial, _ := burstTrial(s)
