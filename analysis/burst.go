@@ -20,6 +20,9 @@ const answeredWell = 0.999
 // recoveredWithin is how close to the baseline's the p99 must come to count as back.
 const recoveredWithin = 1.10
 
+// leastRise is the rise in bytes whose half-life means something; smaller ones are the heap's own breathing.
+const leastRise = 1 << 20
+
 // residueAfter are the seconds after the burst's end at which what it left behind is read.
 var residueAfter = []int64{1, 10, 20, 60}
 
@@ -119,7 +122,11 @@ func (m *measurement) residue(burst, base *results.Phase, name string, value fun
 	}
 	if name == "RSS-bytes" {
 		m.set("residue-"+name, after[len(after)-1]-before)
-		m.halfLife(burst, end, before, value)
+		if rise := slices.Max(after) - before; rise < leastRise {
+			m.note("half-life-RSS-ns: the peak is only %.0f bytes above the level before, a half-life needs %d", rise, leastRise)
+		} else {
+			m.halfLife(burst, end, before, value)
+		}
 	}
 }
 

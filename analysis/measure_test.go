@@ -220,6 +220,31 @@ func TestRecoveryWithUnknownWindows(t *testing.T) {
 	check("from the second good one on", late, 0, "unknown: 12 of 19")
 }
 
+func TestHalfLifeNeedsARise(t *testing.T) {
+	s := named(t, "burst")
+	check := func(rise int64, has bool) {
+		t.Helper()
+		trial, readings := burstTrial(s)
+		for i := range readings {
+			rss := int64(50e6)
+			if ns := readings[i].TNs; ns >= 12e9 && ns < 14e9 {
+				rss += rise
+			}
+			readings[i].RSSBytes = &rss
+		}
+		Measure(trial, readings, s)
+		if has {
+			want(t, trial, "half-life-RSS-ns", 2e9, 0)
+			return
+		}
+		absent(t, trial, "half-life-RSS-ns")
+		noted(t, trial, "half-life-RSS-ns: the peak is only")
+	}
+	check(0, false)
+	check(1<<20-1, false)
+	check(1<<20, true)
+}
+
 func TestBurstWithoutReadings(t *testing.T) {
 	s := named(t, "burst")
 	trial, _ := burstTrial(s)
