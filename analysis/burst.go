@@ -68,13 +68,18 @@ func (m *measurement) baselineBefore(p *results.Phase) *results.Phase {
 // drain sets the time from the burst's begin until its last request had an outcome, and the rate of good replies until
 // then. The base load that goes on meanwhile is part of that rate. Neither is set where too many requests failed.
 func (m *measurement) drain(burst *results.Phase) {
-	if burst.DrainedNs == 0 {
-		m.note("drain-time-ns: %d of the burst's %d requests were unanswered at the end", burst.Outcomes["in_flight"]+burst.Outcomes["unsent"], burst.Planned)
-		return
-	}
-	if ok := burst.Outcomes["ok"]; float64(ok) < answeredWell*float64(burst.Planned) {
-		m.note("drain-time-ns, goodput-rps: %d of the burst's %d requests failed (%s), only with %.1f %% good replies does a drain say something",
+	why := ""
+	ok := burst.Outcomes["ok"]
+	switch {
+	case burst.DrainedNs == 0:
+		why = fmt.Sprintf("%d of the burst's %d requests were unanswered at the end", burst.Outcomes["in_flight"]+burst.Outcomes["unsent"], burst.Planned)
+	case float64(ok) < answeredWell*float64(burst.Planned):
+		why = fmt.Sprintf("%d of the burst's %d requests failed (%s), a drain needs %.1f %% good replies",
 			burst.Planned-ok, burst.Planned, failures(burst.Outcomes), answeredWell*100)
+	}
+	if why != "" {
+		m.note("drain-time-ns: %s", why)
+		m.note("goodput-rps: %s", why)
 		return
 	}
 	took := burst.DrainedNs - burst.FromNs

@@ -176,7 +176,7 @@ func TestBurstThatFails(t *testing.T) {
 		}
 		absent(t, trial, "drain-time-ns")
 		absent(t, trial, "goodput-rps")
-		noted(t, trial, fmt.Sprintf("%d of the burst's 1000000 requests failed (refused %d)", refused, refused))
+		noted(t, trial, fmt.Sprintf("goodput-rps: %d of the burst's 1000000 requests failed (refused %d)", refused, refused))
 	}
 	check(1000, true)
 	check(1001, false)
