@@ -56,7 +56,6 @@ type Exit struct {
 	Code   int            // −1 if a signal ended it
 	Signal syscall.Signal // 0 unless a signal ended it
 	Killed bool           // Stop had to kill it
-	Rusage syscall.Rusage
 	// LogDropped is how many bytes of its log were dropped beyond the limit.
 	LogDropped int64
 }
@@ -232,9 +231,6 @@ func (p *Process) own(started chan<- error, pipes [3]*os.File) {
 	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		p.exit.Signal = status.Signal()
 		p.exit.Killed = killed && p.exit.Signal == syscall.SIGKILL
-	}
-	if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		p.exit.Rusage = *usage
 	}
 	close(p.done)
 }

@@ -110,8 +110,6 @@ func toyControl(mode string) {
 			fmt.Fprintln(os.Stderr, "panic: asked to die")
 			os.Exit(2)
 		case request.Cmd == "mute":
-		case request.Cmd != "readings":
-			fmt.Printf(`{"id":%d,"error":"unknown command %s"}`+"\n", request.ID, request.Cmd)
 		default:
 			if mode == "slow" {
 				<-time.After(replyWithin * 5 / 2)
@@ -138,6 +136,23 @@ func startToy(t testing.TB, c Command) *Process {
 	return p
 }
 
+// ask sends a command and waits for the server's reply, or its end.
+func ask(t testing.TB, p *Process, command string) (json.RawMessage, error) {
+	t.Helper()
+	replies, err := p.request(command)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case reply := <-replies:
+		return reply, nil
+	case <-p.Done():
+		return nil, p.Failure("ended before it answered to " + command)
+	case <-time.After(10 * time.Second):
+		return nil, fmt.Errorf("no reply to %s", command)
+	}
+}
+
 // freeze stops a server with SIGSTOP and returns when all its threads stand.
 func freeze(t testing.TB, p *Process) {
 	t.Helper()
@@ -158,22 +173,16 @@ func TestProcessStartsAnswersAndStops(t *testing.T) {
 	} else {
 		conn.Close()
 	}
-	reply, err := p.Control(t.Context(), "readings", nil)
+	reply, err := ask(t, p, "readings")
 	if err != nil || !strings.Contains(string(reply), `"handled":1`) {
 		t.Errorf("readings: %s, %v", reply, err)
 	}
-	if _, err := p.Control(t.Context(), "dance", nil); err == nil || !strings.Contains(err.Error(), "unknown command dance") {
-		t.Errorf("error %v, want the server's", err)
-	}
-	if _, err := p.Control(t.Context(), "dance", map[string]any{"how": strings.Repeat("x", maxRequestSize)}); err == nil {
-		t.Error("a request longer than the pipe takes at once was sent")
-	}
 	for range 2 {
-		if exit := p.Stop(t.Context()); !exit.Clean() || exit.Rusage.Maxrss == 0 {
-			t.Errorf("exit %v, %+v", exit, exit.Rusage)
+		if exit := p.Stop(t.Context()); !exit.Clean() {
+			t.Errorf("exit %v", exit)
 		}
 	}
-	if _, err := p.Control(t.Context(), "readings", nil); err == nil {
+	if _, err := ask(t, p, "readings"); err == nil {
 		t.Error("a server that has ended answered")
 	}
 }
@@ -221,7 +230,7 @@ func TestProcessHasItsCPUs(t *testing.T) {
 	}
 	c := toyCommand("good")
 	c.CPUs = all[len(all)-1:]
-	reply, err := startToy(t, c).Control(t.Context(), "cpus", nil)
+	reply, err := ask(t, startToy(t, c), "cpus")
 	var got struct {
 		CPUs       []int
 		GOMAXPROCS int
@@ -244,11 +253,6 @@ func TestProcessThatDoesNotStopIsKilled(t *testing.T) {
 		p := startToy(t, toyCommand(mode))
 		if mode == "good" {
 			freeze(t, p)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			if _, err := p.Control(ctx, "readings", nil); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("asking a stopped server: %v", err)
-			}
-			cancel()
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if exit := p.Stop(ctx); !exit.Killed || exit.Clean() {
@@ -260,7 +264,7 @@ func TestProcessThatDoesNotStopIsKilled(t *testing.T) {
 
 func TestProcessTakesItsChildrenAlong(t *testing.T) {
 	p := startToy(t, toyCommand("good"))
-	reply, err := p.Control(t.Context(), "grandchild", nil)
+	reply, err := ask(t, p, "grandchild")
 	var child struct{ PID int }
 	if err != nil || json.Unmarshal(reply, &child) != nil {
 		t.Fatalf("%s, %v", reply, err)
@@ -279,7 +283,7 @@ func TestProcessTakesItsChildrenAlong(t *testing.T) {
 
 func TestProcessThatDies(t *testing.T) {
 	p := startToy(t, toyCommand("good"))
-	_, err := p.Control(t.Context(), "die", nil)
+	_, err := ask(t, p, "die")
 	if err == nil || !strings.Contains(err.Error(), "exit status 2") || !strings.Contains(err.Error(), "panic: asked to die") {
 		t.Errorf("error %v, want the exit status and the last line", err)
 	}
@@ -292,11 +296,11 @@ func TestProcessThatDies(t *testing.T) {
 func TestRequestsWithoutReplyAreBounded(t *testing.T) {
 	p := startToy(t, toyCommand("good"))
 	for range maxPending {
-		if _, _, err := p.request("mute", nil); err != nil {
+		if _, err := p.request("mute"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := p.request("mute", nil); err == nil {
+	if _, err := p.request("mute"); err == nil {
 		t.Error("one request too many was sent")
 	}
 }

@@ -201,7 +201,7 @@ func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
 	var replies <-chan json.RawMessage
 	if s.late == nil {
 		var err error
-		if _, replies, err = s.process.request("readings", nil); err != nil {
+		if replies, err = s.process.request("readings"); err != nil {
 			s.stats.Missing++
 		}
 	} else {

@@ -139,7 +139,7 @@ func TestSamplerOfAStoppedServer(t *testing.T) {
 
 func TestSamplerOfAServerThatDies(t *testing.T) {
 	p := startToy(t, toyCommand("good"))
-	if _, _, err := p.request("die", nil); err != nil {
+	if _, err := p.request("die"); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
