@@ -10,6 +10,9 @@ import (
 // slopeConfidence is asked of the interval of bytes per connection; four steps give 91.7 %.
 const slopeConfidence = 0.95
 
+// maxOpenOff is the share by which the connections that the server counts may differ from the step's, to count as that step.
+const maxOpenOff = 0.01
+
 // hold is a step of the ladder: a phase that stands still with so many connections.
 type hold struct {
 	phase *results.Phase
@@ -30,10 +33,31 @@ func (m *measurement) holds() []hold {
 	return out
 }
 
+// held lists the holds at which as many connections were open as planned: a line through the others would have wrong x.
+func (m *measurement) held() []hold {
+	var out []hold
+	for _, h := range m.holds() {
+		open := medianOf(m.values(h.settled(), h.phase.ToNs, func(r *results.Reading) *int64 { return r.Open }))
+		off := math.Abs(open-float64(h.open)) > maxOpenOff*float64(h.open)
+		switch {
+		case math.IsNaN(open):
+			m.note("%s: the server's open connections were not read, taken to be %d", h.phase.Name, h.open)
+		case off:
+			m.note("%s: %.0f connections were open instead of %d: left out of every slope", h.phase.Name, open, h.open)
+			continue
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// settled is where the second half of the hold begins, in ns after T0.
+func (h hold) settled() int64 { return (h.phase.FromNs + h.phase.ToNs) / 2 }
+
 // idle measures what a connection costs: the slope of a line through the medians over the second half of each step.
 // The kernel's side is sockets' buffers and slab together, of both ends, since both are on this host.
 func (m *measurement) idle() {
-	holds := m.holds()
+	holds := m.held()
 	if base := m.slope("user-bytes-per-conn", holds, func(r *results.Reading) *int64 { return r.RSSAnonBytes }); !math.IsNaN(base) {
 		m.set("base-RSS-bytes", base)
 	}
@@ -57,8 +81,7 @@ func kernelBytes(r *results.Reading) *int64 {
 func (m *measurement) slope(name string, holds []hold, value func(*results.Reading) *int64) float64 {
 	var x, y []float64
 	for _, h := range holds {
-		half := (h.phase.FromNs + h.phase.ToNs) / 2
-		v := medianOf(m.values(half, h.phase.ToNs, value))
+		v := medianOf(m.values(h.settled(), h.phase.ToNs, value))
 		if math.IsNaN(v) {
 			m.note("%s: no reading in the second half of %s", name, h.phase.Name)
 			continue

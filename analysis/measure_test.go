@@ -254,7 +254,9 @@ func TestBurstWithoutReadings(t *testing.T) {
 	absent(t, trial, "baseline-cpu-per-req-ns")
 }
 
-func TestIdle(t *testing.T) {
+// idleTrial climbs the ladder: 8 MB and 5000 bytes a connection in the server, 50 MB and 7800 in the kernel, five goroutines
+// and one a connection.
+func idleTrial(t *testing.T) (*results.Trial, []results.Reading, *scenarios.Scenario) {
 	s := named(t, "idle")
 	trial := timeline(s, func(float64) float64 { return 0 })
 	trial.Phases[4].Response = hist.Summary{Count: 25000, P99: ptr(300e3)}
@@ -273,10 +275,15 @@ func TestIdle(t *testing.T) {
 			}
 			readings = append(readings, results.Reading{
 				TNs: ns, RSSAnonBytes: ptr(8e6 + 5000*settled), SlabBytes: ptr(50e6 + 7000*settled), SocketBytes: ptr(800 * settled),
-				Goroutines: ptr(5 + settled),
+				Goroutines: ptr(5 + settled), Open: ptr(settled), TimeWait: ptr(20000),
 			})
 		}
 	}
+	return trial, readings, s
+}
+
+func TestIdle(t *testing.T) {
+	trial, readings, s := idleTrial(t)
 	Measure(trial, readings, s)
 	want(t, trial, "user-bytes-per-conn", 5000, 1e-6)
 	want(t, trial, "kernel-bytes-per-conn", 7800, 1e-6)
@@ -286,6 +293,37 @@ func TestIdle(t *testing.T) {
 	if got := trial.Slopes["user-bytes-per-conn"]; got.N != 4 || got.Points[3] != [2]float64{15000, 83e6} {
 		t.Errorf("slope %+v", got)
 	}
+}
+
+func TestIdleWithOtherConnectionsThanPlanned(t *testing.T) {
+	check := func(open func(planned int64) *int64, slopes bool, note string) {
+		t.Helper()
+		trial, readings, s := idleTrial(t)
+		for i := range readings {
+			readings[i].Open = open(*readings[i].Open)
+		}
+		Measure(trial, readings, s)
+		noted(t, trial, note)
+		if slopes {
+			want(t, trial, "user-bytes-per-conn", 5000, 1e-6)
+			return
+		}
+		for _, name := range []string{"user-bytes-per-conn", "kernel-bytes-per-conn", "goroutines-per-conn", "base-RSS-bytes"} {
+			absent(t, trial, name)
+		}
+	}
+	exactly := func(n int64) func(int64) *int64 {
+		return func(planned int64) *int64 {
+			if planned == 15000 {
+				return ptr(n)
+			}
+			return ptr(planned)
+		}
+	}
+	check(exactly(14849), false, "hold-15000: 14849 connections were open instead of 15000")
+	check(exactly(14850), true, "")
+	check(exactly(15151), false, "hold-15000: 15151 connections were open instead of 15000")
+	check(func(int64) *int64 { return nil }, true, "hold-5000: the server's open connections were not read")
 }
 
 func TestIdleWithTooFewSteps(t *testing.T) {

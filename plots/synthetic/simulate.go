@@ -208,7 +208,7 @@ func (s *simulation) read(at int64, k int, handled int64, waiting, peak float64)
 		Schema: results.Schema, TNs: at + 3e6, RSSBytes: v(rss), RSSAnonBytes: v(rss * 0.8), CPUUserNs: v(cpu * 0.4), CPUSystemNs: v(cpu * 0.6),
 		Goroutines: v(m.goroutines + m.perConn*open + math.Min(waiting, m.burstPoolSize)), StackBytes: v(2e5 + 2048*m.perConn*open),
 		GCCPUNs: v(cpu * 0.03), SocketBytes: v(socket), SlabBytes: v(5e7 + open*m.kernelBytes*noise), SamplerCPUNs: v(float64(at) * 0.004),
-		Accepted: v(open),
+		Accepted: v(open), Open: v(open), TimeWait: v(0),
 	}
 	if c.Requests > 0 {
 		r.Accepted, r.TimeWaitClient, r.TimeWaitServer = v(float64(handled)), v(math.Min(28000, float64(handled))), v(12)
