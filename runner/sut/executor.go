@@ -45,10 +45,12 @@ type Done struct {
 	Exit string `json:"exit,omitempty"`
 	// Killed is true where it had to be killed.
 	Killed bool `json:"killed,omitempty"`
-	// Log is the end of the server's log, Panicked whether it looks like a crash.
-	Log      []string     `json:"log,omitempty"`
-	Panicked bool         `json:"panicked"`
-	Sampler  SamplerStats `json:"sampler"`
+	// Log is the end of the server's log. Panicked is whether any line of it tells of a crash; the first of them is then
+	// in Log, at its head unless it is among the last.
+	Log      []string `json:"log,omitempty"`
+	Panicked bool     `json:"panicked"`
+	// Sampler has in its notes what the log lost, too.
+	Sampler SamplerStats `json:"sampler"`
 }
 
 // progressEvery is how often the sut agent tells its last reading.
@@ -172,14 +174,10 @@ func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
 		done.Exit, done.Killed = exit.String(), exit.Killed
 	}
 	done.Log = s.process.LogTail()
-	done.Panicked = looksLikePanic(done.Log)
+	done.Panicked = s.process.Crashed() != ""
+	if exit.LogDropped > 0 {
+		done.Sampler.Notes = append(done.Sampler.Notes, fmt.Sprintf("the last %d bytes of server.log were dropped: it is limited to %d", exit.LogDropped, maxLogBytes))
+	}
 	s.process = nil
 	return json.Marshal(done)
-}
-
-// looksLikePanic reports whether a log holds what the Go runtime prints when a program crashes.
-func looksLikePanic(lines []string) bool {
-	return slices.ContainsFunc(lines, func(l string) bool {
-		return strings.HasPrefix(l, "panic:") || strings.HasPrefix(l, "fatal error:") || strings.HasPrefix(l, "goroutine 1 [")
-	})
 }

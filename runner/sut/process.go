@@ -156,8 +156,13 @@ func (p *Process) Failure(reason string) error {
 	return &ServerError{Doing: "running server", Name: p.command.Name, Reason: reason, Log: p.log.tail()}
 }
 
-// LogTail returns the last lines that the server wrote, beside its replies.
+// LogTail returns the last lines that the server wrote, beside its replies; the one of Crashed comes first where it is
+// older than they are.
 func (p *Process) LogTail() []string { return p.log.tail() }
+
+// Crashed returns the first line of the server's log that tells of a crash, of the whole or of a goroutine, or "". All
+// lines are looked at, those beyond the log's limit too, and it is complete when Done is closed.
+func (p *Process) Crashed() string { return p.log.crash() }
 
 // launch starts the program with its three pipes, and the goroutines that serve them until it ends.
 func (p *Process) launch() error {

@@ -46,6 +46,11 @@ func toyServer(mode string) int {
 		fmt.Println("hello, world")
 	case "silent":
 		fmt.Fprintln(os.Stderr, "thinking")
+	case "recovering":
+		fmt.Fprintln(os.Stderr, "2026/11/21 05:00:00 http: panic serving 127.0.0.1:4000: nil map")
+		for i := range 2 * tailLines {
+			fmt.Fprintln(os.Stderr, "stack", i)
+		}
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 	}
@@ -303,6 +308,32 @@ func TestRequestsWithoutReplyAreBounded(t *testing.T) {
 	if _, err := p.request("mute"); err == nil {
 		t.Error("one request too many was sent")
 	}
+}
+
+func TestServerLogTellsCrashes(t *testing.T) {
+	check := func(line string, want bool) {
+		t.Helper()
+		l := &serverLog{}
+		l.write([]byte(line + "\n"))
+		for range 2 * tailLines {
+			l.write([]byte("goroutine 7 [running]:\n"))
+		}
+		l.write([]byte("panic: a second one\n"))
+		first, head := l.crash(), l.tail()[0]
+		if want != (first == line) || want != (head == line) {
+			t.Errorf("%q: crash %q, head %q, want %v", line, first, head, want)
+		}
+	}
+	check("panic: runtime error: index out of range [3] with length 3", true)
+	check("fatal error: all goroutines are asleep - deadlock!", true)
+	check("2026/11/21 05:00:00 http: panic serving 127.0.0.1:4000: nil map", true)
+	check("2026/11/21 05:00:00 worker exits from panic: nil map", true)
+	check("GOPOOL: panic in pool: gopool.DefaultPool: nil map", true)
+	check("\t/usr/local/go/src/runtime/panic.go:115 +0x1d", false)
+	check("panic({0x4a5e20?, 0xc000012345?})", false)
+	check("don't panic", false)
+	check("nonfatal error: none", false)
+	check("", false)
 }
 
 func TestServerLogIsBounded(t *testing.T) {

@@ -2,11 +2,13 @@ package sut
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -17,6 +19,16 @@ const (
 	tailLines    = 20      // kept for messages
 	maxTailBytes = 1024    // of each of them
 )
+
+// crashMarks are what a goroutine's panic leaves in a log, recovered or not, at a line's begin or behind a time and a
+// prefix.
+var crashMarks = [][]byte{
+	[]byte("panic:"), // the runtime, and the pools of gnet and ants
+	[]byte("fatal error:"),
+	[]byte("panic serving "), // net/http
+	[]byte("panic in net/http handler:"),
+	[]byte("panic in pool:"), // netpoll's pool
+}
 
 // ServerError says what went wrong with a server, with the last lines that it wrote.
 type ServerError struct {
@@ -51,6 +63,7 @@ type serverLog struct {
 	written int64
 	dropped int64
 	last    []string
+	crashed string // the first line that tells of a crash
 }
 
 // openLog creates the log file; an empty path keeps the last lines only.
@@ -85,8 +98,11 @@ func (l *serverLog) write(line []byte) {
 	if len(l.last) == tailLines {
 		l.last = append(l.last[:0], l.last[1:]...)
 	}
-	text := strings.TrimRight(string(line[:min(len(line), maxTailBytes)]), "\r\n")
-	l.last = append(l.last, strings.ToValidUTF8(text, "\uFFFD"))
+	text := strings.ToValidUTF8(strings.TrimRight(string(line[:min(len(line), maxTailBytes)]), "\r\n"), "\uFFFD")
+	l.last = append(l.last, text)
+	if l.crashed == "" && tellsCrash(line) {
+		l.crashed = text
+	}
 	if l.file == nil {
 		return
 	}
@@ -101,10 +117,28 @@ func (l *serverLog) write(line []byte) {
 	}
 }
 
+func tellsCrash(line []byte) bool {
+	return slices.ContainsFunc(crashMarks, func(mark []byte) bool {
+		i := bytes.Index(line, mark)
+		return i == 0 || i > 0 && (line[i-1] == ' ' || line[i-1] == '\t')
+	})
+}
+
+// tail returns the last lines, behind the one that tells of a crash: its stack may be longer than they are.
 func (l *serverLog) tail() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]string(nil), l.last...)
+	if l.crashed == "" || slices.Contains(l.last, l.crashed) {
+		return slices.Clone(l.last)
+	}
+	return append([]string{l.crashed}, l.last...)
+}
+
+// crash returns the first line that tells of a crash, or "".
+func (l *serverLog) crash() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.crashed
 }
 
 // close ends the file with a note of what was dropped, and returns how many bytes that were.
