@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/millrace/millrace/results"
 )
@@ -12,6 +13,13 @@ const slopeConfidence = 0.95
 
 // maxOpenOff is the share by which the connections that the server counts may differ from the step's, to count as that step.
 const maxOpenOff = 0.01
+
+// timeWaitBytes is the slab that a socket in TIME_WAIT holds: a tcp_timewait_sock of some 250 bytes and, on the side that
+// connected, a bind bucket and its entry, rounded up to what the kernel's caches hand out.
+const timeWaitBytes = 400
+
+// maxTimeWaitBend is the share of the kernel's slope that sockets in TIME_WAIT may make up.
+const maxTimeWaitBend = 0.02
 
 // hold is a step of the ladder: a phase that stands still with so many connections.
 type hold struct {
@@ -61,10 +69,34 @@ func (m *measurement) idle() {
 	if base := m.slope("user-bytes-per-conn", holds, func(r *results.Reading) *int64 { return r.RSSAnonBytes }); !math.IsNaN(base) {
 		m.set("base-RSS-bytes", base)
 	}
-	m.slope("kernel-bytes-per-conn", holds, kernelBytes)
+	m.kernelSlope(holds)
 	m.slope("goroutines-per-conn", holds, func(r *results.Reading) *int64 { return r.Goroutines })
 	if p := m.loaded(); p != nil && p.Response.P99 != nil {
 		m.set("active-p99-latency-ns", float64(*p.Response.P99))
+	}
+}
+
+// kernelSlope sets the kernel's bytes per connection, unless sockets in TIME_WAIT came or went meanwhile, as those of the
+// trial before do for a minute: their memory is in the host's slab as well.
+func (m *measurement) kernelSlope(holds []hold) {
+	const name = "kernel-bytes-per-conn"
+	m.slope(name, holds, kernelBytes)
+	line, ok := m.trial.Slopes[name]
+	if !ok {
+		return
+	}
+	first, last := holds[0], holds[len(holds)-1]
+	waiting := m.values(first.settled(), last.phase.ToNs, func(r *results.Reading) *int64 { return r.TimeWait })
+	if len(waiting) == 0 {
+		m.note("sockets in TIME_WAIT were not read: kernel-bytes-per-conn holds whatever came or went of them")
+		return
+	}
+	changed := slices.Max(waiting) - slices.Min(waiting)
+	bend := changed * timeWaitBytes / float64(last.open-first.open)
+	if bend > maxTimeWaitBend*math.Abs(line.PerConn) {
+		delete(m.trial.Metrics, name)
+		delete(m.trial.Slopes, name)
+		m.note("%s: %.0f sockets in TIME_WAIT came or went meanwhile, up to %.0f bytes a connection: wait a minute after churn", name, changed, bend)
 	}
 }
 

@@ -326,6 +326,40 @@ func TestIdleWithOtherConnectionsThanPlanned(t *testing.T) {
 	check(func(int64) *int64 { return nil }, true, "hold-5000: the server's open connections were not read")
 }
 
+// 2 % of 7800 bytes over 14000 connections are 5460 sockets of 400 bytes.
+func TestIdleWhileTimeWaitChanges(t *testing.T) {
+	check := func(died int64, slope bool) {
+		t.Helper()
+		trial, readings, s := idleTrial(t)
+		for i := range readings {
+			if readings[i].TNs > trial.Phases[2].FromNs {
+				*readings[i].TimeWait -= died
+			}
+		}
+		Measure(trial, readings, s)
+		want(t, trial, "user-bytes-per-conn", 5000, 1e-6)
+		if slope {
+			want(t, trial, "kernel-bytes-per-conn", 7800, 1e-6)
+			return
+		}
+		absent(t, trial, "kernel-bytes-per-conn")
+		if _, drawn := trial.Slopes["kernel-bytes-per-conn"]; drawn {
+			t.Error("the line is kept for the plots")
+		}
+		noted(t, trial, fmt.Sprintf("kernel-bytes-per-conn: %d sockets in TIME_WAIT came or went", max(died, -died)))
+	}
+	check(5460, true)
+	check(5461, false)
+	check(-5461, false)
+	trial, readings, s := idleTrial(t)
+	for i := range readings {
+		readings[i].TimeWait = nil
+	}
+	Measure(trial, readings, s)
+	want(t, trial, "kernel-bytes-per-conn", 7800, 1e-6)
+	noted(t, trial, "TIME_WAIT were not read")
+}
+
 func TestIdleWithTooFewSteps(t *testing.T) {
 	s := named(t, "idle", "connections.steps=[100,200,300]")
 	trial := timeline(s, func(float64) float64 { return 0 })
