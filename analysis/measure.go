@@ -12,8 +12,8 @@ import (
 )
 
 // Measure fills t.Metrics, t.Slopes and t.Notes from the trial's own record and its readings, which are in order of
-// time. What could not be measured is absent from Metrics, and Notes says why. The same input gives the same output, so
-// that a run can be recomputed from its files.
+// time. What could not be measured is absent from Metrics. Notes says why, except of percentiles that too few samples
+// support, which the report explains. The same input gives the same output, so that a run can be recomputed from its files.
 func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario) {
 	m := &measurement{trial: t, readings: readings, scenario: s}
 	t.Metrics = map[string]float64{}

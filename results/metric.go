@@ -84,7 +84,7 @@ var Metrics = []Info{
 	{"user-bytes-per-conn", "bytes", "resident memory of the server per connection", BetterLower, inIdle, false},
 	{"kernel-bytes-per-conn", "bytes", "kernel memory per connection, both ends", BetterLower, inIdle, false},
 	{"goroutines-per-conn", "goroutines", "goroutines per connection", BetterLower, inIdle, true},
-	{"base-RSS-bytes", "bytes", "resident memory without connections, by the line through the steps", BetterLower, inIdle, false},
+	{"base-RSS-bytes", "bytes", "anonymous resident memory without connections, the intercept of the line through the steps", BetterLower, inIdle, false},
 	{"active-p99-latency-ns", "ns", "response time of the active connections, 99th percentile", BetterLower, inIdle, false},
 	{"accepted-rps", "connections/s", "connections accepted a second", BetterHigher, inChurn, false},
 	{"p50-connect-ns", "ns", "time to an open connection, median", BetterLower, inChurn, false},

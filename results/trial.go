@@ -27,7 +27,8 @@ type Trial struct {
 	Planned  int64            `json:"planned"`
 	Outcomes map[string]int64 `json:"outcomes"`
 	Phases   []Phase          `json:"phases"`
-	// Metrics by name as in the table Metrics; a metric that could not be measured is absent and Notes says why.
+	// Metrics by name as in the table Metrics; a metric that could not be measured is absent. Notes says why, except of
+	// percentiles that too few samples support.
 	Metrics map[string]float64 `json:"metrics"`
 	Notes   []string           `json:"notes,omitempty"`
 	// Slopes are the lines behind the metrics per connection, by the metric's name.
