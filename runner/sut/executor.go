@@ -64,7 +64,6 @@ type Executor struct {
 	process *Process
 	sampler *Sampler
 	file    *os.File
-	stats   SamplerStats
 	log     string
 	// died is set when the server ended by itself.
 	died atomic.Bool
@@ -142,8 +141,7 @@ func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.
 			}
 		}
 	}()
-	stats, err := s.sampler.Run(ctx)
-	s.stats = stats
+	_, err := s.sampler.Run(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return nil, err
 	}
@@ -162,13 +160,9 @@ func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
 	if s.process == nil {
 		return json.Marshal(done)
 	}
-	if s.sampler != nil && !s.died.Load() {
-		final, err := s.sampler.Final(ctx)
-		if err == nil {
-			done.Final = final
-		}
+	if s.sampler != nil {
+		s.takeFinal(ctx, &done)
 	}
-	done.Sampler = s.stats
 	exit := s.process.Stop(ctx)
 	if !exit.Clean() {
 		done.Exit, done.Killed = exit.String(), exit.Killed
@@ -180,4 +174,20 @@ func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
 	}
 	s.process = nil
 	return json.Marshal(done)
+}
+
+// takeFinal takes the last reading of a server that still runs, and ends the sampling.
+func (s *Executor) takeFinal(ctx context.Context, done *Done) {
+	defer s.sampler.Close()
+	if s.died.Load() {
+		done.Sampler = s.sampler.stats
+		return
+	}
+	final, err := s.sampler.Final(ctx)
+	done.Sampler = s.sampler.stats
+	if err != nil {
+		done.Sampler.Notes = append(done.Sampler.Notes, err.Error())
+		return
+	}
+	done.Final = final
 }

@@ -1,10 +1,16 @@
 package sut
 
 import (
+	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/procfs"
 )
 
 // finish ends an executor as the fleet does and returns what it answers.
@@ -16,6 +22,16 @@ func finish(t testing.TB, s *Executor) Done {
 		t.Fatalf("%s, %v", answer, err)
 	}
 	return done
+}
+
+// spool creates the file of an executor's readings, which Finish closes.
+func spool(t testing.TB) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "readings.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // A panic that was recovered long before the end is still a crash, and its line is told.
@@ -35,5 +51,48 @@ func TestFinishTellsThatTheLogWasCut(t *testing.T) {
 	done := finish(t, &Executor{process: startToy(t, c)})
 	if len(done.Sampler.Notes) != 1 || !strings.Contains(done.Sampler.Notes[0], "of server.log were dropped") {
 		t.Errorf("notes %q", done.Sampler.Notes)
+	}
+}
+
+// The sampler's files are closed even if the server ended in the middle of the trial.
+func TestFinishClosesTheFilesOfADeadServer(t *testing.T) {
+	files := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	runtime.GC() // what other tests left to finalizers
+	before := files()
+	p := startToy(t, toyCommand("good"))
+	s := &Executor{process: p, file: spool(t)}
+	if _, err := p.request("die"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Run(t.Context(), procfs.Monotonic(), func(any) {}); err == nil {
+		t.Error("no error of a server that died")
+	}
+	if done := finish(t, s); !done.Panicked || done.Exit != "exit status 2" {
+		t.Errorf("%+v", done)
+	}
+	if n := files(); n > before {
+		t.Errorf("%d files are open, were %d", n, before)
+	}
+}
+
+func TestFinishTellsWhyTheLastReadingIsMissing(t *testing.T) {
+	p := startToy(t, toyCommand("good"))
+	s := &Executor{process: p, file: spool(t)}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := s.Run(ctx, procfs.Monotonic(), func(any) { cancel() }); err != nil {
+		t.Fatal(err)
+	}
+	freeze(t, p)
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	answer, err := s.Finish(ctx)
+	if err != nil || !strings.Contains(string(answer), "did not tell its last readings") {
+		t.Errorf("%s, %v", answer, err)
 	}
 }

@@ -64,6 +64,7 @@ func (s SamplerStats) Share() float64 {
 // of its own, with the time at which it came. So a model that answers slowly when it is busy loses none of its peak.
 //
 // The CPU time of the whole calling process counts as the sampler's: an upper bound, since the agent does little else.
+// Whoever calls Run calls Final or Close.
 type Sampler struct {
 	process *Process
 	t0      int64
@@ -124,13 +125,14 @@ func (s *Sampler) open() error {
 		s.cpu0, err = procfs.CPUTime(0)
 	}
 	if err != nil {
-		s.close()
+		s.Close()
 		return fmt.Errorf("sampling server %s: %w", s.process.command.Name, err)
 	}
 	return nil
 }
 
-func (s *Sampler) close() {
+// Close closes the files of /proc. Run must have returned. It may be called more than once, and Final calls it.
+func (s *Sampler) Close() {
 	if s.usage != nil {
 		s.usage.Close()
 	}
@@ -285,7 +287,7 @@ func (s *Sampler) Final(ctx context.Context) (results.Reading, error) {
 	if s.host == nil {
 		return s.Last(), errors.New("taking the last reading: the sampler never ran")
 	}
-	defer s.close()
+	defer s.Close()
 	if s.late != nil {
 		limit := time.NewTimer(finalWithin)
 		defer limit.Stop()

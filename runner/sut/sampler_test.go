@@ -20,6 +20,7 @@ func sample(t testing.TB, p *Process, w io.Writer, d time.Duration, edges []Edge
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	s := NewSampler(p, w, procfs.Monotonic(), edges)
+	t.Cleanup(s.Close)
 	stats, err := s.Run(ctx)
 	return s, stats, err
 }
@@ -179,7 +180,7 @@ func BenchmarkSamplerReading(b *testing.B) {
 	if err := s.open(); err != nil {
 		b.Fatal(err)
 	}
-	defer s.close()
+	defer s.Close()
 	b.ReportAllocs()
 	start, err := procfs.CPUTime(0)
 	if err != nil {
