@@ -146,6 +146,13 @@ func TestSet(t *testing.T) {
 	check("burst", []string{"work.kind=nap=1s"}, nil, "want none, cpu=DURATION or sleep=DURATION")
 	check("burst", []string{"phases.burst.arrivals.constant=1e12"}, nil, "rate")
 	check("idle", []string{"connections.steps=[20,10]"}, nil, "increasing")
+	check("burst", []string{"work.kind=cpu=50us"}, nil, "work.kind cpu=50us with work.share 0%: nobody would ask for the work")
+	check("burst", []string{"work.share=5%"}, nil, "with work.kind none")
+	check("churn", []string{"connections.rate=500/s"}, nil, "connections.rate 500 with connections.requests 1: has no effect")
+	check("idle", []string{"phases.still.open=15000"}, func(s *Scenario) bool { return s.Phases[2].Open == 15000 }, "")
+	check("idle", []string{"phases.still.open=14999"}, nil, "phases.still.open 14999: want at least the 15000")
+	check("burst", []string{"phases.warmup.open=10", "phases.burst.open=10"}, func(s *Scenario) bool { return s.Phases[2].Open == 10 }, "")
+	check("burst", []string{"phases.warmup.open=10", "phases.burst.open=9"}, nil, "phases.burst.open 9: want at least the 10")
 }
 
 func TestDecodeIsStrict(t *testing.T) {

@@ -62,6 +62,8 @@ func (s *Scenario) validateConnections() error {
 		return fmt.Errorf("connections.close %s with connections.requests 0: say after how many requests a connection is closed, such as 1", c.Close)
 	case c.Close == "fin-server" && s.Protocol != "http1":
 		return fmt.Errorf("connections.close fin-server with protocol %s: a server can be asked to close in http1 only; want fin-client or rst", s.Protocol)
+	case c.Rate > 0 && c.Requests > 0:
+		return fmt.Errorf("connections.rate %v with connections.requests %d: has no effect, since the arrivals open the connections: want 0, and the rate in the phases' arrivals", float64(c.Rate), c.Requests)
 	}
 	for i, n := range c.Steps {
 		if n < 1 || n > maxConnections || i > 0 && n <= c.Steps[i-1] {
@@ -94,12 +96,15 @@ func (w Work) validate() error {
 		return fmt.Errorf("work.kind: %w", err)
 	case kind == "none" && w.Share > 0:
 		return fmt.Errorf("work.share %v with work.kind none: want 0%%, or a kind of work", w.Share)
+	case kind != "none" && w.Share == 0:
+		return fmt.Errorf("work.kind %s with work.share 0%%: nobody would ask for the work: want a share up to 100%%, or kind none", w.Kind)
 	}
 	return nil
 }
 
 func (s *Scenario) validatePhases() error {
 	seen := map[string]bool{"connect": true, "end": true}
+	open := 0 // connections that the phases before have opened
 	for i, p := range s.Phases {
 		path := "phases." + p.Name
 		switch {
@@ -118,6 +123,11 @@ func (s *Scenario) validatePhases() error {
 		case p.Open > 0 && s.Connections.Requests > 0:
 			return fmt.Errorf("%s.open: connections are opened by requests where connections.requests is set", path)
 		}
+		first, last := p.opens(s.Connections.Steps)
+		if first > 0 && first < open {
+			return fmt.Errorf("%s.open %d: want at least the %d of a phase before, since connections stay open", path, first, open)
+		}
+		open = max(open, last)
 		seen[p.Name] = true
 		if err := oneOf(path+".load", p.Load, LoadKinds); err != nil {
 			return err
@@ -127,6 +137,15 @@ func (s *Scenario) validatePhases() error {
 		}
 	}
 	return nil
+}
+
+// opens are the first and the last number of connections that a phase sets, which differ where it is repeated for steps.
+// Zero leaves the number as it is.
+func (p *Phase) opens(steps []int) (first, last int) {
+	if p.Each == "step" {
+		return steps[0], steps[len(steps)-1]
+	}
+	return p.Open, p.Open
 }
 
 func (a Arrivals) validate(path string, d time.Duration) error {
