@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/runner/sut"
@@ -80,15 +81,18 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 	})
 }
 
-// loadPlan is the plan of one load agent. The seed is the round's: every variant of a round sees the same arrivals.
+// loadPlan is the plan of one load agent. The seed is the round's: every variant of a round sees the same arrivals. The
+// body of every http1 reply is compared with the contract's; the client compares a frame with what it sent by itself.
 func (r *run) loadPlan(addr string, agent, agents int) clients.Plan {
 	sc := r.plan.Scenario
 	url := "frame://" + addr
+	var body []byte
 	if sc.Protocol == "http1" {
 		url = "http://" + addr + "/"
+		body = wire.Payload(sc.Payload)
 	}
 	return clients.Plan{
-		URL: url, Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(r.live.round()), Agent: agent,
+		URL: url, CheckBody: body, Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(r.live.round()), Agent: agent,
 		Agents: agents, Sources: host.SourceAddresses(&sc), Spin: !r.plan.Split.Shared,
 	}
 }

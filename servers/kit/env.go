@@ -92,17 +92,6 @@ func (e *Env) Fail(err error) {
 // Body is what GET is answered with. It must not be changed.
 func (e *Env) Body() []byte { return e.body }
 
-// payload is n bytes of a fixed pattern: printable, and with a period that no power of two shares, so that a shifted or
-// swapped buffer shows.
-func payload(n int) []byte {
-	const pattern = "Hello, World! millrace "
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = pattern[i%len(pattern)]
-	}
-	return b
-}
-
 // Route says what an http1 request is answered with, the same for every model.
 type Route uint8
 

@@ -125,7 +125,7 @@ func newEnv(o options) (*Env, error) {
 	}
 	env := &Env{
 		Listen: o.listen, Protocol: o.protocol, work: newWork(kind, d),
-		body: payload(o.payload), failed: make(chan error, 1),
+		body: wire.Payload(o.payload), failed: make(chan error, 1),
 	}
 	env.reply = wire.AppendResponse(nil, 200, env.body, false)
 	return env, nil
