@@ -53,8 +53,7 @@ type Reading struct {
 	Retransmits     *int64 `json:"retransmits,omitempty"`
 	SynRetransmits  *int64 `json:"syn_retransmits,omitempty"`
 	BacklogDrops    *int64 `json:"backlog_drops,omitempty"`
-	StealNs         *int64 `json:"steal_ns,omitempty"`    // over all CPUs
-	HostCPUNs       *int64 `json:"host_cpu_ns,omitempty"` // over all CPUs, of everything that ran
+	StealNs         *int64 `json:"steal_ns,omitempty"` // over all CPUs
 	// SamplerCPUNs is the CPU time that sampling itself has taken.
 	SamplerCPUNs *int64 `json:"sampler_cpu_ns,omitempty"`
 }

@@ -14,8 +14,7 @@ import (
 const (
 	maxStealShare  = 0.02 // of all CPU time, method 3
 	maxStartSkewNs = 5_000_000
-	// maxForeignShare is how much of one CPU others on this host may take. The coordinator's own share is in it, well
-	// under 1 %.
+	// maxForeignShare is how much of one CPU other programs on this host may take.
 	maxForeignShare = 0.05
 )
 
@@ -27,7 +26,7 @@ func checkTrial(load *clients.Report, done sut.Done, readings []results.Reading,
 		checkBytes(load, done.Final),
 	}
 	checks = append(checks, checkKernelDrops(readings)...)
-	return append(checks, checkSteal(readings, cores), checkQuiet(load, readings), checkSkew(skewNs), checkHealth(done))
+	return append(checks, checkSteal(readings, cores), checkQuiet(done.Sampler), checkSkew(skewNs), checkHealth(done))
 }
 
 // counterCheck compares what the client and the server counted. slack is how many may be on their way.
@@ -135,36 +134,18 @@ func checkSteal(readings []results.Reading, cores int) validity.Check {
 	return c
 }
 
-// checkQuiet looks for CPU time that neither the server, the client nor the sampler took, over the phases.
-func checkQuiet(load *clients.Report, readings []results.Reading) validity.Check {
+// checkQuiet holds the CPU time that others took during the phases against one CPU's.
+func checkQuiet(s sut.SamplerStats) validity.Check {
 	c := validity.Check{Name: "quiet host", State: validity.OK, Limit: maxForeignShare, Unit: "share"}
-	var span []results.Reading
-	if n := len(load.Phases); n > 0 {
-		first := int64(0)
-		for _, p := range load.Phases {
-			if p.Name != "connect" {
-				first = p.FromNs
-				break
-			}
-		}
-		for _, r := range readings {
-			if r.TNs >= first && r.TNs <= load.Phases[n-1].ToNs && r.HostCPUNs != nil && r.CPUUserNs != nil && r.CPUSystemNs != nil && r.SamplerCPUNs != nil {
-				span = append(span, r)
-			}
-		}
-	}
-	if len(span) < 2 || load.DurationSeconds <= 0 {
-		c.State, c.Reason = validity.Unknown, "the host's CPU time could not be read"
+	if s.ForeignSpanNs <= 0 {
+		c.State, c.Reason = validity.Unknown, "the CPU time of other programs was not measured from the first phase to the end"
+		c.Remedy = "see the notes of the trial; the server's agent must live until the end and see all processes in /proc"
 		return c
 	}
-	a, b := span[0], span[len(span)-1]
-	wall := float64(b.TNs - a.TNs)
-	own := float64(*b.CPUUserNs-*a.CPUUserNs+*b.CPUSystemNs-*a.CPUSystemNs+*b.SamplerCPUNs-*a.SamplerCPUNs) +
-		load.ClientCPUSeconds/load.DurationSeconds*wall
-	c.Value = (float64(*b.HostCPUNs-*a.HostCPUNs) - own) / wall
+	c.Value = float64(s.ForeignCPUNs) / float64(s.ForeignSpanNs)
 	if c.Value > maxForeignShare {
 		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("other programs on this host took %.0f %% of a CPU (limit %.0f %%)", c.Value*100, maxForeignShare*100)
+		c.Reason = fmt.Sprintf("other programs on this host took %.1f %% of a CPU (limit %.0f %%)", c.Value*100, maxForeignShare*100)
 		c.Remedy = "end them, or repeat when the host is quiet"
 	}
 	return c

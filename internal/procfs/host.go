@@ -28,7 +28,6 @@ type Counters struct {
 	SynRetransmits  int64
 	BacklogDrops    int64
 	StealNs         int64 // over all CPUs
-	BusyNs          int64 // over all CPUs: everything but idle, waiting for a disk, and stolen
 }
 
 // OpenHost opens the host's files.
@@ -83,13 +82,8 @@ func (h *Host) Read() (Counters, error) {
 		return c, err
 	}
 	// cpu  user nice system idle iowait irq softirq steal
-	cpu := after(b, "cpu  ")
-	steal, _ := number(skip(cpu, 7))
+	steal, _ := number(skip(after(b, "cpu  "), 7))
 	c.StealNs = scaled(steal, tickNs)
-	for _, i := range []int{0, 1, 2, 5, 6} {
-		v, _ := number(skip(cpu, i))
-		c.BusyNs += scaled(v, tickNs)
-	}
 	if err = h.netstat.read(); err != nil {
 		return c, err
 	}

@@ -49,6 +49,24 @@ func (s *Sampler) readOutside(edge string, final bool) error {
 	return nil
 }
 
+// watchForeign reads the other processes' CPU clocks where the first phase after connecting begins, and when the last
+// one is over.
+func (s *Sampler) watchForeign(edge string, final bool) {
+	begin := 0
+	if len(s.edges) > 2 { // connect, a phase, end
+		begin = 1
+	}
+	switch {
+	case edge == EndEdge || final:
+		if s.clocks != nil {
+			s.stats.ForeignCPUNs, s.stats.ForeignSpanNs, s.unread = s.clocks.Foreign(s.process.PID())
+			s.clocks = nil
+		}
+	case edge != "" && s.edge == begin:
+		s.clocks, s.unread = procfs.ReadCPUClocks()
+	}
+}
+
 // fill puts the values where they belong, as pointers into o; they have the last word over what the server says.
 func (o *outside) fill(r *results.Reading) {
 	for _, f := range []struct {
@@ -62,7 +80,7 @@ func (o *outside) fill(r *results.Reading) {
 		{&r.TimeWait, &o.host.TimeWait}, {&r.TimeWaitServer, &o.twServer}, {&r.TimeWaitClient, &o.twClient},
 		{&r.ListenOverflows, &o.host.ListenOverflows}, {&r.ListenDrops, &o.host.ListenDrops},
 		{&r.Retransmits, &o.host.Retransmits}, {&r.SynRetransmits, &o.host.SynRetransmits},
-		{&r.BacklogDrops, &o.host.BacklogDrops}, {&r.StealNs, &o.host.StealNs}, {&r.HostCPUNs, &o.host.BusyNs}, {&r.SamplerCPUNs, &o.cpu},
+		{&r.BacklogDrops, &o.host.BacklogDrops}, {&r.StealNs, &o.host.StealNs}, {&r.SamplerCPUNs, &o.cpu},
 	} {
 		if *f.v != procfs.Unknown {
 			*f.to = f.v

@@ -46,6 +46,10 @@ type SamplerStats struct {
 	Skipped int64   `json:"skipped"`
 	CPUNs   int64   `json:"cpu_ns"` // of the sampling process, while sampling
 	Seconds float64 `json:"seconds"`
+	// ForeignCPUNs is the CPU time that other programs on this host took during ForeignSpanNs, from the begin of the
+	// first phase after connecting to the end of the last. ForeignSpanNs is 0 where that was not measured.
+	ForeignCPUNs  int64 `json:"foreign_cpu_ns"`
+	ForeignSpanNs int64 `json:"foreign_span_ns"`
 	// Notes are sentences about what was lost.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -74,6 +78,8 @@ type Sampler struct {
 	usage   *procfs.Process
 	host    *procfs.Host
 	cpu0    int64
+	clocks  *procfs.CPUClocks // of the other processes, when the phases began; nil before and after them
+	unread  error             // why they could not be read
 	stats   SamplerStats
 	late    <-chan json.RawMessage // the reply that is due, or nil
 	next    int64                  // the next point of the grid, k
@@ -210,6 +216,7 @@ func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
 		s.stats.Missing++
 	}
 	asked := time.Now()
+	s.watchForeign(edge, final)
 	if err := s.readOutside(edge, final); err != nil {
 		return err
 	}
@@ -279,6 +286,9 @@ func (s *Sampler) settle() {
 	note(s.stats.Late, fmt.Sprintf("got the server's part later than %v after asking; it is in lines of its own", replyWithin))
 	note(s.stats.Missing, "have no server's part: the reply before was still due")
 	note(s.stats.Skipped, "were left out: the one before took too long")
+	if s.unread != nil {
+		s.stats.Notes = append(s.stats.Notes, "no CPU time of other programs: "+s.unread.Error())
+	}
 }
 
 // Final takes the last reading, once all load is over and Run has returned, as at an edge, and ends the sampling. The

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,43 @@ func readingsOf(t testing.TB, data []byte) []results.Reading {
 		all = append(all, r)
 	}
 	return all
+}
+
+// A program that spins beside the server is foreign; the server itself, which sleeps or spins, is not.
+func TestSamplerSeesAnotherProgram(t *testing.T) {
+	p := startToy(t, toyCommand("good"))
+	spinning := exec.Command("sh", "-c", "while :; do :; done")
+	if err := spinning.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		spinning.Process.Kill()
+		spinning.Wait()
+	}()
+	before, err := procfs.CPUTime(spinning.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const phase = 300 * time.Millisecond
+	edges := []Edge{{"connect", 0}, {"steady", int64(50 * time.Millisecond)}, {EndEdge, int64(50*time.Millisecond + phase)}}
+	s, stats, err := sample(t, p, io.Discard, phase+250*time.Millisecond, edges)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := procfs.CPUTime(spinning.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if span := time.Duration(stats.ForeignSpanNs); span < phase*8/10 || span > 2*phase {
+		t.Errorf("foreign CPU time over %v, want about %v", span, phase)
+	}
+	// The process spins all the time, of which the phase is more than a third.
+	if stats.ForeignCPUNs < (after-before)/4 || stats.ForeignCPUNs <= 0 {
+		t.Errorf("%d ns of foreign CPU time; one process alone took %d around it", stats.ForeignCPUNs, after-before)
+	}
+	if _, err := s.Final(t.Context()); err != nil || s.stats.ForeignSpanNs != stats.ForeignSpanNs {
+		t.Errorf("after the last reading %+v, %v; before %+v", s.stats, err, stats)
+	}
 }
 
 func TestSamplerOfARealServer(t *testing.T) {
