@@ -38,6 +38,9 @@ type Plan struct {
 	LogDir string `json:"-"`
 }
 
+// Share is how many of n things agent or shard k of m has, when thing i belongs to i mod m.
+func Share(n, k, m int) int { return (n - k + m - 1) / m }
+
 // Engines are the ways to make load, the first being the default.
 var Engines = []string{"epoll", "vegeta"}
 

@@ -28,7 +28,7 @@ type Recorder struct {
 	connect []*hist.Histogram
 	before  *hist.Histogram // connect times before T0
 	opened  int64
-	failed  int64 // attempts to connect
+	failed  int64 // attempts to connect before T0
 
 	live *hist.Histogram // response times of the second under way
 	lag  *hist.Histogram // generator lag of the window under way
@@ -60,6 +60,7 @@ type window struct {
 	Interval
 	offered  int64 // requests sent, or waiting for a connection; at the time they became either
 	lagP99Ns int64
+	gapNs    int64 // longest Gap
 }
 
 // flow counts what happened during a span, whenever it was intended.
@@ -67,6 +68,8 @@ type flow struct {
 	areaNs   int64 // ∫ requests in flight dt
 	heldNs   int64 // Σ done − begun of all requests that ended here
 	finished int64
+	ok       int64
+	failed   int64 // attempts to connect
 }
 
 // pulse is what Progress reads.
@@ -123,6 +126,7 @@ func (r *Recorder) Finish(c int32, o Outcome, intended, begun, sent, done int64)
 	w := r.window(done - r.t0)
 	if o == OK {
 		w.OK++
+		r.flow[r.span].ok++
 		h := r.hists(c)
 		h.response.Record(done - intended)
 		h.service.Record(done - sent)
@@ -158,8 +162,23 @@ func (r *Recorder) Connected(begun, open int64) {
 	(*h).Record(open - begun)
 }
 
-// ConnectFailed counts an attempt to connect that failed.
-func (r *Recorder) ConnectFailed() { r.failed++ }
+// ConnectFailed counts an attempt to connect that failed at a time.
+func (r *Recorder) ConnectFailed(at int64) {
+	if r.t0 == 0 || at < r.t0 {
+		r.failed++
+		return
+	}
+	r.flow[r.span].failed++
+}
+
+// Gap tells that the shard looked for no events from one time to another, though not for want of them. The window it
+// begins in is not charged for what reaches into others, so that one short gap makes one late window.
+func (r *Recorder) Gap(from, to int64) {
+	last := r.index(to - r.t0)
+	for i := min(r.index(from-r.t0)+1, last); i <= last; i++ {
+		r.windows[i].gapNs = max(r.windows[i].gapNs, to-from)
+	}
+}
 
 // Status is what a shard tells with every Tick.
 type Status struct {

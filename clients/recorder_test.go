@@ -16,6 +16,8 @@ type simulation struct {
 	stallFrom, stallTo time.Duration
 	serve              time.Duration
 	fail               func(n int64) bool
+	busy               bool // no connection is free until the stall is over
+	connects, refused  int  // of each shard, in the measured phase; the first is before T0
 }
 
 const simulated = 1000 * time.Hour // T0 of all simulations
@@ -69,6 +71,17 @@ func (s simulation) shard(r *Recorder, c *Cursor) (responses []time.Duration) {
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
 	cells := map[int64]int32{}
+	if s.busy {
+		r.Gap(int64(simulated+s.stallFrom), int64(simulated+s.stallTo))
+	}
+	for i := range s.connects {
+		at := int64(simulated) - int64(1-i)
+		if i < s.refused {
+			r.ConnectFailed(at)
+		} else {
+			r.Connected(at-1000, at)
+		}
+	}
 	abs := func(d time.Duration) int64 { return int64(simulated + d) }
 	tick := time.Duration(0)
 	for _, e := range events {
@@ -77,7 +90,11 @@ func (s simulation) shard(r *Recorder, c *Cursor) (responses []time.Duration) {
 		}
 		if e.number >= 0 {
 			cells[e.number] = r.Due(abs(e.intended))
-			r.Sent(cells[e.number], abs(e.intended), abs(0), abs(e.sent))
+			free := abs(0)
+			if s.busy {
+				free = abs(e.sent)
+			}
+			r.Sent(cells[e.number], abs(e.intended), free, abs(e.sent))
 			continue
 		}
 		o := OK
@@ -115,8 +132,12 @@ func TestRecordersAddUp(t *testing.T) {
 		if !slices.Equal(counts, []int64{4950, 4950, 2475}) {
 			t.Errorf("seconds hold %v", counts)
 		}
-		if p := r.Phases[0]; p.AchievedRPS != 4950 || *p.OfferedRPS != 5000 || p.DrainedNs != int64(2500*time.Millisecond+800*time.Microsecond) {
-			t.Errorf("achieved %v of %v, drained at %v", p.AchievedRPS, *p.OfferedRPS, time.Duration(p.DrainedNs))
+		// Those due in the last ms are answered after the phase.
+		if a, b := r.Phases[0].AchievedRPS, r.Phases[1].AchievedRPS; a != 12_370/2.5 || b != 5/0.5 {
+			t.Errorf("achieved %v and %v after: want the replies at their own time", a, b)
+		}
+		if p := r.Phases[0]; r.AchievedRPS != 12_375.0/3 || *p.OfferedRPS != 5000 || p.DrainedNs != int64(2500*time.Millisecond+800*time.Microsecond) {
+			t.Errorf("achieved %v in all, %v offered, drained at %v", r.AchievedRPS, *p.OfferedRPS, time.Duration(p.DrainedNs))
 		}
 		if r.Verdict != validity.Valid {
 			t.Errorf("%s: %v", r.Verdict, r.Reasons)
@@ -134,5 +155,60 @@ func TestAStalledGeneratorShows(t *testing.T) {
 	}
 	if got := time.Duration(*r.ServiceNs.Max); got != time.Millisecond {
 		t.Errorf("longest service %v: the stall is not the server's", got)
+	}
+}
+
+// A client that stalls while all connections are busy reads the replies late, which makes the connections look busy
+// longer: no lag shows it.
+func TestAStallBehindBusyConnectionsShows(t *testing.T) {
+	check := func(from, to time.Duration, want validity.State) {
+		t.Helper()
+		r, _ := simulation{shards: 1, stallFrom: from, stallTo: to, serve: time.Millisecond, busy: true}.run(t)
+		if s := states(r); s["generator lag"] != want || *r.LagNs.Max > 1 {
+			t.Errorf("stalled from %v to %v: %v, want the lag %s and none of it in figures", from, to, r.Checks, want)
+		}
+	}
+	check(850*time.Millisecond, 1150*time.Millisecond, validity.Warn)
+	check(899*time.Millisecond, 905*time.Millisecond, validity.OK) // one gap, one window
+	check(700*time.Millisecond, 701*time.Millisecond, validity.OK)
+}
+
+func TestFailedConnectsCountAsInfinite(t *testing.T) {
+	r, _ := simulation{shards: 1, serve: time.Millisecond, connects: 1000, refused: 200}.run(t)
+	p := r.Phases[0]
+	if c := p.ConnectNs; c.Count != 800 || c.Max != nil || c.P50 == nil || c.P90 != nil {
+		t.Errorf("connect times of the phase %+v: want 800, a median, and no p90 with 199 of 999 refused", c)
+	}
+	if c := r.ConnectNs; c.Count != 800 || c.Max != nil || r.ConnectFailures != 200 {
+		t.Errorf("connect times in all %+v, %d failed: want 800 and 200", c, r.ConnectFailures)
+	}
+}
+
+func TestFiguresInAllAreOfMeasuredPhases(t *testing.T) {
+	plan := &Plan{StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
+		{Name: "warm-up", Load: "steady", For: scenarios.Duration(time.Second), Arrivals: scenarios.Arrivals{Constant: 1}},
+		{Name: "steady", Load: "steady", For: scenarios.Duration(time.Second), Arrivals: scenarios.Arrivals{Constant: 1}, Measure: true},
+	}}}
+	rec, err := NewRecording(plan, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Begin(int64(simulated))
+	r := rec.Shard(0)
+	r.Begin(int64(simulated))
+	for i, took := range []int64{5e8, 1e6} {
+		at := int64(simulated) + int64(i)*1e9
+		c := r.Due(at)
+		r.Sent(c, at, 0, at+took/10)
+		r.Finish(c, OK, at, at+took/10, at+took/10, at+took)
+		r.Tick(at+1e9, Status{Horizon: at + 1e9})
+	}
+	r.Close()
+	report, err := rec.Report(Facts{EndNs: int64(simulated + 2*time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Planned != 2 || report.ResponseNs.Count != 1 || *report.ResponseNs.Max != 1e6 || *report.ServiceNs.Max != 9e5 || *report.LagNs.Max != 1e5 {
+		t.Errorf("planned %d, response %+v: want that of the measured one alone", report.Planned, report.ResponseNs)
 	}
 }

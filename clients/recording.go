@@ -1,10 +1,6 @@
 package clients
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -36,8 +32,7 @@ type Recording struct {
 	left    []int               // shards that have not finished a cell
 	phases  []*cellHists
 	seconds []second
-	logs    [3]*logFile
-	err     error
+	logs    *hist.Files // in the order of cellHists.each
 }
 
 // finished is what a shard measured of one cell; hists is nil without requests.
@@ -57,14 +52,6 @@ type second struct {
 	response *hist.Histogram
 	summary  hist.Summary
 }
-
-type logFile struct {
-	file *os.File
-	log  *hist.LogWriter
-}
-
-// logNames are the files of LogDir, in the order of cellHists.
-var logNames = [3]string{"response.hlog", "service.hlog", "lag.hlog"}
 
 // collectorQueue is how many finished cells of all shards may wait for the collector before shards keep them. Shards
 // look ten times a second, and finish one or two cells a second.
@@ -111,7 +98,11 @@ func NewRecording(plan *Plan, shards int) (*Recording, error) {
 	for range min(warmSets*shards, collectorQueue) {
 		rec.back <- newCellHists()
 	}
-	return rec, rec.createLogs()
+	var err error
+	if plan.LogDir != "" {
+		rec.logs, err = hist.CreateFiles(plan.LogDir, "response.hlog", "service.hlog", "lag.hlog")
+	}
+	return rec, err
 }
 
 // Timeline is the time axis of the recording.
@@ -132,7 +123,7 @@ func (rec *Recording) Abandon() {
 		<-rec.done
 	}
 	// Of logs without a line there is nothing to lose.
-	_ = rec.closeLogs()
+	_ = rec.logs.Close()
 }
 
 // Progress is what the shards last told.
@@ -163,11 +154,7 @@ func (rec *Recording) collect() {
 	runtime.LockOSThread()
 	// A priority may always be lowered; without it, the collector only competes.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
-	for _, l := range rec.logs {
-		if l != nil && rec.err == nil {
-			l.log, rec.err = hist.NewLogWriter(l.file, time.Now().Add(time.Duration(rec.t0-Now())))
-		}
-	}
+	rec.logs.Start(time.Now().Add(time.Duration(rec.t0 - Now())))
 	for n := len(rec.shards) * len(rec.tl.cells); n > 0; n-- {
 		rec.take(<-rec.in)
 	}
@@ -203,7 +190,7 @@ func (rec *Recording) complete(f *finished) {
 	if f.hists != nil {
 		rec.phases[c.span].merge(f.hists)
 		for i, h := range f.hists.each() {
-			rec.writeLog(i, c, h)
+			rec.logs.Write(i, rec.tl.Spans[c.span].Name, c.from, c.to-c.from, h)
 		}
 	}
 	switch {
@@ -238,41 +225,4 @@ func (rec *Recording) giveBack(h *cellHists) {
 	case rec.back <- h:
 	default:
 	}
-}
-
-func (rec *Recording) createLogs() error {
-	if rec.plan.LogDir == "" {
-		return nil
-	}
-	for i, name := range logNames {
-		f, err := os.Create(filepath.Join(rec.plan.LogDir, name))
-		if err != nil {
-			return errors.Join(fmt.Errorf("creating histogram log: %w", err), rec.closeLogs())
-		}
-		rec.logs[i] = &logFile{file: f}
-	}
-	return nil
-}
-
-// writeLog appends a cell's histogram. The first error is kept for Report.
-func (rec *Recording) writeLog(i int, c cellSpan, h *hist.Histogram) {
-	l := rec.logs[i]
-	if l == nil || l.log == nil || h.Count() == 0 && h.Outside() == 0 {
-		return
-	}
-	if err := l.log.Write(rec.tl.Spans[c.span].Name, c.from, c.to-c.from, h); err != nil && rec.err == nil {
-		rec.err = err
-	}
-}
-
-func (rec *Recording) closeLogs() error {
-	var errs []error
-	for i, l := range rec.logs {
-		if l == nil {
-			continue
-		}
-		errs = append(errs, l.file.Close())
-		rec.logs[i] = nil
-	}
-	return errors.Join(errs...)
 }

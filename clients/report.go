@@ -8,7 +8,7 @@ import (
 // Schema is the version of Report's JSON, described in docs/load.schema.json.
 const Schema = 1
 
-// Report is what a load measured. Its outcomes always add up to Planned, in all, in every phase and in every interval.
+// Report is what a load measured. Its outcomes always add up to Planned, in all and in every phase.
 type Report struct {
 	Schema int    `json:"schema"`
 	Engine string `json:"engine"`
@@ -22,8 +22,9 @@ type Report struct {
 	Outcomes        map[string]int64 `json:"outcomes"`
 	// OfferedRPS is nil in a closed loop, where nothing is offered.
 	OfferedRPS  *float64 `json:"offered_rps"`
-	AchievedRPS float64  `json:"achieved_rps"`
-	// ResponseNs is of successful requests, from the intended time. The others are counted in Outcomes.
+	AchievedRPS float64  `json:"achieved_rps"` // ok requests ÷ DurationSeconds
+	// These are of the measured phases. ResponseNs is of successful requests, from the intended time; the others count as
+	// infinite. So do failed attempts in ConnectNs, which has also what was opened before T0.
 	ResponseNs hist.Summary `json:"response_ns"`
 	ServiceNs  hist.Summary `json:"service_ns"`
 	LagNs      hist.Summary `json:"lag_ns"`
@@ -54,7 +55,8 @@ type Report struct {
 	Seconds []hist.Summary `json:"seconds_response_ns"`
 }
 
-// PhaseReport is the part of a report whose intended times lie in one phase.
+// PhaseReport is the part of a report whose intended times lie in one phase; AchievedRPS and ConnectNs go by the time it
+// happened.
 type PhaseReport struct {
 	Name        string           `json:"name"`
 	Load        string           `json:"load"`
@@ -64,7 +66,7 @@ type PhaseReport struct {
 	Planned     int64            `json:"planned"`
 	Outcomes    map[string]int64 `json:"outcomes"`
 	OfferedRPS  *float64         `json:"offered_rps"`
-	AchievedRPS float64          `json:"achieved_rps"` // ok requests of this phase ÷ its length
+	AchievedRPS float64          `json:"achieved_rps"` // good replies that came within the phase, whenever due, ÷ its length
 	ResponseNs  hist.Summary     `json:"response_ns"`
 	ServiceNs   hist.Summary     `json:"service_ns"`
 	LagNs       hist.Summary     `json:"lag_ns"`

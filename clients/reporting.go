@@ -1,7 +1,10 @@
 package clients
 
 import (
+	"os"
+
 	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
 )
 
@@ -11,57 +14,67 @@ type Facts struct {
 	// EndNs is the CLOCK_MONOTONIC time at which the load ended.
 	EndNs       int64
 	Interrupted bool
-	// CPUSeconds of the whole process over the phases, and the peak of its resident memory.
-	CPUSeconds   float64
-	PeakRSSBytes int64
-	Congestion   string
-	// LimitReached names a limit of the engine's own that held requests back; empty when the open loop stayed open.
-	LimitReached string
+	// CPUSeconds of the whole process over the phases.
+	CPUSeconds float64
+	Congestion string
+}
+
+// latencies are those of one phase or several, and what has none: bad requests and failed attempts to connect.
+type latencies struct {
+	*cellHists
+	connect     *hist.Histogram
+	bad, failed int64
+}
+
+func (l *latencies) add(o *latencies) {
+	l.merge(o.cellHists)
+	l.connect.Merge(o.connect)
+	l.bad += o.bad
+	l.failed += o.failed
+}
+
+func (l *latencies) summaries() (response, service, lag, connect hist.Summary) {
+	return l.response.Summary(l.bad), l.service.Summary(l.bad), l.lag.Summary(0), l.connect.Summary(l.failed)
 }
 
 // Report waits for the collector, closes the logs and adds everything up. Every shard must be closed. An error is one of
 // writing the logs: the report is complete all the same.
 func (rec *Recording) Report(f Facts) (*Report, error) {
 	<-rec.done
-	err := rec.closeLogs()
-	if rec.err != nil {
-		err = rec.err
-	}
+	err := rec.logs.Close()
 	end := min(f.EndNs-rec.t0, rec.tl.End())
 	r := &Report{
 		Schema: Schema, Engine: f.Engine, URL: rec.plan.URL, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
-		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: f.PeakRSSBytes, Congestion: f.Congestion, Interrupted: f.Interrupted,
+		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted,
 		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},
 	}
 	for i := 0; i < len(rec.seconds) && int64(i)*1e9 < end; i++ {
 		r.Seconds = append(r.Seconds, rec.seconds[i].summary)
 	}
+	measured := latencies{cellHists: newCellHists(), connect: hist.New()}
 	for _, s := range rec.shards {
 		r.ConnectionsOpened += s.opened
-		r.ConnectFailures += s.failed
+		measured.connect.Merge(s.before)
+		measured.failed += s.failed
 		r.ConnectionsWanted += s.Wanted
 		r.BodyBytesIn += s.BodyBytesIn
 		r.BodyBytesOut += s.BodyBytesOut
 	}
+	r.ConnectFailures = measured.failed
 	var total tally
-	whole, connect := newCellHists(), hist.New()
-	for _, s := range rec.shards {
-		connect.Merge(s.before)
-	}
-	for i := range rec.tl.Spans {
-		p, t, c := rec.phaseReport(i, end)
+	for i, s := range rec.tl.Spans {
+		p, t, l := rec.phaseReport(i, end)
 		r.Phases = append(r.Phases, p)
 		r.Planned += p.Planned
+		r.ConnectFailures += l.failed
 		total.add(&t)
-		whole.merge(rec.phases[i])
-		connect.Merge(c)
+		if s.Measure {
+			measured.add(&l)
+		}
 	}
 	r.Outcomes = total.named()
-	// Every request without a good reply counts as infinite.
-	bad := r.Planned - total[OK]
-	r.ResponseNs, r.ServiceNs = whole.response.Summary(bad), whole.service.Summary(bad)
-	r.LagNs, r.ConnectNs = whole.lag.Summary(0), connect.Summary(0)
+	r.ResponseNs, r.ServiceNs, r.LagNs, r.ConnectNs = measured.summaries()
 	if r.DurationSeconds > 0 {
 		r.AchievedRPS = float64(total[OK]) / r.DurationSeconds
 	}
@@ -70,17 +83,18 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	} else {
 		r.OfferedRPS = rateOf(r.Planned, r.DurationSeconds)
 	}
-	r.Checks = rec.checks(f, r, end)
+	r.Checks = rec.checks(r, end)
 	r.Verdict, r.Reasons = validity.Judge(r.Checks)
 	return r, err
 }
 
 // phaseReport adds up one phase until the end of the load.
-func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, *hist.Histogram) {
+func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latencies) {
 	s := rec.tl.Spans[i]
 	p := PhaseReport{Name: s.Name, Load: s.Load, Measure: s.Measure, FromNs: s.From, ToNs: s.To}
 	var t tally
-	connect := hist.New()
+	var ok int64 // within the phase, whenever due
+	l := latencies{cellHists: rec.phases[i], connect: hist.New()}
 	for _, r := range rec.shards {
 		for c := range r.cells {
 			if rec.tl.cells[c].span == int32(i) {
@@ -93,24 +107,25 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, *hist.H
 			}
 		}
 		if r.connect[i] != nil {
-			connect.Merge(r.connect[i])
+			l.connect.Merge(r.connect[i])
 		}
+		l.failed += r.flow[i].failed
+		ok += r.flow[i].ok
 	}
 	if t[Unsent]+t[InFlight] > 0 {
 		p.DrainedNs = 0
 	}
 	length := float64(max(min(end, s.To)-s.From, 0)) / 1e9
 	if length > 0 {
-		p.AchievedRPS = float64(t[OK]) / length
+		p.AchievedRPS = float64(ok) / length
 	}
 	if !s.Closed {
 		p.OfferedRPS = rateOf(p.Planned, length)
 	}
 	p.Outcomes = t.named()
-	h, bad := rec.phases[i], p.Planned-t[OK]
-	p.ResponseNs, p.ServiceNs = h.response.Summary(bad), h.service.Summary(bad)
-	p.LagNs, p.ConnectNs = h.lag.Summary(0), connect.Summary(0)
-	return p, t, connect
+	l.bad = p.Planned - t[OK]
+	p.ResponseNs, p.ServiceNs, p.LagNs, p.ConnectNs = l.summaries()
+	return p, t, l
 }
 
 // intervals adds up the intervals of all shards until the end.
@@ -133,6 +148,17 @@ func (rec *Recording) intervals(end int64) []Interval {
 		}
 	}
 	return out
+}
+
+// peakRSS is the peak of this process's resident memory in bytes, zero where it can't be read.
+func peakRSS() int64 {
+	p, err := procfs.OpenProcess(os.Getpid())
+	if err != nil {
+		return 0
+	}
+	defer p.Close()
+	u, _ := p.Read()
+	return u.RSSPeakBytes
 }
 
 func rateOf(n int64, seconds float64) *float64 {

@@ -5,7 +5,6 @@ package epoll
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,8 +17,8 @@ import (
 )
 
 const (
-	// maxShards is as many threads as a client needs to outrun any server on one host.
-	maxShards = 8
+	// MaxShards is as many threads as a client needs to outrun any server on one host.
+	MaxShards = 8
 	// nobodyFor is how long no connection at all may open, while some failed, before the load is given up.
 	nobodyFor = time.Second
 	// openGrace is how long, beyond ConnectFor, StartWhenOpen waits for the last connections.
@@ -31,7 +30,7 @@ const (
 // Engine is the main load engine. Its shards share connections and arrivals by their numbers, so that they never talk:
 // with N agents of S shards, shard s of agent i has every connection and every arrival n ≡ i + N·s (mod N·S).
 //
-// It sends from as many threads as the process may use CPUs, up to 8. GOMAXPROCS should be one more than that, so that
+// It sends from as many threads as the process may use CPUs, up to MaxShards. GOMAXPROCS should be one more than that, so that
 // no thread waits for the scheduler; the caller sets it, in the environment or before New.
 type Engine struct {
 	plan   *clients.Plan
@@ -73,11 +72,11 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if want := map[bool]string{true: "frame", false: "http1"}[t.frame]; p.Scenario.Protocol != want {
 		return nil, fmt.Errorf("preparing load: scenario's protocol is %s, but the URL %s is for %s", p.Scenario.Protocol, p.URL, want)
 	}
-	mine := share(p.Scenario.Connections.Count, p.Agent, p.Agents)
+	mine := clients.Share(p.Scenario.Connections.Count, p.Agent, p.Agents)
 	if mine == 0 {
 		return nil, fmt.Errorf("preparing load: %d connections for %d agents: want at least one each", p.Scenario.Connections.Count, p.Agents)
 	}
-	return &Engine{plan: &p, target: t, shards: shardsFor(&p, min(cpus(), maxShards, mine))}, nil
+	return &Engine{plan: &p, target: t, shards: shardsFor(&p, min(cpus(), MaxShards, mine))}, nil
 }
 
 // shardsFor is the largest number of shards up to a limit whose shares of the active connections differ by less than
@@ -99,17 +98,18 @@ func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
 	e.rec = rec
+	shards, err := e.newShards(t0)
+	if err != nil {
+		rec.Abandon()
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
+	// Not before: once begun, a recording ends with its shards only.
 	if !e.plan.StartWhenOpen {
 		e.begin(t0)
 	} else if e.plan.Scenario.OpensLater() {
 		e.begin(max(clients.Now(), t0))
 	}
 	defer context.AfterFunc(ctx, func() { e.stop.Store(true) })()
-	shards, err := e.newShards(t0)
-	if err != nil {
-		rec.Abandon()
-		return nil, fmt.Errorf("preparing load: %w", err)
-	}
 	var wg sync.WaitGroup
 	for _, s := range shards {
 		wg.Go(s.run)
@@ -164,10 +164,9 @@ func (e *Engine) newShards(t0 int64) ([]*shard, error) {
 
 func (e *Engine) facts(shards []*shard) clients.Facts {
 	f := clients.Facts{
-		Engine:       clients.Engines[0],
-		CPUSeconds:   float64(e.cpuTo.Load()-e.cpuFrom.Load()) / 1e9,
-		PeakRSSBytes: peakRSS(),
-		Interrupted:  e.stop.Load(),
+		Engine:      clients.Engines[0],
+		CPUSeconds:  float64(e.cpuTo.Load()-e.cpuFrom.Load()) / 1e9,
+		Interrupted: e.stop.Load(),
 	}
 	for _, s := range shards {
 		f.EndNs = max(f.EndNs, s.now)
@@ -190,9 +189,6 @@ func (e *Engine) nobody(ctx context.Context) error {
 	return fmt.Errorf("connecting to %s: connections were not open in time", e.target.name)
 }
 
-// share is how many of n things k of m has, when thing i belongs to i mod m.
-func share(n, k, m int) int { return (n - k + m - 1) / m }
-
 // cpus is how many CPUs the process may use.
 func cpus() int {
 	list, err := procfs.Affinity()
@@ -200,20 +196,6 @@ func cpus() int {
 		return 1
 	}
 	return max(len(list), 1)
-}
-
-// peakRSS is VmHWM in bytes, zero where it can't be read.
-func peakRSS() int64 {
-	p, err := procfs.OpenProcess(os.Getpid())
-	if err != nil {
-		return 0
-	}
-	defer p.Close()
-	u, err := p.Read()
-	if err != nil {
-		return 0
-	}
-	return u.RSSPeakBytes
 }
 
 // phaseLoad is what the engine wants to know of a phase.

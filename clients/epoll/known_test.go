@@ -32,7 +32,7 @@ func TestFixedDelay(t *testing.T) {
 	only(t, r, "ok")
 	near(t, "p50 of the response", r.ResponseNs.P50, delay, 10*time.Millisecond)
 	near(t, "p90 of the service", r.ServiceNs.P90, delay, 20*time.Millisecond)
-	if l := find(r, "Little's law"); math.Abs(l.Value-1) > 0.02 && l.Value != 0 {
+	if l := find(r, "bookkeeping (Little's law)"); math.Abs(l.Value-1) > 0.02 && l.Value != 0 {
 		t.Errorf("Little's law: %+v", l)
 	}
 }

@@ -39,7 +39,7 @@ func (s *shard) want(total int, from int64, greet bool) {
 		return
 	}
 	s.base, s.total, s.from, s.greet = s.total, total, from, greet
-	more := share(total, s.index, s.stride) - s.goal
+	more := clients.Share(total, s.index, s.stride) - s.goal
 	s.goal += more
 	s.rec.Wanted += int64(more)
 }
@@ -153,7 +153,7 @@ func (s *shard) established(i int32) {
 func (s *shard) refused(i int32, errno syscall.Errno) {
 	s.connecting--
 	s.control = s.now
-	s.rec.ConnectFailed()
+	s.rec.ConnectFailed(s.now)
 	s.e.failed.Add(1)
 	s.e.lastErr.Store(int64(errno))
 	if s.firstFailed == 0 {

@@ -49,7 +49,7 @@ func TestClosedLoop(t *testing.T) {
 	if r.Outcomes["ok"] < 160 || r.Planned > 324 || r.Outcomes["in_flight"] != 4 {
 		t.Errorf("planned %d, outcomes %v", r.Planned, r.Outcomes)
 	}
-	if c := find(r, "Little's law"); c.State == validity.Fail {
+	if c := find(r, "bookkeeping (Little's law)"); c.State == validity.Fail {
 		t.Errorf("%+v", c)
 	}
 }

@@ -1,6 +1,7 @@
 package epoll
 
 import (
+	"fmt"
 	"math"
 	"runtime"
 	"syscall"
@@ -20,7 +21,8 @@ const (
 	sendBatch = 16
 	// openBatch is how many connections are begun before the next look at requests and replies.
 	openBatch = 4
-	// maxConnecting is how many connects of a shard may be under way, so that no listen backlog overflows.
+	// maxConnecting is how many connects of a shard may be under way for kept connections, so that no listen backlog
+	// overflows. One that a request opens is begun when that is due, however many there are: the load is open.
 	maxConnecting = 256
 	// scanEvery and scanParts: every scanEvery one part of the table is searched for requests that are too old.
 	scanEvery = 10_000_000
@@ -68,7 +70,9 @@ type shard struct {
 	control            int64 // when the next of all these is due
 	scanFrom           int
 	openNow            int64 // connections
-	spun               int64 // ns
+	cpu, cpuRead       int64 // of the thread in ns, deliberate spinning apart; and all of it, when last read
+	spun               int64 // ns since then
+	looked             int64 // since when the poller has not been asked, though not for want of events
 
 	buf     []byte // everything read
 	out     []byte // several requests at once
@@ -91,7 +95,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	for 1<<s.idShift < depth {
 		s.idShift++
 	}
-	n := share(sc.Connections.Count, s.index, s.stride)
+	n := clients.Share(sc.Connections.Count, s.index, s.stride)
 	s.table = newTable(n, depth, e.target.frame)
 	s.opener = opener{from: t0}
 	if sc.Connections.Rate > 0 {
@@ -106,8 +110,10 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		s.want(sc.Connections.Count, t0, false)
 	}
 	var err error
-	s.poll, err = sys.NewPoller(maxEvents)
-	return s, err
+	if s.poll, err = sys.NewPoller(maxEvents); err != nil {
+		return nil, fmt.Errorf("opening epoll: %w", err)
+	}
+	return s, nil
 }
 
 // run is the life of the shard's thread.
@@ -116,20 +122,25 @@ func (s *shard) run() {
 	runtime.LockOSThread()
 	sys.SharpTimers()
 	s.now = clients.Now()
-	s.control, s.nextScan = s.now, s.now
-	for {
-		if s.now >= s.control && !s.step() {
-			break
-		}
-		s.send(sendBatch)
-		for _, ev := range s.poll.Events[:s.wait()] {
-			s.handle(ev.Fd, uint32(ev.Pad), ev.Events)
-			if s.queueDue() {
-				s.send(2)
-			}
-		}
+	s.control, s.nextScan, s.looked = s.now, s.now, s.now
+	for s.round() {
 	}
 	s.finish()
+}
+
+// round does what is due, waits, and handles what came. It returns false at the end.
+func (s *shard) round() bool {
+	if s.now >= s.control && !s.step() {
+		return false
+	}
+	s.send(sendBatch)
+	for _, ev := range s.poll.Events[:s.wait()] {
+		s.handle(ev.Fd, uint32(ev.Pad), ev.Events)
+		if s.queueDue() {
+			s.send(2)
+		}
+	}
+	return true
 }
 
 // step does what is due beside requests and replies, and sets when it must be called again. It returns false at the end.
@@ -171,7 +182,7 @@ func (s *shard) awaitStart() bool {
 	at := e.start.Load()
 	if at == 0 {
 		limit := s.t0 + int64(e.plan.Scenario.ConnectFor()+openGrace)
-		mine := int64(share(e.plan.Scenario.Connections.Count, e.plan.Agent, e.plan.Agents))
+		mine := int64(clients.Share(e.plan.Scenario.Connections.Count, e.plan.Agent, e.plan.Agents))
 		if e.opened.Load() >= mine || s.now > limit && e.opened.Load() > 0 {
 			e.begin(s.now + int64(settle))
 		}
@@ -196,8 +207,8 @@ func (s *shard) enter(i int) {
 	if s.requests == 0 && s.e.plan.Scenario.OpensLater() {
 		s.want(p.open, s.start+p.from, true)
 	}
-	s.rec.Slots[i] = int64(share(p.active, s.index, s.stride) * s.depth)
-	if active := share(p.active, s.index, s.stride); active != s.active {
+	s.rec.Slots[i] = int64(clients.Share(p.active, s.index, s.stride) * s.depth)
+	if active := clients.Share(p.active, s.index, s.stride); active != s.active {
 		s.active = active
 		s.ready.clear()
 		for i := range s.conns {
@@ -217,13 +228,22 @@ func (s *shard) tick() {
 		horizon = s.start + int64(at)
 	}
 	s.count()
-	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: sys.ThreadCPU() - s.spun, Open: s.openNow, Due: s.due + s.own - s.told})
+	s.useCPU(sys.ThreadCPU())
+	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: s.cpu, Open: s.openNow, Due: s.due + s.own - s.told})
 	s.told = s.due + s.own
 	t0 := s.start - s.e.rec.Timeline().Start()
 	s.nextTick = s.now + clients.IntervalNs - (s.now-t0)%clients.IntervalNs
 	if s.phase+1 < len(s.phases) {
 		s.nextTick = min(s.nextTick, s.start+s.phases[s.phase+1].from)
 	}
+}
+
+// useCPU takes the thread's CPU time so far. Spinning is known by the clock only, and the thread may not have run all of
+// it: at most as much is taken off as the thread used since the last call.
+func (s *shard) useCPU(total int64) {
+	used := total - s.cpuRead
+	s.cpu += max(used-s.spun, 0)
+	s.cpuRead, s.spun = total, 0
 }
 
 // count brings due up to date.
@@ -244,14 +264,19 @@ func (s *shard) wait() int {
 		}
 	}
 	s.now = clients.Now() // the last write took its time
+	if s.start != math.MaxInt64 {
+		s.rec.Gap(s.looked, s.now)
+	}
 	switch {
 	case spin && until-s.now <= spinNs && until > s.now:
 		return s.spin(until)
 	case spin:
 		until -= spinNs
 	}
+	until = max(until, s.now)
 	n := s.poll.Wait(until - s.now)
 	s.now = clients.Now()
+	s.looked = min(s.now, until) // what it overslept counts
 	return n
 }
 
@@ -263,6 +288,7 @@ func (s *shard) spin(until int64) int {
 		s.now = clients.Now()
 		if n > 0 || s.now >= until {
 			s.spun += s.now - from
+			s.looked = min(s.now, until)
 			return n
 		}
 	}

@@ -198,6 +198,8 @@ func (s *shard) flush(i int32) {
 		s.lose(i, streamOutcome(errno))
 	case n == len(s.pending[k]):
 		s.drop(i)
+		s.now = clients.Now()
+		s.conns[i].freeAt = s.now
 		s.offer(i)
 	default:
 		s.pending[k] = s.pending[k][:copy(s.pending[k], s.pending[k][n:])]

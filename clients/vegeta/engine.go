@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -57,15 +56,12 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing engine vegeta: %w", err)
 	}
-	n := share(plan.Scenario.Connections.Count, plan.Agent, plan.Agents)
+	n := clients.Share(plan.Scenario.Connections.Count, plan.Agent, plan.Agents)
 	if n == 0 {
 		return nil, fmt.Errorf("preparing engine vegeta: connections.count %d leaves none for agent %d of %d: want at least %d", plan.Scenario.Connections.Count, plan.Agent, plan.Agents, plan.Agents)
 	}
 	return &Engine{plan: plan, target: t, connections: n}, nil
 }
-
-// share is how many i in [0, count) are ≡ agent (mod agents).
-func share(count, agent, agents int) int { return (count - agent + agents - 1) / agents }
 
 // Progress tells how it goes. It is empty before Run has begun.
 func (e *Engine) Progress() clients.Progress {
@@ -140,7 +136,7 @@ func (e *Engine) attack(ctx context.Context, rec *clients.Recording, j *journal,
 
 	report, err := rec.Report(clients.Facts{
 		Engine: name, EndNs: end, Interrupted: interrupted, CPUSeconds: float64(cpuEnd-cpu) / 1e9,
-		PeakRSSBytes: peakRSS(), Congestion: d.congestion(),
+		Congestion: d.congestion(),
 	})
 	report.Checks = append(report.Checks, retryCheck(tr.retries.Load()), workersCheck(j.waited, e.connections))
 	report.Verdict, report.Reasons = validity.Judge(report.Checks)
@@ -152,20 +148,6 @@ const headStart = int64(20 * time.Millisecond)
 
 // stay keeps the client from following redirects: the reply to what was sent is the reply.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// peakRSS is the peak of this process's resident memory in bytes, zero where it is not known.
-func peakRSS() int64 {
-	p, err := procfs.OpenProcess(os.Getpid())
-	if err != nil {
-		return 0
-	}
-	defer p.Close()
-	u, err := p.Read()
-	if err != nil {
-		return 0
-	}
-	return u.RSSPeakBytes
-}
 
 // retryCheck tells whether the transport sent a request twice. It is kept from it, so a retry is a fault of this engine.
 func retryCheck(retries int64) validity.Check {

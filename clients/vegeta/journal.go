@@ -263,7 +263,7 @@ func (j *journal) apply(e event) {
 	case connected:
 		shard.Connected(e.begun, e.at)
 	case notConnected:
-		shard.ConnectFailed()
+		shard.ConnectFailed(e.at)
 	case started:
 		if r.steady && r.free > r.intended {
 			j.waited++

@@ -1,0 +1,134 @@
+package epoll
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reflect"
+	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// alone prepares a plan's engine with one shard, to be run by the test.
+func alone(t *testing.T, p *clients.Plan) (*Engine, *shard) {
+	t.Helper()
+	e, err := New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.shards = 1
+	if e.rec, err = clients.NewRecording(e.plan, 1); err != nil {
+		t.Fatal(err)
+	}
+	shards, err := e.newShards(clients.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, shards[0]
+}
+
+// With every connection busy, a client that stalls reads the replies late, and no lag tells.
+func TestAStallWithBusyConnectionsIsTold(t *testing.T) {
+	srv := start(t, reflect.Script{Delay: 5 * time.Millisecond})
+	e, s := alone(t, plan(srv.URL(), func(_ *clients.Plan, s *scenarios.Scenario) {
+		s.Connections.Count = 2
+		s.Phases = []scenarios.Phase{steady(1000, 1000)}
+	}))
+	s.now = clients.Now()
+	s.control, s.nextScan, s.looked = s.now, s.now, s.now
+	stall := 350 * time.Millisecond
+	for s.round() {
+		if stall > 0 && s.phase == 0 && s.now > s.start+int64(300*time.Millisecond) {
+			<-time.After(stall)
+			stall = 0
+		}
+	}
+	s.finish()
+	r, err := e.rec.Report(e.facts([]*shard{s}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := find(r, "generator lag")
+	if c.State != validity.Warn || !strings.Contains(c.Reason, "did not look for replies") {
+		t.Errorf("%+v: want it to tell of late windows", c)
+	}
+}
+
+func TestAConnectionIsFreeOnceItsWriteIsDone(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, s := alone(t, plan("http://127.0.0.1:1/", nil))
+	t.Cleanup(func() {
+		s.poll.Close()
+		for _, fd := range pair {
+			if err := unix.Close(fd); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	s.active = 1
+	c := &s.conns[0]
+	c.fd, c.state = int32(pair[0]), open
+	s.keep(0, []byte("the rest of a request"))
+	before := clients.Now()
+	s.flush(0)
+	if !c.queued || c.pending >= 0 || c.freeAt < before {
+		t.Errorf("queued %v, free since %d, before %d", c.queued, c.freeAt, before)
+	}
+}
+
+func TestSpinningTakesNoMoreThanTheThreadUsed(t *testing.T) {
+	s := &shard{}
+	for _, c := range []struct{ total, spun, want int64 }{
+		{100, 40, 60},
+		{150, 80, 60}, // descheduled while it spun
+		{250, 0, 160},
+		{250, 30, 160},
+		{300, 10, 200},
+	} {
+		s.spun = c.spun
+		if s.useCPU(c.total); s.cpu != c.want || s.spun != 0 {
+			t.Errorf("%d ns of CPU and %d of spinning: used %d in all, want %d", c.total, c.spun, s.cpu, c.want)
+		}
+	}
+}
+
+// Without a file left for its epoll an engine gives up, and waits for no collector.
+func TestNoFileLeft(t *testing.T) {
+	e, err := New(plan("http://127.0.0.1:1/", func(p *clients.Plan, _ *scenarios.Scenario) { p.StartWhenOpen = false }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = 0
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := e.Run(context.Background(), clients.Now())
+		ended <- err
+	}()
+	select {
+	case err = <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("still running after 10 s")
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err == nil || !strings.Contains(err.Error(), "preparing load: opening epoll: too many open files") {
+		t.Errorf("error %v: want that no file is left", err)
+	}
+}
