@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/clients/fleet"
@@ -65,8 +64,6 @@ type Executor struct {
 	sampler *Sampler
 	file    *os.File
 	log     string
-	// died is set when the server ended by itself.
-	died atomic.Bool
 }
 
 var _ fleet.Executor = (*Executor)(nil)
@@ -131,7 +128,6 @@ func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.
 		for {
 			select {
 			case <-s.process.Done():
-				s.died.Store(true)
 				cancel()
 				return
 			case <-ctx.Done():
@@ -145,7 +141,7 @@ func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return nil, err
 	}
-	if s.died.Load() {
+	if s.process.ended() {
 		return nil, s.process.Failure("ended in the middle of the trial")
 	}
 	return json.RawMessage(`{}`), nil
@@ -179,7 +175,7 @@ func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
 // takeFinal takes the last reading of a server that still runs, and ends the sampling.
 func (s *Executor) takeFinal(ctx context.Context, done *Done) {
 	defer s.sampler.Close()
-	if s.died.Load() {
+	if s.process.ended() {
 		done.Sampler = s.sampler.stats
 		return
 	}

@@ -146,12 +146,20 @@ func (p *Process) PID() int { return p.pid }
 // Done is closed when the server has ended and all it wrote is in the log.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Failure makes an error of what the server did, with its last lines: the reason, and how it ended where it has.
-func (p *Process) Failure(reason string) error {
+// ended reports whether Done is closed.
+func (p *Process) ended() bool {
 	select {
 	case <-p.done:
-		reason += " (" + p.exit.String() + ")"
+		return true
 	default:
+		return false
+	}
+}
+
+// Failure makes an error of what the server did, with its last lines: the reason, and how it ended where it has.
+func (p *Process) Failure(reason string) error {
+	if p.ended() {
+		reason += " (" + p.exit.String() + ")"
 	}
 	return &ServerError{Doing: "running server", Name: p.command.Name, Reason: reason, Log: p.log.tail()}
 }
