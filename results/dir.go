@@ -51,15 +51,6 @@ func Create(root string, run *Run) (*Dir, error) {
 	return d, nil
 }
 
-// Open opens an existing run's directory and reads its run.json.
-func Open(path string) (*Run, *Dir, error) {
-	run, err := readRun(filepath.Join(path, runFile))
-	if err != nil {
-		return nil, nil, err
-	}
-	return run, &Dir{path}, nil
-}
-
 // Latest returns the path of the run below root that started last. A directory without run.json is no run.
 func Latest(root string) (string, error) {
 	entries, err := os.ReadDir(root)

@@ -3,6 +3,8 @@
 package synthetic
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -144,16 +146,14 @@ func writeTrial(dir *results.Dir, run *results.Run, o *Options, round, position 
 	if err := m.writeLogs(dir.TrialDir(t.ID)); err != nil {
 		return err
 	}
-	w, err := results.NewReadingsWriter(filepath.Join(dir.TrialDir(t.ID), "readings.jsonl"))
-	if err != nil {
-		return err
-	}
+	var lines bytes.Buffer
+	enc := json.NewEncoder(&lines)
 	for i := range m.readings {
-		if err := w.Write(&m.readings[i]); err != nil {
+		if err := enc.Encode(&m.readings[i]); err != nil {
 			return err
 		}
 	}
-	if err := w.Close(); err != nil {
+	if err := os.WriteFile(filepath.Join(dir.TrialDir(t.ID), "readings.jsonl"), lines.Bytes(), 0o644); err != nil {
 		return err
 	}
 	analysis.Measure(t, m.readings, &run.Scenario)
