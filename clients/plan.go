@@ -47,8 +47,8 @@ var Engines = []string{"epoll", "vegeta"}
 // Engine makes the load of one plan, once.
 type Engine interface {
 	// Run offers the plan's load from t0 on, a CLOCK_MONOTONIC time in ns, and returns when the last phase is over. A
-	// cancelled ctx ends it early: the report then covers what was measured and has Interrupted set. It is an error
-	// only if nothing could be measured.
+	// cancelled ctx ends it early: the report then covers what was measured and has Interrupted set. Beside an error
+	// there is a report if something was measured, such as one whose logs could not be written.
 	Run(ctx context.Context, t0 int64) (*Report, error)
 	// Progress tells how it goes, and may be called by another goroutine while Run is under way.
 	Progress() Progress

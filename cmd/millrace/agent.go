@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,25 +74,29 @@ func (l *loader) Prepare(_ context.Context, data json.RawMessage, spool string) 
 }
 
 func (l *loader) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error) {
+	engine := l.engine // Finish takes it away
 	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
+	var telling sync.WaitGroup
+	telling.Go(func() {
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				progress(l.engine.Progress())
+				progress(engine.Progress())
 			case <-ended:
 				return
 			}
 		}
-	}()
-	report, err := l.engine.Run(ctx, t0)
-	if err != nil {
+	})
+	report, err := engine.Run(ctx, t0)
+	close(ended)
+	telling.Wait()
+	if report == nil {
 		return nil, err
 	}
-	return json.Marshal(report)
+	data, bad := json.Marshal(report)
+	return data, errors.Join(err, bad)
 }
 
 func (l *loader) Finish(context.Context) (json.RawMessage, error) {
@@ -116,13 +122,10 @@ const loadMemoryLimit = 2 << 30
 // tuneForLoad sizes the runtime for the engine: a thread for each shard, one more for the rest, and no garbage
 // collection in the middle of a measurement, since the engine allocates nothing for a request.
 func tuneForLoad() {
-	runtime.GOMAXPROCS(min(runtime.NumCPU(), maxShards) + 1)
+	runtime.GOMAXPROCS(min(runtime.NumCPU(), epoll.MaxShards) + 1)
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(loadMemoryLimit)
 }
-
-// maxShards is the most threads that the epoll engine sends from.
-const maxShards = 8
 
 // knownEngine checks an engine's name.
 func knownEngine(name string) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -84,10 +85,11 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 		return fmt.Errorf("reading the clock: %w", err)
 	}
 	report, err := engine.Run(cmd.Context(), now.Nano())
-	if err != nil {
+	if report == nil {
 		return err
 	}
-	if err := f.write(cmd.OutOrStdout(), report); err != nil {
+	// What was measured is told even where its logs could not be written.
+	if err := errors.Join(err, f.write(cmd.OutOrStdout(), report)); err != nil {
 		return err
 	}
 	if report.Verdict == validity.Invalid {
