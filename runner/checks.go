@@ -18,24 +18,45 @@ const (
 	maxForeignShare = 0.05
 )
 
-// checkTrial returns the checks that need the server's side or the host's, to stand beside the client's.
-func checkTrial(load *clients.Report, done sut.Done, readings []results.Reading, cores int, skewNs int64) []validity.Check {
-	checks := []validity.Check{
-		checkHandled(load, done.Final),
-		checkAccepted(load, done.Final),
-		checkBytes(load, done.Final),
-	}
-	checks = append(checks, checkKernelDrops(readings)...)
-	return append(checks, checkSteal(readings, cores), checkQuiet(done.Sampler), checkSkew(skewNs), checkHealth(done))
+// evidence is what the checks of a trial that need the server's side or the host's look at.
+type evidence struct {
+	load     *clients.Report
+	done     sut.Done
+	readings []results.Reading
+	readErr  error // of reading the readings; those before a torn line are there
+	payload  int   // bytes of a good reply's body
+	cores    int
+	skewNs   int64
 }
+
+// checkTrial returns the checks to stand beside the client's.
+func checkTrial(e evidence) []validity.Check {
+	checks := []validity.Check{
+		checkHandled(e.load, e.done.Final),
+		checkAccepted(e.load, e.done.Final),
+		checkBytes(e.load, e.done.Final, e.payload),
+	}
+	checks = append(checks, checkKernelDrops(e.readings, e.readErr)...)
+	return append(checks, checkSteal(e.readings, e.readErr, e.cores), checkQuiet(e.done.Sampler), checkSkew(e.skewNs), checkHealth(e.done))
+}
+
+// unread makes c unknown, since what it looks at is in no reading. err is that of reading the readings, if any.
+func unread(c validity.Check, what string, err error) validity.Check {
+	c.State, c.Reason, c.Remedy = validity.Unknown, what+" could not be read", seeReadings
+	if err != nil {
+		c.Reason += ": " + err.Error()
+	}
+	return c
+}
+
+// seeReadings is what to do where something was not read.
+const seeReadings = "see readings.jsonl and the notes of the trial"
 
 // counterCheck compares what the client and the server counted. slack is how many may be on their way.
 func counterCheck(name, what, unit string, client int64, server *int64, slack int64) validity.Check {
 	c := validity.Check{Name: name, State: validity.OK, Unit: unit, Limit: float64(slack)}
 	if server == nil {
-		c.State, c.Reason = validity.Unknown, "the server's counters could not be read at the end"
-		c.Remedy = "see server.log and sampler notes of the trial"
-		return c
+		return unread(c, "the server's counters at the end", nil)
 	}
 	diff := *server - client
 	c.Value = float64(diff)
@@ -52,8 +73,13 @@ func counterCheck(name, what, unit string, client int64, server *int64, slack in
 func checkHandled(load *clients.Report, final results.Reading) validity.Check {
 	o := load.Outcomes
 	replies := o["ok"] + o["http_error"] + o["bad_payload"]
-	slack := o["timeout"] + o["in_flight"] + o["eof"] + o["reset"] + o["protocol_error"]
-	return counterCheck("two-sided requests", "replies", "requests", replies, final.Handled, slack)
+	return counterCheck("two-sided requests", "replies", "requests", replies, final.Handled, givenUp(load))
+}
+
+// givenUp is how many requests were sent without a whole reply: the server may have handled any of them.
+func givenUp(load *clients.Report) int64 {
+	o := load.Outcomes
+	return o["timeout"] + o["in_flight"] + o["eof"] + o["reset"] + o["protocol_error"]
 }
 
 func checkAccepted(load *clients.Report, final results.Reading) validity.Check {
@@ -66,23 +92,23 @@ func checkAccepted(load *clients.Report, final results.Reading) validity.Check {
 	return counterCheck("two-sided connections", "connections opened", "connections", load.ConnectionsOpened, server, slack)
 }
 
-// checkBytes holds the reply bodies against each other where nothing was given up halfway.
-func checkBytes(load *clients.Report, final results.Reading) validity.Check {
-	if load.Planned != load.Outcomes["ok"] {
-		return validity.Check{Name: "two-sided bytes", State: validity.NotApplicable}
-	}
-	return counterCheck("two-sided bytes", "bytes of reply bodies", "bytes", load.BodyBytesIn, final.BodyBytesOut, 0)
+// checkBytes holds the bodies of the replies against each other. A request that the client gave up may have been answered
+// with a payload that it did not count.
+func checkBytes(load *clients.Report, final results.Reading, payload int) validity.Check {
+	slack := givenUp(load) * int64(payload)
+	return counterCheck("two-sided bytes", "bytes of reply bodies", "bytes", load.BodyBytesIn, final.BodyBytesOut, slack)
 }
 
 // checkKernelDrops looks for what the kernel threw away between the first and the last reading.
-func checkKernelDrops(readings []results.Reading) []validity.Check {
+func checkKernelDrops(readings []results.Reading, readErr error) []validity.Check {
+	const slower = "or open connections more slowly: lower connections.rate, or the arrivals where requests open connections"
 	counters := []struct {
 		name, remedy string
 		value        func(*results.Reading) *int64
 	}{
-		{"listen overflows", "raise net.core.somaxconn, or lower connections.rate", func(r *results.Reading) *int64 { return r.ListenOverflows }},
-		{"listen drops", "raise net.core.somaxconn and net.ipv4.tcp_max_syn_backlog, or lower connections.rate", func(r *results.Reading) *int64 { return r.ListenDrops }},
-		{"SYN retransmits", "raise net.core.somaxconn, or lower connections.rate", func(r *results.Reading) *int64 { return r.SynRetransmits }},
+		{"listen overflows", "raise net.core.somaxconn, " + slower, func(r *results.Reading) *int64 { return r.ListenOverflows }},
+		{"listen drops", "raise net.core.somaxconn and net.ipv4.tcp_max_syn_backlog, " + slower, func(r *results.Reading) *int64 { return r.ListenDrops }},
+		{"SYN retransmits", "raise net.core.somaxconn, " + slower, func(r *results.Reading) *int64 { return r.SynRetransmits }},
 		{"backlog drops", "raise net.ipv4.tcp_rmem, or lower the load", func(r *results.Reading) *int64 { return r.BacklogDrops }},
 	}
 	var checks []validity.Check
@@ -91,7 +117,7 @@ func checkKernelDrops(readings []results.Reading) []validity.Check {
 		delta, ok := deltaOf(readings, k.value)
 		switch c.Value = float64(delta); {
 		case !ok:
-			c.State, c.Reason = validity.Unknown, "/proc/net/netstat could not be read"
+			c = unread(c, "/proc/net/netstat", readErr)
 		case delta > 0:
 			c.State, c.Remedy = validity.Warn, k.remedy
 			c.Reason = fmt.Sprintf("%d in the trial, each delays a connection or a request by up to a second or more", delta)
@@ -118,12 +144,11 @@ func deltaOf(readings []results.Reading, value func(*results.Reading) *int64) (i
 	return *last - *first, true
 }
 
-func checkSteal(readings []results.Reading, cores int) validity.Check {
+func checkSteal(readings []results.Reading, readErr error, cores int) validity.Check {
 	c := validity.Check{Name: "steal", State: validity.OK, Limit: maxStealShare, Unit: "share"}
 	delta, ok := deltaOf(readings, func(r *results.Reading) *int64 { return r.StealNs })
 	if !ok || len(readings) < 2 {
-		c.State, c.Reason = validity.Unknown, "/proc/stat could not be read"
-		return c
+		return unread(c, "/proc/stat", readErr)
 	}
 	c.Value = float64(delta) / float64(readings[len(readings)-1].TNs-readings[0].TNs) / float64(cores)
 	if c.Value > maxStealShare {

@@ -129,7 +129,10 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 	if err != nil {
 		t.Notes = append(t.Notes, "readings: "+err.Error())
 	}
-	t.Checks = append(load.Checks, checkTrial(&load, done, readings, r.plan.Env.Cores, out.StartSkewNs)...)
+	t.Checks = append(load.Checks, checkTrial(evidence{
+		load: &load, done: done, readings: readings, readErr: err, payload: r.plan.Scenario.Payload, cores: r.plan.Env.Cores,
+		skewNs: out.StartSkewNs,
+	})...)
 	if why := stalled(&load, done); why != "" && t.Status == results.StatusDone {
 		t.Status, t.Failure = results.StatusFailed, &results.Failure{Reason: why, Log: done.Log}
 	}
