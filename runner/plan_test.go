@@ -1,0 +1,155 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
+)
+
+func TestOrder(t *testing.T) {
+	var variants []results.Variant
+	var names []string
+	for i := range 6 {
+		name := fmt.Sprint("v", i)
+		variants, names = append(variants, results.Variant{Name: name}), append(names, name)
+	}
+	const rounds = 20
+	order := Order(variants, rounds, 7)
+	if len(order) != rounds {
+		t.Fatalf("%d rounds, want %d", len(order), rounds)
+	}
+	firsts := map[string]bool{}
+	for r, round := range order {
+		firsts[round[0]] = true
+		if sorted := slices.Sorted(slices.Values(round)); !slices.Equal(sorted, names) {
+			t.Errorf("round %d is %v: want each variant once", r+1, round)
+		}
+	}
+	if len(firsts) < 3 {
+		t.Errorf("only %v are ever first", firsts)
+	}
+	if diff := cmp.Diff(order, Order(variants, rounds, 7)); diff != "" {
+		t.Errorf("the same seed gives another order: %s", diff)
+	}
+	if cmp.Equal(order, Order(variants, rounds, 8)) {
+		t.Error("another seed gives the same order")
+	}
+	if diff := cmp.Diff(order[:5], Order(variants, 5, 7)); diff != "" {
+		t.Errorf("more rounds change the first ones: %s", diff)
+	}
+}
+
+// serversDir holds server programs that only describe themselves: by name, what each answers.
+func serversDir(t *testing.T, answers map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, answer := range answers {
+		script := "#!/bin/sh\n[ \"$1\" = describe ] || exit 2\ncat <<'END'\n" + answer + "\nEND\n"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const (
+	goroutineDescribes = `{"schema":1,"name":"goroutine","doc":"one each","framework":{"module":"net","version":"go1.26"},"protocols":["http1","frame"]}`
+	gnetDescribes      = `{"schema":1,"name":"gnet","doc":"a loop","framework":{"module":"example.org/gnet","version":"v2"},"protocols":["frame"],
+		"missing":{"http1":"no parser"},"variants":[{"name":"ants","doc":"a pool","flags":["--pool"]}]}`
+)
+
+// planned is a Config that MakePlan accepts, on two servers of which one speaks http1.
+func planned(t *testing.T) Config {
+	t.Helper()
+	s, err := scenarios.Named("burst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{
+		Scenario: s, Quick: true, Set: []string{"connections.count=10"}, Rounds: 2, Engine: "epoll",
+		ServersDir: serversDir(t, map[string]string{"goroutine": goroutineDescribes, "gnet": gnetDescribes}),
+	}
+}
+
+func TestMakePlan(t *testing.T) {
+	c := planned(t)
+	c.Seed = 11
+	run, err := MakePlan(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run.Seed != 11 || run.Scenario.Connections.Count != 10 || run.Given.Connections.Count != 10000 || !run.Quick {
+		t.Errorf("seed %d, %d connections of %d", run.Seed, run.Scenario.Connections.Count, run.Given.Connections.Count)
+	}
+	if diff := cmp.Diff([][]string{{"goroutine"}, {"goroutine"}}, run.Order); diff != "" {
+		t.Error(diff)
+	}
+	if why := run.NotApplicable["gnet"]; why != "does not speak http1: no parser" {
+		t.Errorf("gnet is not applicable: %q", why)
+	}
+	if _, ours := run.NotApplicable["gnet/ants"]; ours {
+		t.Error("a variant that was not asked for is not applicable")
+	}
+	c.Seed, c.Set, c.Servers = 0, []string{"protocol=frame", "connections.count=10"}, []string{"gnet/ants", "goroutine"}
+	if run, err = MakePlan(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if v := run.Variants; len(v) != 2 || v[0].Name != "gnet/ants" || !slices.Equal(v[0].Args, []string{"--pool"}) || v[0].SHA256 == "" {
+		t.Errorf("variants %+v", v)
+	}
+	if run.Seed == 0 {
+		t.Error("no seed was drawn")
+	}
+}
+
+func TestMakePlanRefuses(t *testing.T) {
+	check := func(change func(*Config), usage bool, words ...string) {
+		t.Helper()
+		c := planned(t)
+		change(&c)
+		run, err := MakePlan(context.Background(), c)
+		if err == nil {
+			t.Errorf("planned %v: want an error with %q", run.Order, words)
+			return
+		}
+		for _, w := range words {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("error %v: want %q in it", err, w)
+			}
+		}
+		var asked *UsageError
+		if errors.As(err, &asked) != usage {
+			t.Errorf("error %v: a UsageError %v, want %v", err, !usage, usage)
+		}
+	}
+	check(func(c *Config) { c.Rounds = 0 }, true, "rounds 0", "1 to 1000")
+	check(func(c *Config) { c.Rounds = MaxRounds + 1 }, true, "rounds 1001")
+	check(func(c *Config) { c.Set = []string{"connections.cuont=1"} }, true, `"cuont"`)
+	check(func(c *Config) { c.Set = []string{"connections.count=0"} }, true, "connections.count 0")
+	check(func(c *Config) { c.Servers = []string{"gnat"} }, true, `unknown server "gnat"`, "goroutine, gnet, gnet/ants")
+	check(func(c *Config) { c.Servers = []string{"gnet/pool"} }, true, `"gnet/pool"`)
+	check(func(c *Config) { c.Servers = []string{"goroutine", "goroutine"} }, true, "goroutine is named twice")
+	check(func(c *Config) { c.Servers = []string{"gnet"} }, true, "none of the servers gnet speaks http1")
+	check(func(c *Config) { c.ServersDir = t.TempDir() }, false, "no server program in", "make build")
+	check(func(c *Config) { c.ServersDir = serversDir(t, map[string]string{"gnet": "no json"}) }, false, "describing", "gnet")
+}
+
+func TestEstimate(t *testing.T) {
+	run, err := MakePlan(context.Background(), planned(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := Estimate(run), 2*(run.Scenario.Duration()+TrialOverhead); got != want {
+		t.Errorf("two trials are estimated at %v, want %v", got, want)
+	}
+}
