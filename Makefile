@@ -17,7 +17,7 @@ build: ## bin/millrace and bin/servers/*
 	@$(BUILD) -o bin/millrace ./cmd/millrace && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
 
 bench: build ## run a scenario: SCENARIO=burst|idle|churn SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
-	@bin/millrace run $(SCENARIO) --rounds $(ROUNDS) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(QUICK),--quick) $(foreach s,$(SET),--set '$(s)')
+	@bin/millrace run $(SCENARIO) --rounds $(or $(ROUNDS),3) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(filter-out 0 no false,$(QUICK)),--quick) $(foreach s,$(SET),--set '$(s)')
 
 test: ## all tests
 	@go test ./...

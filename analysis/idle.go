@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -154,12 +153,24 @@ func (m *measurement) churn() {
 	if v := p.Connect.P99; v != nil {
 		m.set("p99-connect-ns", float64(*v))
 	}
+	// What an earlier server at the same port has left is not this trial's.
+	var before, after *results.Reading
 	for i := range m.readings {
-		if r := &m.readings[i]; r.TNs >= p.ToNs && r.TimeWaitServer != nil && r.TimeWaitClient != nil {
-			m.set("time-wait-server", float64(*r.TimeWaitServer))
-			m.set("time-wait-client", float64(*r.TimeWaitClient))
-			return
+		r := &m.readings[i]
+		if r.TimeWaitServer == nil || r.TimeWaitClient == nil {
+			continue
+		}
+		if before == nil {
+			before = r
+		}
+		if r.TNs >= p.ToNs && after == nil {
+			after = r
 		}
 	}
-	m.note("%s", fmt.Sprintf("time-wait: not read at the end of %s", p.Name))
+	if before == nil || after == nil || before == after {
+		m.note("time-wait: not read before and after %s", p.Name)
+		return
+	}
+	m.set("time-wait-server", float64(max(0, *after.TimeWaitServer-*before.TimeWaitServer)))
+	m.set("time-wait-client", float64(max(0, *after.TimeWaitClient-*before.TimeWaitClient)))
 }

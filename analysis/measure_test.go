@@ -380,7 +380,8 @@ func TestChurn(t *testing.T) {
 	for ns := int64(0); ns <= p.ToNs; ns += 1e8 {
 		readings = append(readings, results.Reading{TNs: ns, Accepted: ptr(ns / 1e5 * 5 / 10), CPUUserNs: ptr(ns / 4), CPUSystemNs: ptr(ns / 4)})
 	}
-	readings[len(readings)-1].TimeWaitServer, readings[len(readings)-1].TimeWaitClient = ptr(3), ptr(50000)
+	readings[0].TimeWaitServer, readings[0].TimeWaitClient = ptr(0), ptr(7) // of an earlier server at the port
+	readings[len(readings)-1].TimeWaitServer, readings[len(readings)-1].TimeWaitClient = ptr(3), ptr(50007)
 	Measure(trial, readings, s)
 	want(t, trial, "accepted-rps", 5000, 1)
 	want(t, trial, "p99-connect-ns", 90e3, 0)

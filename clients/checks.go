@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
 )
 
@@ -14,11 +15,12 @@ const (
 	lagLimitShare  = 0.05   // of the response p99, if that is more
 	lateShareLimit = 0.01   // of the windows of IntervalNs
 	// gapLimitNs is more than a shard takes for a full batch of events with the writes between them: 64 of some 25 µs.
-	gapLimitNs   = 2_000_000
-	offeredLimit = 0.01 // of what is planned in a second
-	cpuLimit     = 0.80 // of a load thread
-	littleLimit  = 0.02 // open loop
-	starveLimit  = 0.05 // closed loop
+	gapLimitNs    = 2_000_000
+	offeredLimit  = 0.01 // of what is planned in a second
+	cpuLimit      = 0.80 // of a load thread
+	littleLimit   = 0.02 // open loop
+	starveLimit   = 0.05 // closed loop
+	answeredLimit = 0.99 // of the requests of a steady phase
 	// offeredSlack requests may fall on the wrong side of a second's edge at low rates.
 	offeredSlack = 2
 )
@@ -44,7 +46,7 @@ type figures struct {
 
 // checks runs every client-side check over the measured phases and keeps, for each check, its worst phase.
 func (rec *Recording) checks(r *Report, end int64) []validity.Check {
-	perPhase := []func(figures) validity.Check{lagCheck, offeredCheck, identityCheck, cpuCheck, littleCheck}
+	perPhase := []func(figures) validity.Check{lagCheck, offeredCheck, identityCheck, cpuCheck, littleCheck, answeredCheck}
 	out := make([]validity.Check, len(perPhase))
 	measured := false
 	for i, s := range rec.tl.Spans {
@@ -130,13 +132,13 @@ func lagCheck(g figures) validity.Check {
 	switch {
 	case c.Value > limit:
 		c.State = state
-		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s", who, g.name, ns(c.Value), ns(limit))
+		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s", who, g.name, quantity.Tick(c.Value, quantity.Time), quantity.Tick(limit, quantity.Time))
 	case late > 1 && float64(late) > lateShareLimit*float64(all):
 		// One window is no share: a single stolen slice of the CPU makes one in any phase.
 		c.State = validity.Warn
 		c.Value, c.Limit, c.Unit = float64(late)/float64(all), lateShareLimit, "share"
 		c.Reason = fmt.Sprintf("phase %s: in %d of %d windows of 100 ms the p99 of the generator lag was above %s, or the client did not look for replies for over %s",
-			g.name, late, all, ns(limit), ns(gapLimit))
+			g.name, late, all, quantity.Tick(limit, quantity.Time), quantity.Tick(gapLimit, quantity.Time))
 	default:
 		c.Remedy = ""
 	}
@@ -190,6 +192,21 @@ func identityCheck(g figures) validity.Check {
 		return c
 	}
 	c.State, c.Remedy = validity.Fail, "this is a fault of the client: please report it"
+	return c
+}
+
+// answeredCheck judges whether the latencies, which are of good replies only, speak for the phase.
+func answeredCheck(g figures) validity.Check {
+	c := validity.Check{Name: "good replies", State: validity.OK, Value: 1, Limit: answeredLimit, Unit: "share"}
+	if g.planned == 0 || g.overload {
+		c.State = validity.NotApplicable
+	} else if c.Value = float64(g.ok) / float64(g.planned); c.Value < answeredLimit {
+		if c.State = validity.Warn; g.ok == 0 {
+			c.State = validity.Fail
+		}
+		c.Reason = fmt.Sprintf("phase %s: %.1f %% of %d requests got a good reply, and latencies are of those only", g.name, 100*c.Value, g.planned)
+		c.Remedy = "see the outcomes, and ask the server by hand"
+	}
 	return c
 }
 
@@ -277,13 +294,4 @@ func worse(a, b validity.Check) bool {
 		return d > 0
 	}
 	return a.Value > b.Value
-}
-
-// ns writes a duration given in ns, to three digits.
-func ns(v float64) string {
-	unit := 0
-	for ; v >= 1000 && unit < 3; unit++ {
-		v /= 1000
-	}
-	return fmt.Sprintf("%.3g %s", v, [...]string{"ns", "µs", "ms", "s"}[unit])
 }

@@ -88,6 +88,10 @@ func TestChecks(t *testing.T) {
 	check(cpuCheck, validity.NotApplicable, "", and(busy, closed))
 
 	lost := func(g *figures) { g.heldNs = g.heldNs * 97 / 100 }
+	check(answeredCheck, validity.OK, "", nil)
+	check(answeredCheck, validity.Warn, "98.0 % of", func(g *figures) { g.planned, g.ok = 1000, 980 })
+	check(answeredCheck, validity.Fail, "0.0 % of", func(g *figures) { g.ok = 0 })
+	check(answeredCheck, validity.NotApplicable, "", and(overload, func(g *figures) { g.ok = 0 }))
 	check(littleCheck, validity.OK, "", nil)
 	check(littleCheck, validity.Fail, "97.0 %", lost)
 	check(littleCheck, validity.NotApplicable, "", and(lost, overload))

@@ -1,9 +1,8 @@
 package clients
 
 import (
-	"time"
-
 	"golang.org/x/sys/unix"
+	"time"
 )
 
 // start is the process's base of Now: time.Since reads only the monotonic clock, through the vDSO.

@@ -112,6 +112,9 @@ func (s *sheet) source() string {
 	if r.Quick {
 		line += " · quick"
 	}
+	if len(r.Set) > 0 {
+		line += " · changed: " + strings.Join(r.Set, ", ")
+	}
 	if len(r.Scale) > 0 {
 		line += " · scaled down: " + strings.Join(r.Scale, "; ")
 	}

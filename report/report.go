@@ -46,16 +46,27 @@ func (d *document) preface() []string {
 	if r.Quick {
 		lines = append(lines, "Quick: a small version of the scenario, to see that all works; not for conclusions.")
 	}
+	if len(r.Set) > 0 {
+		lines = append(lines, "Changed: "+strings.Join(r.Set, ", "))
+	}
 	for _, s := range r.Scale {
 		lines = append(lines, "Scaled down: "+s)
 	}
-	if planned := r.Rounds * len(r.Variants); len(d.res.Trials) < planned {
-		lines = append(lines, fmt.Sprintf("Not finished: %d of %d trials were run.", len(d.res.Trials), planned))
+	finished := 0
+	for _, t := range d.res.Trials {
+		if t.Status != results.StatusInterrupted {
+			finished++
+		}
+	}
+	rounds := r.Rounds
+	if planned := r.Rounds * len(r.Variants); finished < planned {
+		rounds = finished / len(r.Variants)
+		lines = append(lines, fmt.Sprintf("Not finished: %d of %d trials were run to their end, %d of %d rounds are whole.", finished, planned, rounds, r.Rounds))
 	}
 	for _, s := range d.res.Warnings {
 		lines = append(lines, "Warning: "+strings.ReplaceAll(s, d.res.Path+string(filepath.Separator), ""))
 	}
-	text := reading(r)
+	text := reading(rounds)
 	if r.Rounds == 1 {
 		text += d.slopeReading()
 	}
@@ -63,13 +74,13 @@ func (d *document) preface() []string {
 }
 
 // reading says how the cells are to be read.
-func reading(r *results.Run) string {
-	s := fmt.Sprintf("%d %s", r.Rounds, plural(r.Rounds, "round"))
-	if r.Rounds < fewestRounds {
+func reading(rounds int) string {
+	s := fmt.Sprintf("%d %s", rounds, plural(rounds, "round"))
+	if rounds < fewestRounds {
 		s += ": points, no ranking"
 	}
 	s += "; rows in the order given."
-	if r.Rounds > 1 {
+	if rounds > 1 {
 		s += " Cells: median over rounds (smallest–largest)."
 	}
 	return s

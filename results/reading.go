@@ -46,8 +46,8 @@ type Reading struct {
 	SlabBytes       *int64 `json:"slab_bytes,omitempty"`
 	SocketsInUse    *int64 `json:"sockets_in_use,omitempty"`
 	TimeWait        *int64 `json:"time_wait,omitempty"`
-	TimeWaitServer  *int64 `json:"time_wait_server,omitempty"` // at the end only
-	TimeWaitClient  *int64 `json:"time_wait_client,omitempty"` // at the end only
+	TimeWaitServer  *int64 `json:"time_wait_server,omitempty"` // before and after the phases
+	TimeWaitClient  *int64 `json:"time_wait_client,omitempty"` // before and after the phases
 	ListenOverflows *int64 `json:"listen_overflows,omitempty"`
 	ListenDrops     *int64 `json:"listen_drops,omitempty"`
 	Retransmits     *int64 `json:"retransmits,omitempty"`

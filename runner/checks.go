@@ -52,17 +52,18 @@ func unread(c validity.Check, what string, err error) validity.Check {
 // seeReadings is what to do where something was not read.
 const seeReadings = "see readings.jsonl and the notes of the trial"
 
-// counterCheck compares what the client and the server counted. slack is how many may be on their way.
-func counterCheck(name, what, unit string, client int64, server *int64, slack int64) validity.Check {
-	c := validity.Check{Name: name, State: validity.OK, Unit: unit, Limit: float64(slack)}
+// counterCheck compares what the client and the server counted. The server may have counted up to more beyond the
+// client, which gave them up, and up to less may not have reached it.
+func counterCheck(name, what, unit string, client int64, server *int64, less, more int64) validity.Check {
+	c := validity.Check{Name: name, State: validity.OK, Unit: unit, Limit: float64(more)}
 	if server == nil {
 		return unread(c, "the server's counters at the end", nil)
 	}
 	diff := *server - client
 	c.Value = float64(diff)
-	if diff < 0 || diff > slack {
+	if diff < -less || diff > more {
 		c.State = validity.Fail
-		c.Reason = fmt.Sprintf("the client counts %d %s, the server %d (up to %d may be on their way)", client, what, *server, slack)
+		c.Reason = fmt.Sprintf("the client counts %d %s, the server %d: want %d to %d", client, what, *server, client-less, client+more)
 		c.Remedy = "one side miscounts, or something else used the server: run `millrace conform`, and keep others away from its port"
 	}
 	return c
@@ -73,7 +74,7 @@ func counterCheck(name, what, unit string, client int64, server *int64, slack in
 func checkHandled(load *clients.Report, final results.Reading) validity.Check {
 	o := load.Outcomes
 	replies := o["ok"] + o["http_error"] + o["bad_payload"]
-	return counterCheck("two-sided requests", "replies", "requests", replies, final.Handled, givenUp(load))
+	return counterCheck("two-sided requests", "replies", "requests", replies, final.Handled, 0, givenUp(load))
 }
 
 // givenUp is how many requests were sent without a whole reply: the server may have handled any of them.
@@ -82,6 +83,8 @@ func givenUp(load *clients.Report) int64 {
 	return o["timeout"] + o["in_flight"] + o["eof"] + o["reset"] + o["protocol_error"]
 }
 
+// checkAccepted: the kernel completes connections that a busy server has not accepted yet, and the server accepts some that
+// the client gave up.
 func checkAccepted(load *clients.Report, final results.Reading) validity.Check {
 	slack := load.Outcomes["connect_timeout"] + load.Outcomes["reset"] + load.Outcomes["in_flight"]
 	server := final.Accepted
@@ -89,14 +92,14 @@ func checkAccepted(load *clients.Report, final results.Reading) validity.Check {
 		sum := *server + *final.Refused
 		server = &sum
 	}
-	return counterCheck("two-sided connections", "connections opened", "connections", load.ConnectionsOpened, server, slack)
+	return counterCheck("two-sided connections", "connections opened", "connections", load.ConnectionsOpened, server, slack, slack)
 }
 
 // checkBytes holds the bodies of the replies against each other. A request that the client gave up may have been answered
 // with a payload that it did not count.
 func checkBytes(load *clients.Report, final results.Reading, payload int) validity.Check {
 	slack := givenUp(load) * int64(payload)
-	return counterCheck("two-sided bytes", "bytes of reply bodies", "bytes", load.BodyBytesIn, final.BodyBytesOut, slack)
+	return counterCheck("two-sided bytes", "bytes of reply bodies", "bytes", load.BodyBytesIn, final.BodyBytesOut, 0, slack)
 }
 
 // checkKernelDrops looks for what the kernel threw away between the first and the last reading.

@@ -32,12 +32,12 @@ func TestCheckHandled(t *testing.T) {
 	all := map[string]int64{"ok": 90, "http_error": 7, "bad_payload": 3}
 	check(all, ptr(100), validity.OK, "")
 	check(all, ptr(99), validity.Fail, "the client counts 100 replies, the server 99")
-	check(all, ptr(101), validity.Fail, "(up to 0 may be on their way)")
+	check(all, ptr(101), validity.Fail, "want 100 to 100")
 	check(all, nil, validity.Unknown, "the server's counters at the end could not be read")
 	lost := map[string]int64{"ok": 90, "timeout": 1, "in_flight": 2, "eof": 3, "reset": 4, "protocol_error": 5, "unsent": 100, "refused": 100, "shed": 100}
 	check(lost, ptr(90), validity.OK, "")
 	check(lost, ptr(105), validity.OK, "")
-	check(lost, ptr(106), validity.Fail, "up to 15")
+	check(lost, ptr(106), validity.Fail, "want 90 to 105")
 }
 
 func TestCheckAccepted(t *testing.T) {
@@ -54,6 +54,8 @@ func TestCheckAccepted(t *testing.T) {
 	check(10, nil, ptr(9), ptr(0), validity.Fail)
 	check(10, nil, ptr(11), ptr(0), validity.Fail)
 	check(10, map[string]int64{"connect_timeout": 1, "reset": 1, "in_flight": 1}, ptr(13), nil, validity.OK)
+	check(10, map[string]int64{"in_flight": 2}, ptr(8), nil, validity.OK) // open to the kernel, not yet accepted
+	check(10, map[string]int64{"in_flight": 2}, ptr(7), nil, validity.Fail)
 	check(10, map[string]int64{"timeout": 9}, ptr(11), nil, validity.Fail)
 	check(10, nil, nil, ptr(1), validity.Unknown)
 }
@@ -72,9 +74,9 @@ func TestCheckBytes(t *testing.T) {
 	lost := map[string]int64{"ok": 10, "timeout": 2}
 	check(130, lost, ptr(130), validity.OK, "")
 	check(130, lost, ptr(156), validity.OK, "")
-	check(130, lost, ptr(157), validity.Fail, "up to 26")
+	check(130, lost, ptr(157), validity.Fail, "want 130 to 156")
 	check(130, lost, ptr(129), validity.Fail, "")
-	check(130, map[string]int64{"ok": 10, "unsent": 5}, ptr(143), validity.Fail, "up to 0")
+	check(130, map[string]int64{"ok": 10, "unsent": 5}, ptr(143), validity.Fail, "want 130 to 130")
 }
 
 func TestCheckKernelDrops(t *testing.T) {

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +21,8 @@ func conformCommand() *cobra.Command {
 		Use:   "conform SERVER | conform -- COMMAND… | conform --addr HOST:PORT",
 		Short: "Run the conformance suite against a server",
 		Long: `Run the black-box conformance suite against one of our servers by name (gnet/ants), against any program that speaks the
-server contract (COMMAND describe, COMMAND serve …), or against a server that is already running (--addr: replies only).
+server contract (COMMAND describe, COMMAND serve …), or against a server that is already running (--addr: replies only, and POST / must
+echo its body).
 
 Exit status: 0 it conforms, 1 a case failed, 2 usage.`,
 		Example: `  millrace conform gnet/ants --protocol frame
@@ -31,6 +34,9 @@ Exit status: 0 it conforms, 1 a case failed, 2 usage.`,
 			case addr != "" && len(args) > 0:
 				return usage(fmt.Errorf("conform: --addr %s and a command %q: want one of them", addr, args[0]))
 			case addr != "":
+				if err := answers(addr); err != nil {
+					return err
+				}
 				t.Foreign, t.Addr = true, addr
 			case len(args) == 0:
 				return usage(fmt.Errorf("conform: want a server's name, a command, or --addr HOST:PORT"))
@@ -73,22 +79,43 @@ func conformProgram(cmd *cobra.Command, args []string, t *conform.Target) error 
 	t.Command = args
 	model, _, _ := strings.Cut(args[0], "/")
 	dir, err := serversDir()
-	if err != nil || len(args) > 1 || strings.HasPrefix(args[0], ".") || strings.HasPrefix(args[0], "/") {
-		return err
+	if err != nil || cmd.ArgsLenAtDash() >= 0 {
+		return err // what follows -- is a command
+	}
+	if len(args) > 1 {
+		return usage(fmt.Errorf("servers %s: want one, or a command after --", strings.Join(args, ", ")))
 	}
 	cat, err := sut.ReadCatalogue(cmd.Context(), dir)
 	if err != nil {
 		return err
 	}
 	if cat.Description(model) == nil {
-		return usage(fmt.Errorf("unknown server %q: want one of %s, or a path such as ./myserver", args[0], strings.Join(cat.Names(), ", ")))
+		return usage(fmt.Errorf("unknown server %q: want one of %s, or a command after --", args[0], strings.Join(cat.Names(), ", ")))
 	}
 	v, err := cat.Variant(args[0])
 	if err != nil {
 		return usage(err)
 	}
+	if why := cat.NotSpoken(v.Model, t.Protocol); why != "" {
+		return usage(fmt.Errorf("%s does not speak %s: %s", v.Name, t.Protocol, why))
+	}
 	t.Command, t.Args = []string{v.Binary}, v.Args
 	return nil
+}
+
+// answerWithin is how long a server that is said to run may take to accept a connection.
+const answerWithin = 2 * time.Second
+
+// answers checks that somebody listens at an address.
+func answers(addr string) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return usage(fmt.Errorf("--addr %q: want HOST:PORT", addr))
+	}
+	c, err := net.DialTimeout("tcp", addr, answerWithin)
+	if err != nil {
+		return &statusError{exitFailed, fmt.Errorf("conforming %s: %w: is the server running?", addr, err)}
+	}
+	return c.Close()
 }
 
 func printConform(cmd *cobra.Command, r *conform.Report) {
@@ -105,5 +132,6 @@ func printConform(cmd *cobra.Command, r *conform.Report) {
 			fmt.Fprintf(w, "FAIL  %-40s %s\n", c.Name, c.Err)
 		}
 	}
-	fmt.Fprintf(w, "%s (%s): %d cases passed, %d failed, %d skipped, %.1f s\n", r.Program, r.Protocol, passed, len(r.Failed()), len(r.Cases)-passed-len(r.Failed()), r.Seconds)
+	name := strings.Join(append([]string{r.Program}, r.Args...), " ")
+	fmt.Fprintf(w, "%s (%s): %d cases passed, %d failed, %d skipped, %.1f s\n", name, r.Protocol, passed, len(r.Failed()), len(r.Cases)-passed-len(r.Failed()), r.Seconds)
 }

@@ -88,8 +88,8 @@ func endLine(e runner.Event) string {
 	if v, ok := t.Metrics["drain-time-ns"]; ok {
 		line += "  drained in " + quantity.Format(v, quantity.Time)
 	}
-	if v := t.Response.P99; v != nil {
-		line += "  p99 " + quantity.Format(float64(*v), quantity.Time)
+	if v, ok := t.Metrics["p99-latency-ns"]; ok {
+		line += "  p99 " + quantity.Format(v, quantity.Time)
 	}
 	if t.Failure != nil {
 		line += "  " + strings.SplitN(t.Failure.Reason, "\n", 2)[0]

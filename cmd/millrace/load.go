@@ -75,6 +75,16 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 	if err != nil {
 		return usage(err)
 	}
+	if most, why := host.FitConnections(&plan.Scenario); f.connections > most {
+		return usage(fmt.Errorf("-c %d: this host can hold %d: %s: raise the limit (ulimit -n) or take fewer", f.connections, most, why))
+	}
+	var file *os.File // before the load: a wrong path must not cost a measurement
+	if f.json != "" && f.json != "-" {
+		if file, err = os.Create(f.json); err != nil {
+			return usage(fmt.Errorf("--json: %w", err))
+		}
+		defer file.Close()
+	}
 	tuneForLoad()
 	engine, err := newEngine(plan)
 	if err != nil {
@@ -89,7 +99,7 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 		return err
 	}
 	// What was measured is told even where its logs could not be written.
-	if err := errors.Join(err, f.write(cmd.OutOrStdout(), report)); err != nil {
+	if err := errors.Join(err, f.write(cmd.OutOrStdout(), file, report)); err != nil {
 		return err
 	}
 	if report.Verdict == validity.Invalid {
@@ -102,6 +112,16 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 func (f *loadFlags) plan(url string) (*clients.Plan, error) {
 	if err := knownEngine(f.engine); err != nil {
 		return nil, err
+	}
+	switch {
+	case !strings.Contains(url, "://"):
+		return nil, fmt.Errorf("URL %q: want http://host:port/path or frame://host:port", url)
+	case f.pipeline < 1:
+		return nil, fmt.Errorf("--pipeline %d: want 1 or more", f.pipeline)
+	case f.timeout <= 0:
+		return nil, fmt.Errorf("--timeout %v: want more than 0", f.timeout)
+	case f.rate == "" && f.arrival != "constant":
+		return nil, fmt.Errorf("--arrival %s without --rate: a closed loop has no arrivals of its own", f.arrival)
 	}
 	s, err := f.scenario(url)
 	if err != nil {
@@ -180,22 +200,23 @@ func isLoopback(url string) bool {
 	return strings.HasPrefix(rest, "127.")
 }
 
-func (f *loadFlags) write(w io.Writer, r *clients.Report) error {
-	if f.json != "" {
-		data, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return fmt.Errorf("writing the report: %w", err)
-		}
-		data = append(data, '\n')
-		if f.json == "-" {
-			_, err = w.Write(data)
-			return err
-		}
-		if err := os.WriteFile(f.json, data, 0o644); err != nil {
-			return fmt.Errorf("writing the report: %w", err)
-		}
+// write prints the report for people, unless its JSON goes to the same place, and writes the JSON if asked for.
+func (f *loadFlags) write(stdout io.Writer, file *os.File, r *clients.Report) error {
+	if f.json != "-" {
+		printLoad(stdout, r)
 	}
-	printLoad(w, r)
+	if f.json == "" {
+		return nil
+	}
+	to := stdout
+	if file != nil {
+		to = file
+	}
+	out := json.NewEncoder(to)
+	out.SetIndent("", "  ")
+	if err := out.Encode(r); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
 	return nil
 }
 
@@ -213,11 +234,15 @@ func printLoad(w io.Writer, r *clients.Report) {
 			fmt.Fprintf(w, ", %d %v", n, o)
 		}
 	}
+	lag := r.LagNs
+	if r.Loop == "closed" {
+		lag = hist.Summary{} // nothing is due but what is sent
+	}
 	fmt.Fprintf(w, "\n\n%-10s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
 	for _, row := range []struct {
 		name string
 		s    hist.Summary
-	}{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", r.LagNs}} {
+	}{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", lag}} {
 		fmt.Fprintf(w, "%-10s", row.name)
 		for _, v := range []*int64{row.s.P50, row.s.P90, row.s.P95, row.s.P99, row.s.P999, row.s.Max} {
 			text := "–"
@@ -227,6 +252,9 @@ func printLoad(w io.Writer, r *clients.Report) {
 			fmt.Fprintf(w, " %9s", text)
 		}
 		fmt.Fprintln(w)
+	}
+	if r.Interrupted {
+		fmt.Fprintln(w, "\ninterrupted: the figures are of what was measured until then")
 	}
 	fmt.Fprintf(w, "\nclient     %.2f s CPU, %s peak RSS\nverdict    %s\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes), r.Verdict)
 	for _, reason := range r.Reasons {

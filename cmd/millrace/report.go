@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +22,9 @@ func reportCommand() *cobra.Command {
 			var err error
 			if len(args) == 1 {
 				dir = args[0]
+				if _, err := os.Stat(dir); err != nil { // a run's id will do
+					dir = filepath.Join(root, args[0])
+				}
 			} else if dir, err = results.Latest(root); err != nil {
 				return err
 			}

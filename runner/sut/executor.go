@@ -121,8 +121,13 @@ func conformOnce(ctx context.Context, program string, p Plan) error {
 func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error) {
 	s.sampler = NewSampler(s.process, s.file, t0, s.plan.Edges)
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	told := make(chan struct{}) // what tells must be over before Finish
+	defer func() {
+		cancel()
+		<-told
+	}()
 	go func() {
+		defer close(told)
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {

@@ -15,7 +15,7 @@ type outside struct {
 }
 
 // readOutside reads what is cheap, and open files at edges and once a second. What takes ms of the CPU that the server
-// needs is read where no phase is measured: PSS at the first edge and in the end, the sides of TIME_WAIT in the end.
+// needs is read where no phase is measured: PSS and the sides of TIME_WAIT, at the first edge and in the end.
 func (s *Sampler) readOutside(edge string, final bool) error {
 	first, end := edge != "" && s.edge == 0, edge == EndEdge || final
 	o := &outside{pss: procfs.Unknown, files: procfs.Unknown, twServer: procfs.Unknown, twClient: procfs.Unknown}
@@ -35,8 +35,6 @@ func (s *Sampler) readOutside(edge string, final bool) error {
 		if n, err := s.usage.PSS(); err == nil {
 			o.pss = n
 		}
-	}
-	if end {
 		if server, client, err := procfs.TimeWait(s.port); err == nil {
 			o.twServer, o.twClient = server, client
 		}

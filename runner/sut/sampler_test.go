@@ -111,7 +111,7 @@ func TestSamplerOfARealServer(t *testing.T) {
 			}
 		}
 		end := r.Edge == EndEdge || i == len(all)-1
-		if idle := end || r.Edge == "connect"; idle != (r.PSSBytes != nil) || end != (r.TimeWaitServer != nil) {
+		if idle := end || r.Edge == "connect"; idle != (r.PSSBytes != nil) || idle != (r.TimeWaitServer != nil) {
 			t.Errorf("reading %d at edge %q: PSS %v, TIME_WAIT %v", i, r.Edge, r.PSSBytes, r.TimeWaitServer)
 		}
 		if r.RSSBytes == nil || r.CPUUserNs == nil || r.SocketBytes == nil || r.SamplerCPUNs == nil || r.Schema != results.Schema {

@@ -34,7 +34,7 @@ type usageError struct{ error }
 // Main runs a model's program and never returns.
 func Main(m Model) {
 	err := m.run(os.Args[1:], os.Stdin, os.Stdout)
-	if err == nil {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		os.Exit(exitDone)
 	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", m.Name, err)
@@ -53,6 +53,9 @@ func (m *Model) run(args []string, in io.Reader, out io.Writer) error {
 		return usage
 	}
 	switch args[0] {
+	case "help", "-h", "--help":
+		_, err := fmt.Fprintln(out, usage.Error())
+		return err
 	case "describe":
 		if len(args) > 1 {
 			return usageError{fmt.Errorf("describe takes no arguments, got %q", args[1:])}
@@ -83,7 +86,12 @@ func (m *Model) parse(args []string) (*Env, *options, error) {
 	if m.Flags != nil {
 		m.Flags(fs)
 	}
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Printf("usage: %s serve [flags]\n", m.Name)
+		fs.SetOutput(os.Stdout)
+		fs.PrintDefaults()
+		return nil, nil, err
+	} else if err != nil {
 		return nil, nil, usageError{fmt.Errorf("%w: want %s", err, flagNames(fs))}
 	}
 	if fs.NArg() > 0 {
