@@ -84,6 +84,10 @@ func (rec *Recording) figures(i int, end int64, r *Report) figures {
 	}
 	first, last := int((s.From+IntervalNs-1)/IntervalNs), int(min(end, s.To)/IntervalNs)
 	g.windows = make([]window, max(last-first, 0))
+	busy := last
+	if g.overload { // the client is busy with it until it is drained
+		busy = max(last, int(min(end, p.DrainedNs)/IntervalNs))
+	}
 	for _, sh := range rec.shards {
 		var cpu int64
 		for j := range g.windows {
@@ -93,9 +97,11 @@ func (rec *Recording) figures(i int, end int64, r *Report) figures {
 			to.offered += from.offered
 			to.lagP99Ns = max(to.lagP99Ns, from.lagP99Ns)
 			to.gapNs = max(to.gapNs, from.gapNs)
-			cpu += from.CPUNs
 		}
-		if n := len(g.windows); n > 0 {
+		for j := first; j < busy; j++ {
+			cpu += sh.windows[j].CPUNs
+		}
+		if n := busy - first; n > 0 {
 			g.cpu = max(g.cpu, float64(cpu)/float64(int64(n)*IntervalNs))
 		}
 		g.areaNs += sh.flow[i].areaNs
@@ -219,7 +225,7 @@ func cpuCheck(g figures) validity.Check {
 		c.State = validity.NotApplicable
 	case g.cpu > cpuLimit:
 		c.State = state
-		c.Reason = fmt.Sprintf("%sphase %s: a load thread took %.0f %% of a CPU, limit %.0f %%", who, g.name, 100*g.cpu, 100*cpuLimit)
+		c.Reason = fmt.Sprintf("%sphase %s and its drain: a load thread took %.0f %% of a CPU, limit %.0f %%", who, g.name, 100*g.cpu, 100*cpuLimit)
 		c.Remedy = "give the client more CPUs, or lower the rate"
 	}
 	return c

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/procfs"
 )
 
 // Recording gathers what the shards of one load record: their finished histograms as the load goes on, and the rest at
@@ -154,7 +155,7 @@ func (rec *Recording) collect() {
 	runtime.LockOSThread()
 	// A priority may always be lowered; without it, the collector only competes.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
-	rec.logs.Start(time.Now().Add(time.Duration(rec.t0 - Now())))
+	rec.logs.Start(time.Now().Add(time.Duration(rec.t0 - procfs.Monotonic())))
 	for n := len(rec.shards) * len(rec.tl.cells); n > 0; n-- {
 		rec.take(<-rec.in)
 	}

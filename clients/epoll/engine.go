@@ -107,7 +107,7 @@ func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 	if !e.plan.StartWhenOpen {
 		e.begin(t0)
 	} else if e.plan.Scenario.OpensLater() {
-		e.begin(max(clients.Now(), t0))
+		e.begin(max(procfs.Monotonic(), t0))
 	}
 	defer context.AfterFunc(ctx, func() { e.stop.Store(true) })()
 	var wg sync.WaitGroup

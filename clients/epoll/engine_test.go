@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reflect"
 	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -80,7 +81,7 @@ func run(t testing.TB, p *clients.Plan) *clients.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := e.Run(context.Background(), clients.Now())
+	r, err := e.Run(context.Background(), procfs.Monotonic())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +271,7 @@ func nobodyListens(t *testing.T, url string, requests int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = e.Run(context.Background(), clients.Now()); err == nil || !strings.Contains(err.Error(), "connection refused") ||
+	if _, err = e.Run(context.Background(), procfs.Monotonic()); err == nil || !strings.Contains(err.Error(), "connection refused") ||
 		!strings.Contains(err.Error(), strings.TrimPrefix(url, "http://")) {
 		t.Errorf("error %v, want connection refused and the address", err)
 	}
@@ -309,7 +310,7 @@ func TestCancelEndsSoonWithWhatWasMeasured(t *testing.T) {
 		}
 		cancel()
 	}()
-	r, err := e.Run(ctx, clients.Now())
+	r, err := e.Run(ctx, procfs.Monotonic())
 	if err != nil {
 		t.Fatal(err)
 	}

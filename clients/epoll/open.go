@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/epoll/sys"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -77,7 +78,7 @@ func (s *shard) openMore() {
 
 // openFor opens a connection for the request that is due.
 func (s *shard) openFor(i int32) {
-	s.now = clients.Now()
+	s.now = procfs.Monotonic()
 	sl := s.arrive(i, s.now, 0)
 	s.rec.Sent(sl.cell, sl.intended, s.conns[i].freeAt, s.now)
 	s.connect(i)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reflect"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -83,7 +84,7 @@ func TestAgentsShareOneStream(t *testing.T) {
 			t.Fatal(err)
 		}
 		wg.Go(func() {
-			r, err := e.Run(context.Background(), clients.Now())
+			r, err := e.Run(context.Background(), procfs.Monotonic())
 			if err != nil {
 				t.Error(err)
 			}
@@ -114,7 +115,7 @@ func TestConnectPhase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t0 := clients.Now() + int64(20*time.Millisecond)
+	t0 := procfs.Monotonic() + int64(20*time.Millisecond)
 	r, err := e.Run(context.Background(), t0)
 	if err != nil {
 		t.Fatal(err)

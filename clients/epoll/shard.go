@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/epoll/sys"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -121,7 +122,7 @@ func (s *shard) run() {
 	// Never unlocked: a thread with changed timers is not given back.
 	runtime.LockOSThread()
 	sys.SharpTimers()
-	s.now = clients.Now()
+	s.now = procfs.Monotonic()
 	s.control, s.nextScan, s.looked = s.now, s.now, s.now
 	for s.round() {
 	}
@@ -263,7 +264,7 @@ func (s *shard) wait() int {
 			until, spin = s.start+int64(at), s.e.plan.Spin
 		}
 	}
-	s.now = clients.Now() // the last write took its time
+	s.now = procfs.Monotonic() // the last write took its time
 	if s.start != math.MaxInt64 {
 		s.rec.Gap(s.looked, s.now)
 	}
@@ -275,7 +276,7 @@ func (s *shard) wait() int {
 	}
 	until = max(until, s.now)
 	n := s.poll.Wait(until - s.now)
-	s.now = clients.Now()
+	s.now = procfs.Monotonic()
 	s.looked = min(s.now, until) // what it overslept counts
 	return n
 }
@@ -285,7 +286,7 @@ func (s *shard) spin(until int64) int {
 	from := s.now
 	for {
 		n := s.poll.Wait(0)
-		s.now = clients.Now()
+		s.now = procfs.Monotonic()
 		if n > 0 || s.now >= until {
 			s.spun += s.now - from
 			s.looked = min(s.now, until)

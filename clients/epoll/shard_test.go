@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reflect"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -25,7 +26,7 @@ func alone(t *testing.T, p *clients.Plan) (*Engine, *shard) {
 	if e.rec, err = clients.NewRecording(e.plan, 1); err != nil {
 		t.Fatal(err)
 	}
-	shards, err := e.newShards(clients.Now())
+	shards, err := e.newShards(procfs.Monotonic())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func TestAStallWithBusyConnectionsIsTold(t *testing.T) {
 		s.Connections.Count = 2
 		s.Phases = []scenarios.Phase{steady(1000, 1000)}
 	}))
-	s.now = clients.Now()
+	s.now = procfs.Monotonic()
 	s.control, s.nextScan, s.looked = s.now, s.now, s.now
 	stall := 350 * time.Millisecond
 	for s.round() {
@@ -77,7 +78,7 @@ func TestAConnectionIsFreeOnceItsWriteIsDone(t *testing.T) {
 	c := &s.conns[0]
 	c.fd, c.state = int32(pair[0]), open
 	s.keep(0, []byte("the rest of a request"))
-	before := clients.Now()
+	before := procfs.Monotonic()
 	s.flush(0)
 	if !c.queued || c.pending >= 0 || c.freeAt < before {
 		t.Errorf("queued %v, free since %d, before %d", c.queued, c.freeAt, before)
@@ -117,7 +118,7 @@ func TestNoFileLeft(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := e.Run(context.Background(), clients.Now())
+		_, err := e.Run(context.Background(), procfs.Monotonic())
 		ended <- err
 	}()
 	select {

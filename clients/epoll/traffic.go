@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/epoll/sys"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -68,7 +69,7 @@ func (s *shard) send(limit int) {
 // fill sends the next requests on a connection in one write: one, or with pipelining its even share of the backlog.
 func (s *shard) fill(i int32) {
 	c := &s.conns[i]
-	s.now = clients.Now()
+	s.now = procfs.Monotonic()
 	n := 1
 	if s.depth > 1 {
 		n = s.room(i)
@@ -198,7 +199,7 @@ func (s *shard) flush(i int32) {
 		s.lose(i, streamOutcome(errno))
 	case n == len(s.pending[k]):
 		s.drop(i)
-		s.now = clients.Now()
+		s.now = procfs.Monotonic()
 		s.conns[i].freeAt = s.now
 		s.offer(i)
 	default:
@@ -232,7 +233,7 @@ func (s *shard) handle(i int32, gen uint32, events uint32) {
 		if events&unix.EPOLLOUT == 0 {
 			return
 		}
-		s.now = clients.Now()
+		s.now = procfs.Monotonic()
 		s.established(i)
 	case events&unix.EPOLLOUT != 0 && c.pending >= 0:
 		s.flush(i)
@@ -250,7 +251,7 @@ func (s *shard) receive(i int32, ending bool) {
 	gen := c.gen
 	for {
 		n, errno := sys.Read(c.fd, s.buf)
-		s.now = clients.Now()
+		s.now = procfs.Monotonic()
 		switch {
 		case errno == unix.EAGAIN:
 			s.offer(i)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/procfs"
 )
 
 // dialer opens connections: all of them beforehand, at the plan's pace, or, where a connection carries one request only,
@@ -57,7 +58,7 @@ func (d *dialer) open(ctx context.Context) {
 		if r := d.plan.Scenario.Connections.Rate; r > 0 {
 			period = float64(d.plan.Agents) / float64(r) * 1e9
 		}
-		begun := clients.Now()
+		begun := procfs.Monotonic()
 		var each sync.WaitGroup
 		defer each.Wait()
 		slots := make(chan struct{}, maxOpening)
@@ -118,7 +119,7 @@ func (d *dialer) connect(ctx context.Context, network, address string) (*conn, e
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.life, cancel)()
-	begun := clients.Now()
+	begun := procfs.Monotonic()
 	c, err := nd.DialContext(ctx, network, address)
 	if err != nil {
 		if d.life.Err() == nil {
@@ -126,7 +127,7 @@ func (d *dialer) connect(ctx context.Context, network, address string) (*conn, e
 		}
 		return nil, err
 	}
-	d.j.connected(begun, clients.Now())
+	d.j.connected(begun, procfs.Monotonic())
 	d.opened.Add(1)
 	d.j.open.Add(1)
 	if d.plan.Scenario.Connections.Close == "rst" {

@@ -92,7 +92,7 @@ func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 			rec.Abandon()
 			return nil, fmt.Errorf("opening connections: %w", err)
 		}
-		t0 = clients.Now() + headStart
+		t0 = procfs.Monotonic() + headStart
 	}
 	j.begin(t0)
 	e.rec.Store(rec)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -59,7 +60,7 @@ func runCtx(t *testing.T, ctx context.Context, plan *clients.Plan) *clients.Repo
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := e.Run(ctx, clients.Now())
+	r, err := e.Run(ctx, procfs.Monotonic())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,9 +152,9 @@ func TestFreeze(t *testing.T) {
 	var seen, until atomic.Int64
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if seen.Add(1) == rate/2 {
-			until.Store(clients.Now() + int64(freeze))
+			until.Store(procfs.Monotonic() + int64(freeze))
 		}
-		if d := until.Load() - clients.Now(); d > 0 {
+		if d := until.Load() - procfs.Monotonic(); d > 0 {
 			<-time.After(time.Duration(d))
 		}
 		hello(w, r)
@@ -448,7 +449,7 @@ func TestNothingMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Run(context.Background(), clients.Now()); err == nil || !strings.Contains(err.Error(), "opening connections: ") {
+	if _, err := e.Run(context.Background(), procfs.Monotonic()); err == nil || !strings.Contains(err.Error(), "opening connections: ") {
 		t.Errorf("error %v", err)
 	}
 	if p := e.Progress(); p != (clients.Progress{}) {

@@ -89,7 +89,7 @@ func newJournal(plan *clients.Plan, rec *clients.Recording, procs, workers int) 
 	return &journal{
 		bySeq: make(map[uint64]*request, workers+1), endings: make([]int64, 2*workers), workers: uint64(workers),
 		rec: rec, procs: procs, once: plan.Scenario.Connections.Requests == 1, bodyOut: int64(len(plan.Body)),
-		base: time.Now(), baseNs: clients.Now(), quit: make(chan struct{}), next: never,
+		base: time.Now(), baseNs: procfs.Monotonic(), quit: make(chan struct{}), next: never,
 	}
 }
 
@@ -135,7 +135,7 @@ func (j *journal) start(seq uint64) *request {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r := j.bySeq[seq]
-	now := clients.Now() // under the lock: no later start has an earlier time
+	now := procfs.Monotonic() // under the lock: no later start has an earlier time
 	if r == nil || j.over || r.closedUntil != 0 && now >= r.closedUntil {
 		return nil
 	}
@@ -179,7 +179,7 @@ func (j *journal) connected(begun, open int64) {
 func (j *journal) connectFailed() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.inbox = append(j.inbox, event{at: clients.Now(), kind: notConnected})
+	j.inbox = append(j.inbox, event{at: procfs.Monotonic(), kind: notConnected})
 }
 
 // stop ends the load: nothing starts after the time that it returns.
@@ -187,7 +187,7 @@ func (j *journal) stop() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.over = true
-	return clients.Now()
+	return procfs.Monotonic()
 }
 
 // The clerk works every clerkEvery, and holds events back for settle, since a result is drained a little after its end.
@@ -205,7 +205,7 @@ func (j *journal) clerk() {
 		case <-j.quit:
 			return
 		case <-tick.C:
-			j.flush(clients.Now() - settle)
+			j.flush(procfs.Monotonic() - settle)
 		}
 	}
 }
@@ -215,7 +215,7 @@ func (j *journal) flush(until int64) {
 	j.mu.Lock()
 	in := j.inbox
 	j.inbox = j.spare[:0]
-	horizon := min(j.next, clients.Now())
+	horizon := min(j.next, procfs.Monotonic())
 	j.mu.Unlock()
 	shard := j.rec.Shard(0)
 	for _, e := range in {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/procfs"
 )
 
 // pacer turns a plan's phases into vegeta's pacing: request k of the attack is arrival k of this agent's cursor, or the
@@ -46,7 +47,7 @@ func (p *pacer) Rate(time.Duration) float64 { return 0 }
 // Pace waits by itself until request k is due and so always returns a wait of zero, because vegeta's own wait could not be
 // ended early and is rounded up to a millisecond. It stops when the load is over.
 func (p *pacer) Pace(_ time.Duration, k uint64) (time.Duration, bool) {
-	now := clients.Now()
+	now := procfs.Monotonic()
 	for len(p.closed) > 0 && p.t0+p.closed[0].To <= now {
 		p.closed = p.closed[1:]
 	}
@@ -87,7 +88,7 @@ const (
 // waitUntil blocks until a CLOCK_MONOTONIC time in ns and reports false if over was closed before. It returns at once for
 // a time that is past. The last two milliseconds are slept in the kernel, since Go's timers are rounded up to a whole one.
 func waitUntil(at int64, over <-chan struct{}) bool {
-	if d := at - clients.Now(); d > coarse {
+	if d := at - procfs.Monotonic(); d > coarse {
 		t := time.NewTimer(time.Duration(d - fine))
 		defer t.Stop()
 		select {
@@ -101,13 +102,13 @@ func waitUntil(at int64, over <-chan struct{}) bool {
 		return false
 	default:
 	}
-	if clients.Now() >= at {
+	if procfs.Monotonic() >= at {
 		return true
 	}
 	// Let whoever was just woken run first: the sleep below keeps the processor until the runtime notices.
 	runtime.Gosched()
 	ts := unix.NsecToTimespec(at)
-	for clients.Now() < at {
+	for procfs.Monotonic() < at {
 		// The slack is the thread's, and which one this is may change; the default adds 50 µs to every wait. Neither
 		// call can go wrong in a way that the loop does not mend.
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)

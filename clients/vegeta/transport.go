@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/procfs"
 )
 
 // errOver ends requests that are in flight when the load is over, errLate those that took too long.
@@ -143,7 +144,7 @@ func (x *exchange) trace() *httptrace.ClientTrace {
 				x.retries.Add(1)
 			}
 			if !info.Reused {
-				x.sent = clients.Now()
+				x.sent = procfs.Monotonic()
 			}
 			x.conn = info.Conn.(*conn)
 			x.conn.watch(x.cancel)
