@@ -212,3 +212,46 @@ func TestFiguresInAllAreOfMeasuredPhases(t *testing.T) {
 		t.Errorf("planned %d, response %+v: want that of the measured one alone", report.Planned, report.ResponseNs)
 	}
 }
+
+// A burst that drains into the phase after it keeps the client busy until then: 70 % of its CPU in the burst's second and
+// all of it in the next are 85 %.
+func TestAnOverloadIsJudgedUntilItsDrain(t *testing.T) {
+	second := scenarios.Duration(time.Second)
+	plan := &Plan{Agents: 1, Scenario: scenarios.Scenario{Connections: scenarios.Connections{Count: 1}, Phases: []scenarios.Phase{
+		{Name: "burst", Load: "overload", For: second, Arrivals: scenarios.Arrivals{Burst: 1}, Measure: true},
+		{Name: "after", Load: "steady", For: second},
+	}}}
+	rec, err := NewRecording(plan, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Begin(int64(simulated))
+	r := rec.Shard(0)
+	r.Begin(int64(simulated))
+	from := int64(simulated) + rec.Timeline().Start()
+	c := r.Due(from)
+	r.Sent(c, from, 0, from)
+	var cpu int64
+	for at := int64(0); at <= 2e9; at += 5e7 {
+		if at == 2e9 {
+			r.Finish(c, OK, from, from, from, from+at-1e6)
+		}
+		r.Tick(from+at, Status{Horizon: from + at, CPUNs: cpu})
+		if cpu += 35e6; at >= 1e9 {
+			cpu += 15e6
+		}
+	}
+	r.Close()
+	report, err := rec.Report(Facts{EndNs: from + 2e9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range report.Checks {
+		if c.Name == "generator CPU" && (c.State != validity.Warn || c.Value < 0.81 || c.Value > 0.86) {
+			t.Errorf("%+v, want SUSPECT at about 85 %%", c)
+		}
+	}
+	if states(report)["generator CPU"] == "" {
+		t.Error("generator CPU was not checked")
+	}
+}
