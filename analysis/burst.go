@@ -156,15 +156,28 @@ func (m *measurement) halfLife(burst *results.Phase, end int64, before float64, 
 	}
 }
 
+// settled is when, from a time on, no more requests were due and unfinished than come due in one interval; zero if never.
+// Behind the burst's last request wait those of the base load that came due meanwhile.
+func (m *measurement) settled(from int64) int64 {
+	var backlog int64
+	for i, v := range m.trial.Intervals {
+		backlog += v.Planned - v.OK - v.Failed
+		if to := int64(i+1) * m.trial.IntervalNs; to >= from && backlog <= v.Planned {
+			return to
+		}
+	}
+	return 0
+}
+
 // recovery sets how long after the burst's end the p99 of a one-second window is back within 10 % of the baseline's
 // median window and stays there for the next window, and what a request costs in CPU time from then on until the end.
 // Windows with fewer than 10 000 requests, or too many unanswered, have no p99 and can't tell.
 func (m *measurement) recovery(burst, base *results.Phase) {
 	end := m.trial.Phases[len(m.trial.Phases)-1].ToNs
-	if drained := burst.DrainedNs; drained > 0 && end-drained >= 2*second {
-		m.cpuPerRequest("recovery-cpu-per-req-ns", max(drained, burst.ToNs)+second, end)
+	if settled := m.settled(max(burst.DrainedNs, burst.ToNs)); burst.DrainedNs > 0 && settled > 0 && end-settled >= 2*second {
+		m.cpuPerRequest("recovery-cpu-per-req-ns", settled+second, end)
 	} else {
-		m.note("recovery-cpu-per-req-ns: less than 2 s were left after the drain")
+		m.note("recovery-cpu-per-req-ns: less than 2 s were left when the backlog of the burst and of the load behind it was gone")
 	}
 	var windows []float64
 	for s := ceilSecond(base.FromNs); (s+1)*second <= base.ToNs; s++ {

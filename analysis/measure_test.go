@@ -39,7 +39,8 @@ func timeline(s *scenarios.Scenario, rate func(at float64) float64) *results.Tri
 		at += int64(p.For)
 	}
 	for i := int64(0); i*1e8 < at; i++ {
-		t.Intervals = append(t.Intervals, results.Interval{OK: int64(rate(float64(i)/10) / 10)})
+		n := int64(rate(float64(i)/10) / 10)
+		t.Intervals = append(t.Intervals, results.Interval{Planned: n, OK: n})
 	}
 	return t
 }
@@ -143,6 +144,20 @@ func TestBurst(t *testing.T) {
 	want(t, trial, "gc-share", 0.1, 1e-6)
 	want(t, trial, "sampler-cpu-share", 0.005, 1e-6)
 	absent(t, trial, "residue-60s-RSS-bytes") // the recovery is too short for it
+}
+
+// The base load that came due during the drain is worked off behind the burst: until then a request's cost is that of a
+// saturated server.
+func TestBurstWhoseBacklogOutlivesIt(t *testing.T) {
+	s := named(t, "burst")
+	trial, readings := burstTrial(s)
+	trial.Intervals[120].Planned += 90_000 // due while the burst drains
+	trial.Intervals[290].OK += 90_000      // until 29 s
+	Measure(trial, readings, s)
+	want(t, trial, "recovery-cpu-per-req-ns", 25e3, 1) // of 30.1 s to 32 s, not of the 115 000 replies since 17 s
+	trial.Intervals[290].OK -= 90_000
+	Measure(trial, readings, s)
+	absent(t, trial, "recovery-cpu-per-req-ns")
 }
 
 func TestBurstThatNeverDrains(t *testing.T) {
