@@ -123,6 +123,7 @@ const loadMemoryLimit = 2 << 30
 // collection in the middle of a measurement, since the engine allocates nothing for a request.
 func tuneForLoad() {
 	runtime.GOMAXPROCS(min(runtime.NumCPU(), epoll.MaxShards) + 1)
+	debug.FreeOSMemory() // what starting the program left
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(loadMemoryLimit)
 }
