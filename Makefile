@@ -5,7 +5,9 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --q
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.commit=$(COMMIT)'
 
 SCENARIO ?= burst
-ROUNDS ?= 3
+# A quick run must be quick: one round.
+QUICKLY = $(filter-out 0 no false,$(QUICK))
+ROUNDS ?= $(if $(QUICKLY),1,3)
 comma := ,
 
 .PHONY: help build bench test check lint fmt fuzz bench-go clean
@@ -17,7 +19,7 @@ build: ## bin/millrace and bin/servers/*
 	@$(BUILD) -o bin/millrace ./cmd/millrace && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
 
 bench: build ## run a scenario: SCENARIO=burst|idle|churn SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
-	@bin/millrace run $(SCENARIO) --rounds $(or $(ROUNDS),3) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(filter-out 0 no false,$(QUICK)),--quick) $(foreach s,$(SET),--set '$(s)')
+	@bin/millrace run $(SCENARIO) --rounds $(or $(ROUNDS),3) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(QUICKLY),--quick) $(foreach s,$(SET),--set '$(s)')
 
 test: ## all tests
 	@go test ./...

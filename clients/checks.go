@@ -13,6 +13,7 @@ import (
 const (
 	lagLimitNs     = 50_000 // or
 	lagLimitShare  = 0.05   // of the response p99, if that is more
+	lagSpoilsShare = 0.50   // of the response p99: beyond it that figure is mostly the client
 	lateShareLimit = 0.01   // of the windows of IntervalNs
 	// gapLimitNs is more than a shard takes for a full batch of events with the writes between them: 64 of some 25 µs.
 	gapLimitNs    = 2_000_000
@@ -137,8 +138,11 @@ func lagCheck(g figures) validity.Check {
 	state, who := broken(g.overload)
 	switch {
 	case c.Value > limit:
-		c.State = state
-		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s", who, g.name, quantity.Tick(c.Value, quantity.Time), quantity.Tick(limit, quantity.Time))
+		if c.State = state; c.Value <= lagSpoilsShare*float64(g.responseP99) {
+			c.State = validity.Warn
+		}
+		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s, so up to %.0f %% of the response p99 may be the client's own",
+			who, g.name, quantity.Tick(c.Value, quantity.Time), quantity.Tick(limit, quantity.Time), min(100, 100*c.Value/float64(max(1, g.responseP99))))
 	case late > 1 && float64(late) > lateShareLimit*float64(all):
 		// One window is no share: a single stolen slice of the CPU makes one in any phase.
 		c.State = validity.Warn

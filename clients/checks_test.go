@@ -46,7 +46,8 @@ func TestChecks(t *testing.T) {
 
 	late := func(g *figures) { g.lagP99 = 60_000 }
 	check(lagCheck, validity.OK, "", nil)
-	check(lagCheck, validity.Fail, "p99 of the generator lag 60 µs, limit 50 µs", late)
+	check(lagCheck, validity.Warn, "p99 of the generator lag 60 µs, limit 50 µs, so up to 20 %", late)
+	check(lagCheck, validity.Fail, "up to 53 %", func(g *figures) { g.lagP99 = 160_000 })
 	check(lagCheck, validity.OK, "", and(late, func(g *figures) { g.responseP99 = 2_000_000 }))
 	check(lagCheck, validity.Warn, "client-bound", and(late, overload))
 	check(lagCheck, validity.NotApplicable, "", and(late, closed))
