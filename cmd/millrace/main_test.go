@@ -193,7 +193,7 @@ func alive(pid int) bool {
 
 func TestKilledRunnerLeavesNoProcess(t *testing.T) {
 	s := start(t, binDir, "--servers", "goroutine", "--set", "phases.recovery.for=60s")
-	eventually(t, "a server to be started: "+s.errs.String(), func() bool { return server(s.cmd.Process.Pid) != 0 })
+	eventually(t, "a server to be started", func() bool { return server(s.cmd.Process.Pid) != 0 })
 	pids := descendants(s.cmd.Process.Pid)
 	if len(pids) < 3 {
 		t.Fatalf("%d processes, want two agents and a server", len(pids))
