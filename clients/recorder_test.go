@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -36,7 +37,7 @@ func (s simulation) run(t *testing.T) (*Report, []time.Duration) {
 	}
 	rec.Begin(int64(simulated))
 	var responses []time.Duration
-	schedule := NewSchedule(&plan.Scenario, 1)
+	schedule := arrivals.NewSchedule(&plan.Scenario, 1)
 	for i := range s.shards {
 		r := rec.Shard(i)
 		r.Begin(int64(simulated))
@@ -51,7 +52,7 @@ func (s simulation) run(t *testing.T) (*Report, []time.Duration) {
 }
 
 // shard plays one shard: events in the order of time, as an engine meets them.
-func (s simulation) shard(r *Recorder, c *Cursor) (responses []time.Duration) {
+func (s simulation) shard(r *Recorder, c *arrivals.Cursor) (responses []time.Duration) {
 	type event struct {
 		at, intended, sent time.Duration
 		number             int64

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
@@ -208,7 +209,7 @@ func TestArrivals(t *testing.T) {
 			plan := aPlan(url, 8, 100*time.Millisecond, a)
 			plan.Agent, plan.Agents = agent, 2
 			var want int64
-			for c := clients.NewSchedule(&plan.Scenario, plan.Seed).Cursor(agent, 2); ; want++ {
+			for c := arrivals.NewSchedule(&plan.Scenario, plan.Seed).Cursor(agent, 2); ; want++ {
 				if _, _, ok := c.Next(); !ok {
 					break
 				}
@@ -237,7 +238,7 @@ func TestWorkShare(t *testing.T) {
 	r := mustRun(t, plan)
 	var want int64
 	for n := range r.Planned {
-		if clients.AsksForWork(plan.Seed, n, 25) {
+		if arrivals.AsksForWork(plan.Seed, n, 25) {
 			want++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
@@ -15,7 +16,7 @@ import (
 // k-th start in a closed loop. It belongs to the attack's one pacing goroutine, and to the journal when that has ended.
 type pacer struct {
 	plan   *clients.Plan
-	cursor *clients.Cursor
+	cursor *arrivals.Cursor
 	closed []clients.Span // not yet over; times after T0
 	zero   int64          // start of the first phase
 	t0     int64
@@ -27,7 +28,7 @@ type pacer struct {
 func newPacer(plan *clients.Plan, tl *clients.Timeline, zero int64, j *journal, over <-chan struct{}) *pacer {
 	p := &pacer{
 		plan: plan, zero: zero, t0: zero - tl.Start(), j: j, over: over,
-		cursor: clients.NewSchedule(&plan.Scenario, plan.Seed).Cursor(plan.Agent, plan.Agents),
+		cursor: arrivals.NewSchedule(&plan.Scenario, plan.Seed).Cursor(plan.Agent, plan.Agents),
 	}
 	for _, s := range tl.Spans[tl.First:] {
 		p.steady = append(p.steady, s.Measure && s.Load == "steady")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
@@ -73,7 +74,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	// The copy goes out without vegeta's own headers: the same bytes as from every other engine.
 	out := req.Clone(httptrace.WithClientTrace(ctx, x.trace()))
 	out.Header, out.Host, out.URL = t.target.header, t.target.host, t.target.url
-	if clients.AsksForWork(t.plan.Seed, r.number, t.plan.Scenario.Work.Share) {
+	if arrivals.AsksForWork(t.plan.Seed, r.number, t.plan.Scenario.Work.Share) {
 		out.URL = t.target.work
 	}
 	resp, err := t.under.RoundTrip(out)

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/clients/epoll"
 	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/clients/reactor"
 	"github.com/millrace/millrace/clients/vegeta"
 	"github.com/millrace/millrace/runner/sut"
 )
@@ -109,7 +109,7 @@ func (l *loader) Finish(context.Context) (json.RawMessage, error) {
 func newEngine(plan *clients.Plan) (clients.Engine, error) {
 	switch plan.Engine {
 	case "epoll":
-		return epoll.New(plan)
+		return reactor.New(plan)
 	case "vegeta":
 		return vegeta.New(plan)
 	}
@@ -122,7 +122,7 @@ const loadMemoryLimit = 2 << 30
 // tuneForLoad sizes the runtime for the engine: a thread for each shard, one more for the rest, and no garbage
 // collection in the middle of a measurement, since the engine allocates nothing for a request.
 func tuneForLoad() {
-	runtime.GOMAXPROCS(min(runtime.NumCPU(), epoll.MaxShards) + 1)
+	runtime.GOMAXPROCS(min(runtime.NumCPU(), reactor.MaxShards) + 1)
 	debug.FreeOSMemory() // what starting the program left
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(loadMemoryLimit)

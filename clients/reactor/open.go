@@ -1,4 +1,4 @@
-package epoll
+package reactor
 
 import (
 	"math"
@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/clients/epoll/sys"
+	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
 )

@@ -1,4 +1,4 @@
-package epoll
+package reactor
 
 import (
 	"fmt"
@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/clients/epoll/sys"
+	"github.com/millrace/millrace/clients/arrivals"
+	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -59,12 +60,12 @@ type shard struct {
 	closed bool
 	active int // connections of this shard that take requests
 
-	cursor  *clients.Cursor // the queue
-	counter *clients.Cursor // what is due, taken or not
-	due     int64           // by counter
-	told    int64           // of due, to the recorder
-	taken   int64           // by cursor
-	own     int64           // requests outside the schedule
+	cursor  *arrivals.Cursor // the queue
+	counter *arrivals.Cursor // what is due, taken or not
+	due     int64            // by counter
+	told    int64            // of due, to the recorder
+	taken   int64            // by cursor
+	own     int64            // requests outside the schedule
 
 	opener
 	nextTick, nextScan int64
@@ -90,7 +91,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phaseLoads(sc), phase: -1,
 		buf: make([]byte, readBuffer),
 	}
-	schedule := clients.NewSchedule(sc, p.Seed)
+	schedule := arrivals.NewSchedule(sc, p.Seed)
 	s.cursor, s.counter = schedule.Cursor(s.index, s.stride), schedule.Cursor(s.index, s.stride)
 	depth := sc.Connections.Pipeline
 	for 1<<s.idShift < depth {

@@ -1,6 +1,6 @@
-// Package epoll makes load with one locked thread and one epoll a shard, two system calls a request beside the shared
+// Package reactor makes load with one locked thread and one epoll a shard, two system calls a request beside the shared
 // waits, and no allocation per request. It needs Linux.
-package epoll
+package reactor
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package epoll
+package reactor
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/clients/epoll/sys"
+	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/wire"
 )
 

@@ -1,4 +1,5 @@
-package clients
+// Package arrivals says when requests are due: seeded schedules that agents and shards share without talking.
+package arrivals
 
 import (
 	"math"

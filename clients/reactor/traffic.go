@@ -1,4 +1,4 @@
-package epoll
+package reactor
 
 import (
 	"syscall"
@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/clients/epoll/sys"
+	"github.com/millrace/millrace/clients/arrivals"
+	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -126,7 +127,7 @@ func (s *shard) assign(i int32, sl *slot, j int, number, begun, sent int64) *slo
 	sl.begun, sl.sent = begun, sent
 	sl.cell = s.rec.Due(sl.intended)
 	sl.kind = 0
-	if clients.AsksForWork(s.seed, number, s.work) {
+	if arrivals.AsksForWork(s.seed, number, s.work) {
 		sl.kind = kindWork
 	}
 	c.sent++
