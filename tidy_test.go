@@ -34,6 +34,7 @@ var imports = []struct {
 	{"servers/conform…", []string{"servers/conform…", "internal/wire"}},
 	{"servers/…", []string{"servers/kit", "scenarios", "internal/wire"}},
 	{"clients/fleet…", []string{"clients/fleet…"}},
+	{"clients/checks", []string{"internal/hist", "internal/validity", "internal/quantity"}},
 	{"clients…", []string{"clients…", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/validity", "internal/quantity"}},
 	{"results", []string{"scenarios", "internal/hist", "internal/validity"}},
 	{"analysis", []string{"results", "scenarios", "internal/hist", "internal/validity"}},
@@ -42,7 +43,7 @@ var imports = []struct {
 	{"report", []string{"plots", "plots/axis", "plots/glyph", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"runner/host", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/sut", []string{"clients/fleet…", "results", "scenarios", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},
-	{"runner", []string{"runner/host", "runner/sut", "clients", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"runner", []string{"runner/host", "runner/sut", "clients", "clients/checks", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis", "plots", "plots/axis", "plots/glyph", "report", "runner…", "servers/conform…", "internal/…"}},
 }
 

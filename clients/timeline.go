@@ -3,11 +3,12 @@ package clients
 import (
 	"slices"
 
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/scenarios"
 )
 
 // IntervalNs is the length of Report's intervals.
-const IntervalNs = 100_000_000
+const IntervalNs = checks.WindowNs
 
 // Timeline is the time axis of one load: its spans are the phases, after an implicit "connect" where the phases' clock
 // starts at T0 plus ConnectFor. Times are ns after T0. It does not change.

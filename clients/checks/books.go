@@ -1,0 +1,99 @@
+package checks
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/millrace/millrace/internal/validity"
+)
+
+// Limits of the checks of the books, from docs/METHOD.md.
+const (
+	littleLimit   = 0.02 // open loop
+	starveLimit   = 0.05 // closed loop
+	answeredLimit = 0.99 // of the requests of a steady phase
+)
+
+// identityCheck judges whether every planned request has one outcome, and every good one a latency.
+func identityCheck(p Phase) validity.Check {
+	c := validity.Check{Name: "outcome identity", State: validity.OK, Value: float64(p.Outcomes), Limit: float64(p.Planned), Unit: "requests"}
+	switch {
+	case p.Outcomes != p.Planned:
+		c.Reason = fmt.Sprintf("phase %s: %d planned, but %d outcomes", p.Name, p.Planned, p.Outcomes)
+	case p.Counted != p.OK:
+		c.Value, c.Limit = float64(p.Counted), float64(p.OK)
+		c.Reason = fmt.Sprintf("phase %s: %d ok, but %d latencies", p.Name, p.OK, p.Counted)
+	default:
+		return c
+	}
+	c.State, c.Remedy = validity.Fail, "this is a fault of the client: please report it"
+	return c
+}
+
+// answeredCheck judges whether the latencies, which are of good replies only, speak for the phase.
+func answeredCheck(p Phase) validity.Check {
+	c := validity.Check{Name: "good replies", State: validity.OK, Value: 1, Limit: answeredLimit, Unit: "share"}
+	if p.Planned == 0 || p.Overload {
+		c.State = validity.NotApplicable
+	} else if c.Value = float64(p.OK) / float64(p.Planned); c.Value < answeredLimit {
+		if c.State = validity.Warn; p.OK == 0 {
+			c.State = validity.Fail
+		}
+		c.Reason = fmt.Sprintf("phase %s: %.1f %% of %d requests got a good reply, and latencies are of those only", p.Name, 100*c.Value, p.Planned)
+		c.Remedy = "see the outcomes, and ask the server by hand"
+	}
+	return c
+}
+
+// littleCheck judges the client's books by Little's law, L = λ·W over the phase's length T:
+//
+//	∫ in flight dt = Σ (done − begun)         open loop
+//	X·R ÷ N = 1                               closed loop
+//
+// Where: X = throughput, R = mean service time, N = requests that the active connections can carry at once. In an open
+// loop both sides come from the same events, so that they differ only if the client lost or doubled some: it says nothing
+// of the server. In a closed loop it tells whether connections starved.
+func littleCheck(p Phase) validity.Check {
+	c := validity.Check{Name: "bookkeeping (Little's law)", State: validity.OK, Value: 1, Limit: littleLimit, Unit: "share"}
+	if p.Closed {
+		c.Limit = starveLimit
+	}
+	if p.Overload || p.Finished == 0 || p.AreaNs == 0 {
+		c.State = validity.NotApplicable
+		return c
+	}
+	if p.Closed {
+		c.Value = float64(p.HeldNs) / (float64(p.LengthNs) * float64(p.Slots))
+		if math.Abs(c.Value-1) > starveLimit {
+			c.State = validity.Warn
+			c.Reason = fmt.Sprintf("phase %s: throughput × service time is %.1f %% of the connections: some sat idle", p.Name, 100*c.Value)
+			c.Remedy = "lower connections.count, or give the client more CPUs"
+		}
+		return c
+	}
+	c.Value = float64(p.HeldNs) / float64(p.AreaNs)
+	if math.Abs(c.Value-1) > littleLimit {
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("phase %s: by the client's own books, rate × service time is %.1f %% of the mean number in flight, limit 100 ± 2 %%", p.Name, 100*c.Value)
+		c.Remedy = "requests were lost or counted twice: please report it"
+	}
+	return c
+}
+
+// keepAliveCheck judges whether as many connections were opened as the plan needs.
+func keepAliveCheck(opened, wanted int64, interrupted bool) validity.Check {
+	c := validity.Check{Name: "keep-alive truth", State: validity.OK, Value: float64(opened), Limit: float64(wanted), Unit: "connections"}
+	switch {
+	case interrupted && opened < wanted:
+		c.State = validity.NotApplicable
+	case opened > wanted:
+		c.State = validity.Warn
+		c.Reason = fmt.Sprintf("%d connections were opened, %d would have done: some were closed early", opened, wanted)
+		c.Remedy = "see the outcomes eof, reset and timeout, and the server's limit of requests a connection"
+	case opened < wanted:
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("%d of %d connections could be opened", opened, wanted)
+		c.Remedy = "see the outcomes refused, connect_timeout and no_port; lower connections.count or connections.rate"
+	}
+	return c
+}

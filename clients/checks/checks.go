@@ -1,0 +1,91 @@
+// Package checks judges how far the figures of a load can be trusted: pure functions from what a client counted to one
+// validity.Check each, as docs/METHOD.md lists them. Package clients gathers the figures.
+package checks
+
+import (
+	"slices"
+
+	"github.com/millrace/millrace/internal/validity"
+)
+
+// WindowNs is the length of a Window.
+const WindowNs = 100_000_000
+
+// Load are the figures of a whole load.
+type Load struct {
+	// Phases are the measured ones, as far as they were reached.
+	Phases []Phase
+	// Opened and Wanted count connections: opened ever, and needed if the server closed none.
+	Opened, Wanted int64
+	Interrupted    bool
+}
+
+// Phase are the figures of one measured phase, over all shards. Its slices belong to the caller.
+type Phase struct {
+	Name     string
+	Overload bool
+	Closed   bool
+	LengthNs int64 // as far as it ran
+
+	Planned  int64
+	Outcomes int64 // sum of all
+	OK       int64
+	Counted  int64 // histogram count of response times, values outside the range included
+
+	LagP99Ns, ResponseP99Ns int64
+	Windows                 []Window // those that lie wholly within the phase
+
+	CPU float64 // of the busiest load thread, as a share of one CPU
+
+	// AreaNs is ∫ requests in flight dt, HeldNs Σ done − begun of the Finished requests, both within the phase.
+	AreaNs, HeldNs, Finished int64
+	// Slots is how many requests the active connections can carry at once.
+	Slots int64
+}
+
+// Window are the figures of WindowNs of a phase, over all shards.
+type Window struct {
+	Planned int64 // became due
+	Sent    int64
+	Offered int64 // sent, or waiting for a connection, at the time they became either
+	// LagP99Ns is the largest p99 of the generator lag of any shard, GapNs the longest time that one did not look for replies.
+	LagP99Ns, GapNs int64
+}
+
+// All runs every check. Of those that judge a phase it keeps the worst one's result.
+func All(l Load) []validity.Check {
+	perPhase := []func(Phase) validity.Check{lagCheck, offeredCheck, identityCheck, cpuCheck, littleCheck, answeredCheck}
+	out := make([]validity.Check, len(perPhase))
+	for i, p := range l.Phases {
+		for j, check := range perPhase {
+			if c := check(p); i == 0 || worse(c, out[j]) {
+				out[j] = c
+			}
+		}
+	}
+	if len(l.Phases) == 0 {
+		out = []validity.Check{{
+			Name: "measured phases", State: validity.Unknown, Unit: "phases", Limit: 1,
+			Reason: "no measured phase was reached", Remedy: "mark a phase with measure: true, or let the load run longer",
+		}}
+	}
+	return append(out, keepAliveCheck(l.Opened, l.Wanted, l.Interrupted))
+}
+
+// broken is the state of a check whose limit was passed, and how its reason begins: in overload more is offered than
+// anyone can send, so that it only says who was the limit.
+func broken(overload bool) (validity.State, string) {
+	if overload {
+		return validity.Warn, "client-bound: "
+	}
+	return validity.Fail, ""
+}
+
+// worse reports whether a ended worse than b, or as well with the larger value.
+func worse(a, b validity.Check) bool {
+	rank := []validity.State{validity.NotApplicable, validity.OK, validity.Unknown, validity.Warn, validity.Fail}
+	if d := slices.Index(rank, a.State) - slices.Index(rank, b.State); d != 0 {
+		return d > 0
+	}
+	return a.Value > b.Value
+}

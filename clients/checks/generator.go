@@ -1,0 +1,114 @@
+package checks
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/internal/validity"
+)
+
+// Limits of the generator's checks, from docs/METHOD.md.
+const (
+	lagLimitNs     = 50_000 // or
+	lagLimitShare  = 0.05   // of the response p99, if that is more
+	lagSpoilsShare = 0.50   // of the response p99: beyond it that figure is mostly the client
+	lateShareLimit = 0.01   // of the windows
+	// gapLimitNs is more than a shard takes for a full batch of events with the writes between them: 64 of some 25 µs.
+	gapLimitNs   = 2_000_000
+	offeredLimit = 0.01 // of what is planned in a second
+	cpuLimit     = 0.80 // of a load thread
+	// offeredSlack requests may fall on the wrong side of a second's edge at low rates.
+	offeredSlack = 2
+)
+
+// lagCheck judges how late the client itself was: the p99 of the generator lag, and how many windows were late, by their
+// own p99 or because the client did not look for replies. While all connections are busy only that shows a stall, since a
+// connection becomes free when the client reads its reply.
+func lagCheck(p Phase) validity.Check {
+	limit := max(lagLimitNs, lagLimitShare*float64(p.ResponseP99Ns))
+	c := validity.Check{Name: "generator lag", State: validity.OK, Value: float64(p.LagP99Ns), Limit: limit, Unit: "ns"}
+	if p.Closed || p.Planned == 0 {
+		c.State = validity.NotApplicable
+		return c
+	}
+	var late, all int
+	gapLimit := max(gapLimitNs, limit)
+	for _, w := range p.Windows {
+		if w.Sent == 0 && w.Planned == 0 {
+			continue
+		}
+		all++
+		if float64(w.LagP99Ns) > limit || float64(w.GapNs) > gapLimit {
+			late++
+		}
+	}
+	c.Remedy = "give the client CPUs of its own, or lower the rate"
+	state, who := broken(p.Overload)
+	switch {
+	case c.Value > limit:
+		if c.State = state; c.Value <= lagSpoilsShare*float64(p.ResponseP99Ns) {
+			c.State = validity.Warn
+		}
+		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s, so up to %.0f %% of the response p99 may be the client's own",
+			who, p.Name, quantity.Tick(c.Value, quantity.Time), quantity.Tick(limit, quantity.Time), min(100, 100*c.Value/float64(max(1, p.ResponseP99Ns))))
+	case late > 1 && float64(late) > lateShareLimit*float64(all):
+		// One window is no share: a single stolen slice of the CPU makes one in any phase.
+		c.State = validity.Warn
+		c.Value, c.Limit, c.Unit = float64(late)/float64(all), lateShareLimit, "share"
+		c.Reason = fmt.Sprintf("phase %s: in %d of %d windows of 100 ms the p99 of the generator lag was above %s, or the client did not look for replies for over %s",
+			p.Name, late, all, quantity.Tick(limit, quantity.Time), quantity.Tick(gapLimit, quantity.Time))
+	default:
+		c.Remedy = ""
+	}
+	return c
+}
+
+// offeredCheck judges whether in every second as much was sent, or waiting for a connection, as was planned.
+func offeredCheck(p Phase) validity.Check {
+	c := validity.Check{Name: "offered rate", State: validity.OK, Value: 1, Limit: offeredLimit, Unit: "share"}
+	const perSecond = 1_000_000_000 / WindowNs
+	if p.Closed || len(p.Windows) < perSecond || p.Planned == 0 {
+		c.State = validity.NotApplicable
+		return c
+	}
+	worst, second := 0.0, 0
+	for i := 0; i+perSecond <= len(p.Windows); i += perSecond {
+		var planned, offered int64
+		for _, w := range p.Windows[i : i+perSecond] {
+			planned += w.Planned
+			offered += w.Offered
+		}
+		off := math.Abs(float64(offered - planned))
+		if planned == 0 || off <= offeredSlack {
+			continue
+		}
+		if share := off / float64(planned); share > worst {
+			worst, second = share, i/perSecond
+			c.Value = float64(offered) / float64(planned)
+		}
+	}
+	if worst > offeredLimit {
+		state, who := broken(p.Overload)
+		c.State = state
+		c.Reason = fmt.Sprintf("%sphase %s, second %d: %.1f %% of the planned requests were sent or waiting for a connection, limit 100 ± 1 %%",
+			who, p.Name, second, 100*c.Value)
+		c.Remedy = "the client stalled: give it CPUs of its own, or lower the rate"
+	}
+	return c
+}
+
+// cpuCheck judges whether the busiest load thread had time to spare.
+func cpuCheck(p Phase) validity.Check {
+	c := validity.Check{Name: "generator CPU", State: validity.OK, Value: p.CPU, Limit: cpuLimit, Unit: "share"}
+	state, who := broken(p.Overload)
+	switch {
+	case p.Closed || len(p.Windows) == 0:
+		c.State = validity.NotApplicable
+	case p.CPU > cpuLimit:
+		c.State = state
+		c.Reason = fmt.Sprintf("%sphase %s and its drain: a load thread took %.0f %% of a CPU, limit %.0f %%", who, p.Name, 100*p.CPU, 100*cpuLimit)
+		c.Remedy = "give the client more CPUs, or lower the rate"
+	}
+	return c
+}
