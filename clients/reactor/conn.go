@@ -10,7 +10,7 @@ type conn struct {
 	since   int64 // connecting: begun; closing: when the last reply was whole
 	freeAt  int64 // since when it has had room for a request
 	fd      int32
-	pending int32  // index of the unsent rest of a write, -1 without
+	pending int32  // the transport's: what of a write the kernel has not taken, -1 if nothing
 	gen     uint32 // of the descriptor, so that events of an earlier one are known
 	sent    uint32 // requests on this connection so far
 	head    uint16 // http1: slot of the oldest request in flight; frame: where to look for a free one
@@ -50,8 +50,6 @@ type table struct {
 	ready   ring // open connections with room, in the order in which they got it
 	idle    ring // connections by request: entries without a connection
 	broken  ring // kept connections that have to be opened again
-	pending [][]byte
-	spare   []int32 // free indexes of pending
 }
 
 func newTable(n, depth int, frame bool) *table {
@@ -89,27 +87,6 @@ func (t *table) grab(i int32) (*slot, int) {
 	c.head = uint16((j + 1) % t.depth)
 	c.flying++
 	return &slots[j], j
-}
-
-// keep stores the unsent rest of a write.
-func (t *table) keep(i int32, rest []byte) {
-	if len(t.spare) == 0 {
-		t.pending = append(t.pending, nil)
-		t.spare = append(t.spare, int32(len(t.pending)-1))
-	}
-	last := len(t.spare) - 1
-	k := t.spare[last]
-	t.spare = t.spare[:last]
-	t.pending[k] = append(t.pending[k][:0], rest...)
-	t.conns[i].pending = k
-}
-
-// drop frees the rest of a write.
-func (t *table) drop(i int32) {
-	if k := t.conns[i].pending; k >= 0 {
-		t.spare = append(t.spare, k)
-		t.conns[i].pending = -1
-	}
 }
 
 // ring is a first-in, first-out queue of connection indexes with a place for each.

@@ -153,7 +153,7 @@ func (e *Engine) newShards(t0 int64) ([]*shard, error) {
 		s, err := newShard(e, i, t0)
 		if err != nil {
 			for _, s := range shards {
-				s.poll.Close()
+				s.io.free()
 			}
 			return nil, err
 		}

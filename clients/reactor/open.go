@@ -93,7 +93,7 @@ func (s *shard) connect(i int32) {
 	if errno == 0 || errno == unix.EINPROGRESS {
 		c.fd = fd
 		c.gen++
-		if bad := s.poll.Add(fd, i, c.gen); bad != 0 {
+		if bad := s.io.watch(i); bad != 0 {
 			errno = bad
 		}
 	}
@@ -119,9 +119,10 @@ func (s *shard) dial() (fd int32, errno syscall.Errno) {
 	return fd, errno
 }
 
-// established takes a connection that has opened into use.
-func (s *shard) established(i int32) {
+// opened takes a connection that has opened into use.
+func (s *shard) opened(i int32) {
 	c := &s.conns[i]
+	s.now = procfs.Monotonic()
 	s.connecting--
 	s.control = s.now
 	s.openNow++
@@ -225,12 +226,8 @@ func (s *shard) ended(i int32) {
 func (s *shard) shut(i int32, reset bool) {
 	c := &s.conns[i]
 	if c.fd >= 0 {
-		if reset {
-			sys.ResetOnClose(c.fd)
-		}
-		sys.Close(c.fd)
+		s.io.close(i, reset)
 	}
-	s.drop(i)
 	c.fd, c.state, c.sent, c.head, c.freeAt = -1, closed, 0, 0, s.now
 	c.gen++
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -39,7 +40,7 @@ const (
 type shard struct {
 	e      *Engine
 	rec    *clients.Recorder
-	poll   *sys.Poller
+	io     transport
 	target *target
 	*table
 
@@ -76,7 +77,7 @@ type shard struct {
 	spun               int64 // ns since then
 	looked             int64 // since when the poller has not been asked, though not for want of events
 
-	buf     []byte // everything read
+	memo    wire.Memo
 	out     []byte // several requests at once
 	serial  uint64 // of frames
 	idShift uint
@@ -89,7 +90,6 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		e: e, rec: e.rec.Shard(i), target: e.target, index: p.Agent + p.Agents*i, stride: p.Agents * e.shards,
 		requests: sc.Connections.Requests, policy: sc.Connections.Close, timeout: int64(sc.Timeout), work: sc.Work.Share,
 		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phaseLoads(sc), phase: -1,
-		buf: make([]byte, readBuffer),
 	}
 	schedule := arrivals.NewSchedule(sc, p.Seed)
 	s.cursor, s.counter = schedule.Cursor(s.index, s.stride), schedule.Cursor(s.index, s.stride)
@@ -112,7 +112,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		s.want(sc.Connections.Count, t0, false)
 	}
 	var err error
-	if s.poll, err = sys.NewPoller(maxEvents); err != nil {
+	if s.io, err = newEpollTransport(s); err != nil {
 		return nil, fmt.Errorf("opening epoll: %w", err)
 	}
 	return s, nil
@@ -136,8 +136,8 @@ func (s *shard) round() bool {
 		return false
 	}
 	s.send(sendBatch)
-	for _, ev := range s.poll.Events[:s.wait()] {
-		s.handle(ev.Fd, uint32(ev.Pad), ev.Events)
+	for k := range s.wait() {
+		s.io.handle(k)
 		if s.queueDue() {
 			s.send(2)
 		}
@@ -276,7 +276,7 @@ func (s *shard) wait() int {
 		until -= spinNs
 	}
 	until = max(until, s.now)
-	n := s.poll.Wait(until - s.now)
+	n := s.io.wait(until - s.now)
 	s.now = procfs.Monotonic()
 	s.looked = min(s.now, until) // what it overslept counts
 	return n
@@ -286,7 +286,7 @@ func (s *shard) wait() int {
 func (s *shard) spin(until int64) int {
 	from := s.now
 	for {
-		n := s.poll.Wait(0)
+		n := s.io.wait(0)
 		s.now = procfs.Monotonic()
 		if n > 0 || s.now >= until {
 			s.spun += s.now - from
@@ -342,12 +342,11 @@ func (s *shard) finish() {
 	for i := range s.conns {
 		s.endAll(int32(i), clients.InFlight)
 		if c := &s.conns[i]; c.fd >= 0 {
-			sys.ResetOnClose(c.fd)
-			sys.Close(c.fd)
+			s.io.close(int32(i), true)
 			c.fd, c.state = -1, closed
 		}
 	}
-	s.poll.Close()
+	s.io.free()
 	if s.start == math.MaxInt64 {
 		return
 	}

@@ -67,7 +67,7 @@ func TestAConnectionIsFreeOnceItsWriteIsDone(t *testing.T) {
 	}
 	_, s := alone(t, plan("http://127.0.0.1:1/", nil))
 	t.Cleanup(func() {
-		s.poll.Close()
+		s.io.free()
 		for _, fd := range pair {
 			if err := unix.Close(fd); err != nil {
 				t.Error(err)
@@ -77,9 +77,10 @@ func TestAConnectionIsFreeOnceItsWriteIsDone(t *testing.T) {
 	s.active = 1
 	c := &s.conns[0]
 	c.fd, c.state = int32(pair[0]), open
-	s.keep(0, []byte("the rest of a request"))
+	io := s.io.(*epollTransport)
+	io.keep(0, []byte("the rest of a request"))
 	before := procfs.Monotonic()
-	s.flush(0)
+	io.flush(0)
 	if !c.queued || c.pending >= 0 || c.freeAt < before {
 		t.Errorf("queued %v, free since %d, before %d", c.queued, c.freeAt, before)
 	}

@@ -3,11 +3,8 @@ package reactor
 import (
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
-	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -87,7 +84,7 @@ func (s *shard) fill(i int32) {
 		s.rec.Sent(last.cell, last.intended, c.freeAt, s.now)
 		s.prepare(last, n > 1)
 	}
-	s.write(i, s.bytes(last))
+	s.transmit(i, last)
 }
 
 // ownNumber numbers a request outside the schedule, as the shards share those of the schedule.
@@ -118,7 +115,7 @@ func (s *shard) sendOwn(i int32) {
 	s.rec.Sent(sl.cell, sl.intended, s.now, s.now)
 	s.out = s.out[:0]
 	s.prepare(sl, false)
-	s.write(i, s.bytes(sl))
+	s.transmit(i, sl)
 }
 
 // assign fills a slot that was grabbed.
@@ -145,7 +142,7 @@ func (s *shard) assign(i int32, sl *slot, j int, number, begun, sent int64) *slo
 }
 
 // prepare appends a request to what is about to be written, unless it is an http1 request that goes out alone: then
-// bytes returns it as it was built.
+// transmit takes it as it was built.
 func (s *shard) prepare(sl *slot, more bool) {
 	s.rec.BodyBytesOut += int64(len(s.target.body))
 	switch {
@@ -156,11 +153,13 @@ func (s *shard) prepare(sl *slot, more bool) {
 	}
 }
 
-func (s *shard) bytes(last *slot) []byte {
+// transmit writes what was prepared.
+func (s *shard) transmit(i int32, last *slot) {
 	if len(s.out) == 0 {
-		return s.target.requests[last.kind]
+		s.io.write(i, s.target.requests[last.kind], true)
+		return
 	}
-	return s.out
+	s.io.write(i, s.out, false)
 }
 
 // flushFirst sends the request for which a connection was opened.
@@ -171,116 +170,38 @@ func (s *shard) flushFirst(i int32) {
 			sl.sent = s.now
 			s.out = s.out[:0]
 			s.prepare(sl, false)
-			s.write(i, s.bytes(sl))
+			s.transmit(i, sl)
 			return
 		}
 	}
 }
 
-// write sends bytes on a connection, and keeps the rest if the socket takes no more.
-func (s *shard) write(i int32, b []byte) {
-	n, errno := sys.Write(s.conns[i].fd, b)
-	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-		s.keep(i, b)
-	case errno != 0:
-		s.lose(i, streamOutcome(errno))
-	case n < len(b):
-		s.keep(i, b[n:])
-	}
+// flushed takes note that the rest of a write is gone.
+func (s *shard) flushed(i int32) {
+	s.now = procfs.Monotonic()
+	s.conns[i].freeAt = s.now
+	s.offer(i)
 }
 
-// flush goes on with a write.
-func (s *shard) flush(i int32) {
-	k := s.conns[i].pending
-	n, errno := sys.Write(s.conns[i].fd, s.pending[k])
-	switch {
-	case errno == unix.EAGAIN || errno == unix.EINTR:
-	case errno != 0:
-		s.lose(i, streamOutcome(errno))
-	case n == len(s.pending[k]):
-		s.drop(i)
-		s.now = procfs.Monotonic()
-		s.conns[i].freeAt = s.now
+// failed ends an open connection with an error.
+func (s *shard) failed(i int32, errno syscall.Errno) {
+	if s.conns[i].state == closing {
+		s.ended(i)
+		return
+	}
+	s.lose(i, streamOutcome(errno))
+}
+
+// arrived takes bytes that have come on a connection at s.now.
+func (s *shard) arrived(i int32, b []byte) {
+	gen := s.conns[i].gen
+	if s.replies != nil {
+		s.takeReplies(i, b)
+	} else {
+		s.takeFrames(i, b)
+	}
+	if s.conns[i].gen == gen {
 		s.offer(i)
-	default:
-		s.pending[k] = s.pending[k][:copy(s.pending[k], s.pending[k][n:])]
-	}
-}
-
-// streamOutcome is the drawer of an error on an open connection. Whatever is not known counts as a reset.
-func streamOutcome(errno syscall.Errno) clients.Outcome {
-	if errno == unix.ETIMEDOUT {
-		return clients.Timeout
-	}
-	return clients.Reset
-}
-
-// handle takes one event of connection i.
-func (s *shard) handle(i int32, gen uint32, events uint32) {
-	c := &s.conns[i]
-	if c.gen != gen || c.fd < 0 {
-		return
-	}
-	switch {
-	case c.state == connecting && events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
-		errno := sys.SocketError(c.fd)
-		if errno == 0 {
-			errno = unix.ECONNRESET
-		}
-		s.refused(i, errno)
-		return
-	case c.state == connecting:
-		if events&unix.EPOLLOUT == 0 {
-			return
-		}
-		s.now = procfs.Monotonic()
-		s.established(i)
-	case events&unix.EPOLLOUT != 0 && c.pending >= 0:
-		s.flush(i)
-	}
-	const readable = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
-	if events&readable != 0 && c.gen == gen {
-		s.receive(i, events&(readable&^unix.EPOLLIN) != 0)
-	}
-}
-
-// receive reads what has arrived. A read that doesn't fill the buffer has emptied the socket, unless the event told of
-// its end as well.
-func (s *shard) receive(i int32, ending bool) {
-	c := &s.conns[i]
-	gen := c.gen
-	for {
-		n, errno := sys.Read(c.fd, s.buf)
-		s.now = procfs.Monotonic()
-		switch {
-		case errno == unix.EAGAIN:
-			s.offer(i)
-			return
-		case errno == unix.EINTR:
-			continue
-		case errno != 0 && c.state == closing:
-			s.ended(i)
-			return
-		case errno != 0:
-			s.lose(i, streamOutcome(errno))
-			return
-		case n == 0:
-			s.eof(i)
-			return
-		}
-		if s.replies != nil {
-			s.takeReplies(i, s.buf[:n])
-		} else {
-			s.takeFrames(i, s.buf[:n])
-		}
-		if c.gen != gen {
-			return
-		}
-		if n < len(s.buf) && !ending {
-			s.offer(i)
-			return
-		}
 	}
 }
 
@@ -310,7 +231,7 @@ func (s *shard) takeReplies(i int32, b []byte) {
 			s.lose(i, clients.ProtocolError)
 			return
 		}
-		n, done, err := s.replies[i].Feed(b, &s.target.expect)
+		n, done, err := s.memo.Feed(&s.replies[i], b, &s.target.expect)
 		if err != nil {
 			s.lose(i, clients.ProtocolError)
 			return
