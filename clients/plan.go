@@ -29,6 +29,9 @@ type Plan struct {
 	Agents int `json:"agents"`
 	// Sources are the local addresses to connect from, used in turn; empty leaves the choice to the kernel.
 	Sources []string `json:"sources,omitempty"`
+	// Congestion is the congestion control of the client's sockets. Empty takes cubic where the host allows it, since a
+	// paced one such as bbr arms a timer for every request; "host" keeps the host's default.
+	Congestion string `json:"congestion,omitempty"`
 	// StartWhenOpen starts the phases' clock when all connections are open, as `millrace load` does, instead of at T0
 	// plus ConnectFor.
 	StartWhenOpen bool `json:"start_when_open,omitempty"`

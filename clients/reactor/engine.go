@@ -35,7 +35,9 @@ const (
 type Engine struct {
 	plan   *clients.Plan
 	target *target
-	shards int
+	// congest is the congestion control that each socket is given, nil for the host's.
+	congest []byte
+	shards  int
 	rec    *clients.Recording
 
 	// What the shards tell each other before the phases start, and what ends them.
@@ -69,6 +71,10 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
+	congest, err := congestionToSet(t.family, p.Congestion)
+	if err != nil {
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
 	if want := map[bool]string{true: "frame", false: "http1"}[t.frame]; p.Scenario.Protocol != want {
 		return nil, fmt.Errorf("preparing load: scenario's protocol is %s, but the URL %s is for %s", p.Scenario.Protocol, p.URL, want)
 	}
@@ -76,7 +82,7 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if mine == 0 {
 		return nil, fmt.Errorf("preparing load: %d connections for %d agents: want at least one each", p.Scenario.Connections.Count, p.Agents)
 	}
-	return &Engine{plan: &p, target: t, shards: shardsFor(&p, min(cpus(), MaxShards, mine))}, nil
+	return &Engine{plan: &p, target: t, congest: congest, shards: shardsFor(&p, min(cpus(), MaxShards, mine))}, nil
 }
 
 // shardsFor is the largest number of shards up to a limit whose shares of the active connections differ by less than

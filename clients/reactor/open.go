@@ -112,7 +112,7 @@ func (s *shard) dial() (fd int32, errno syscall.Errno) {
 			s.lastSource = (s.lastSource + 1) % len(t.sources)
 			from = &t.sources[s.lastSource]
 		}
-		if fd, errno = sys.Dial(t.family, from, &t.addr); errno != unix.EADDRNOTAVAIL {
+		if fd, errno = sys.Dial(t.family, from, &t.addr, s.e.congest); errno != unix.EADDRNOTAVAIL {
 			break
 		}
 	}

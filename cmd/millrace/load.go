@@ -27,6 +27,7 @@ type loadFlags struct {
 	duration, timeout                       time.Duration
 	rate, connectRate, arrival, engine      string
 	json, logs, method, body, close, source string
+	congestion                              string
 	headers                                 []string
 	seed                                    uint64
 	spin                                    bool
@@ -65,6 +66,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl.StringArrayVarP(&f.headers, "header", "H", nil, "http1 header, such as 'X-Id: 7' (repeatable)")
 	fl.StringVar(&f.body, "body", "", "request body (http1, frame), or @FILE")
 	fl.StringVar(&f.source, "source", "", "local addresses to connect from, separated by commas (default: as needed)")
+	fl.StringVar(&f.congestion, "congestion", "", "congestion control of the client's sockets; host keeps the host's default (default: cubic where allowed)")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the arrivals")
 	fl.BoolVar(&f.spin, "spin", false, "spin for the last microseconds before a request is due; needs a core of its own")
 	return c
@@ -144,7 +146,7 @@ func (f *loadFlags) plan(url string) (*clients.Plan, error) {
 	}
 	return &clients.Plan{
 		URL: url, Scenario: *s, Engine: f.engine, Method: f.method, Headers: f.headers, Body: body, Seed: f.seed,
-		Agents: 1, Sources: sources, StartWhenOpen: true, Spin: f.spin, LogDir: f.logs,
+		Agents: 1, Sources: sources, Congestion: f.congestion, StartWhenOpen: true, Spin: f.spin, LogDir: f.logs,
 	}, nil
 }
 

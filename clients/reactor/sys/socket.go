@@ -57,16 +57,20 @@ func NewAddress(ip net.IP, port int, zone string) (a Address, family int) {
 // bindNoPort is IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, so that it need only be free towards the target.
 const bindNoPort = 24
 
-// Dial begins to connect a nonblocking TCP socket without Nagle's delay, from a source address unless it is nil. A zero
-// errno or EINPROGRESS means that it is under way; with any other one there is no socket.
-func Dial(family int, from, to *Address) (fd int32, errno syscall.Errno) {
+// Dial begins to connect a nonblocking TCP socket without Nagle's delay, from a source address unless it is nil, and with a
+// congestion control unless that is empty. A zero errno or EINPROGRESS means that it is under way; with any other one there
+// is no socket.
+func Dial(family int, from, to *Address, congestion []byte) (fd int32, errno syscall.Errno) {
 	sock, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, errnoOf(err)
 	}
 	// Neither option can fail of a TCP socket; both would show in the connections.
 	_ = unix.SetsockoptInt(sock, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if from != nil {
+	if len(congestion) > 0 {
+		errno = setOption(sock, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
+	}
+	if from != nil && errno == 0 {
 		_ = unix.SetsockoptInt(sock, unix.IPPROTO_IP, bindNoPort, 1)
 		errno = withAddress(unix.SYS_BIND, sock, from)
 	}
@@ -78,6 +82,12 @@ func Dial(family int, from, to *Address) (fd int32, errno syscall.Errno) {
 		return -1, errno
 	}
 	return int32(sock), errno
+}
+
+func setOption(fd, level, name int, value []byte) syscall.Errno {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(unsafe.Pointer(&value[0])), uintptr(len(value)), 0)
+	return errno
 }
 
 func withAddress(call uintptr, fd int, a *Address) syscall.Errno {
@@ -117,6 +127,19 @@ func cpu(who int) int64 {
 func SharpTimers() {
 	// Refused nowhere; without it waits are 50 µs late, which the lag check sees.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+}
+
+// CheckCongestion tells whether a congestion control may be used on this host.
+func CheckCongestion(family int, name []byte) error {
+	sock, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer Close(int32(sock))
+	if errno := setOption(sock, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // Congestion is the name of a socket's congestion control, empty if unknown.
