@@ -157,12 +157,3 @@ func serversDir() (string, error) {
 	path, err := self()
 	return filepath.Join(filepath.Dir(path), "servers"), err
 }
-
-// cacheDir is where what was found out about this host and these programs is remembered.
-func cacheDir() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "millrace")
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/analysis"
+	"github.com/millrace/millrace/internal/hostkey"
 	"github.com/millrace/millrace/report"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
@@ -102,7 +103,7 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 	}
 	return runner.Config{
 		Scenario: s, Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Rounds: f.rounds, Seed: f.seed,
-		Engine: f.engine, Root: f.results, ServersDir: dir, CacheDir: cacheDir(), Agent: []string{program, "agent"},
+		Engine: f.engine, Root: f.results, ServersDir: dir, CacheDir: hostkey.Dir(), Agent: []string{program, "agent"},
 		Version: version, Commit: commit, Measure: analysis.Measure,
 	}, nil
 }
