@@ -19,7 +19,7 @@ func http1Cases() []Case {
 		{Name: "http/unknown-path", Run: tolerated("GET /no-such-path HTTP/1.1\r\nHost: conform\r\n\r\n")},
 		{Name: "http/unknown-method", Run: tolerated("BREW / HTTP/1.1\r\nHost: conform\r\n\r\n")},
 	}
-	for _, m := range malformedHTTP {
+	for _, m := range malformedHTTP() {
 		list = append(list, Case{Name: "malformed/" + m.name, Run: malformed([]byte(m.bytes))})
 	}
 	return list
@@ -27,25 +27,29 @@ func http1Cases() []Case {
 
 const hostLine = "Host: conform\r\n"
 
+type malformedRequest struct{ name, bytes string }
+
 // malformedHTTP are requests that RFC 9112 says to refuse, most with something behind them that must not be taken for
-// a request of its own.
-var malformedHTTP = []struct{ name, bytes string }{
-	{"request-line", "GARBAGE\r\n" + hostLine + "\r\n"},
-	{"version", "GET / HTTX/1.1\r\n" + hostLine + "\r\n"},
-	{"header-without-colon", "GET / HTTP/1.1\r\n" + hostLine + "no colon here\r\n\r\n"},
-	{"blank-before-colon", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length : 3\r\n\r\nabc"},
-	{"header-name-empty", "GET / HTTP/1.1\r\n" + hostLine + ": x\r\n\r\n"},
-	{"header-name-control", "GET / HTTP/1.1\r\n" + hostLine + "bad\x01name: x\r\n\r\n"},
-	{"length-negative", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: -1\r\n\r\n"},
-	{"length-overflow", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 99999999999999999999999\r\n\r\nabc"},
-	{"length-wraps", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 18446744073709551619\r\n\r\nabc"},
-	{"length-letters", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 3x\r\n\r\nabc"},
-	{"length-twice", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde"},
-	{"header-oversized", "GET / HTTP/1.1\r\n" + hostLine + "X: " + strings.Repeat("x", 2<<20) + "\r\n\r\n"},
-	{"headers-too-many", "GET / HTTP/1.1\r\n" + hostLine + strings.Repeat("X-Many: 0123456789\r\n", 100_000) + "\r\n"},
-	{"garbage", "\x00\x01\xff\xfe garbage \x80\x81\r\n\x16\x03\x01\r\n\r\n"},
-	{"tls-hello", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + strings.Repeat("\xa7", 154) + "\r\n\r\n"},
-	{"length-and-chunked", ""}, // see malformed
+// a request of its own. They are built when asked for: two of them are of megabytes.
+func malformedHTTP() []malformedRequest {
+	return []malformedRequest{
+		{"request-line", "GARBAGE\r\n" + hostLine + "\r\n"},
+		{"version", "GET / HTTX/1.1\r\n" + hostLine + "\r\n"},
+		{"header-without-colon", "GET / HTTP/1.1\r\n" + hostLine + "no colon here\r\n\r\n"},
+		{"blank-before-colon", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length : 3\r\n\r\nabc"},
+		{"header-name-empty", "GET / HTTP/1.1\r\n" + hostLine + ": x\r\n\r\n"},
+		{"header-name-control", "GET / HTTP/1.1\r\n" + hostLine + "bad\x01name: x\r\n\r\n"},
+		{"length-negative", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: -1\r\n\r\n"},
+		{"length-overflow", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 99999999999999999999999\r\n\r\nabc"},
+		{"length-wraps", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 18446744073709551619\r\n\r\nabc"},
+		{"length-letters", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 3x\r\n\r\nabc"},
+		{"length-twice", "POST / HTTP/1.1\r\n" + hostLine + "Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde"},
+		{"header-oversized", "GET / HTTP/1.1\r\n" + hostLine + "X: " + strings.Repeat("x", 2<<20) + "\r\n\r\n"},
+		{"headers-too-many", "GET / HTTP/1.1\r\n" + hostLine + strings.Repeat("X-Many: 0123456789\r\n", 100_000) + "\r\n"},
+		{"garbage", "\x00\x01\xff\xfe garbage \x80\x81\r\n\x16\x03\x01\r\n\r\n"},
+		{"tls-hello", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + strings.Repeat("\xa7", 154) + "\r\n\r\n"},
+		{"length-and-chunked", ""}, // see malformed
+	}
 }
 
 // malformed sends bytes that are no valid request: status 4xx, 501 or 505, or a close, and the next connection is served.
