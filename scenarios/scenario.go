@@ -76,18 +76,6 @@ type Phase struct {
 	Active Percent `yaml:"active" json:"active,omitempty"`
 }
 
-// Arrivals is when requests are due. At most one field is set.
-type Arrivals struct {
-	// Constant offers requests at equal distances.
-	Constant Rate `yaml:"constant" json:"constant,omitempty"`
-	// Poisson offers requests with exponential distances of this mean rate.
-	Poisson Rate `yaml:"poisson" json:"poisson,omitempty"`
-	// Burst offers this many requests at equal distances over the phase.
-	Burst int `yaml:"burst" json:"burst,omitempty"`
-	// Closed sends the next request of a connection when the last one is answered (closed loop).
-	Closed bool `yaml:"closed" json:"closed,omitempty"`
-}
-
 // Closed sets of words, each the one truth for messages, flags and tests.
 var (
 	Protocols     = []string{"http1", "frame"}
@@ -131,19 +119,6 @@ func (s *Scenario) Duration() time.Duration {
 	return d
 }
 
-// Rate is the mean rate of the arrivals over a phase of length d, in requests per second.
-func (a Arrivals) Rate(d time.Duration) float64 {
-	switch {
-	case a.Constant > 0:
-		return float64(a.Constant)
-	case a.Poisson > 0:
-		return float64(a.Poisson)
-	case a.Burst > 0 && d > 0:
-		return float64(a.Burst) / d.Seconds()
-	}
-	return 0
-}
-
 // Clone returns a deep copy.
 func (s *Scenario) Clone() *Scenario {
 	c := *s
@@ -156,7 +131,8 @@ func (s *Scenario) Clone() *Scenario {
 	return &c
 }
 
-// Resolve returns the scenario as it runs: steps expanded into phases, nothing left to a default. It does not change s.
+// Resolve returns the scenario as it runs: steps expanded into phases, nothing left to a default or to a file. It does not
+// change s.
 func (s *Scenario) Resolve() (*Scenario, error) {
 	r := s.Clone()
 	r.setDefaults()
@@ -165,6 +141,9 @@ func (s *Scenario) Resolve() (*Scenario, error) {
 	}
 	var phases []Phase
 	for _, p := range r.Phases {
+		if t := p.Arrivals.Trace; t != nil && t.TimesNs == nil {
+			return nil, fmt.Errorf("phases.%s.arrivals.trace: file %s is not read: only scenarios run by their path may name one", p.Name, t.File)
+		}
 		if p.Each == "" {
 			phases = append(phases, p)
 			continue

@@ -148,24 +148,6 @@ func (p *Phase) opens(steps []int) (first, last int) {
 	return p.Open, p.Open
 }
 
-func (a Arrivals) validate(path string, d time.Duration) error {
-	kinds := 0
-	for _, set := range []bool{a.Constant > 0, a.Poisson > 0, a.Burst != 0, a.Closed} {
-		if set {
-			kinds++
-		}
-	}
-	switch {
-	case kinds > 1:
-		return fmt.Errorf("%s: want one of constant, poisson, burst and closed", path)
-	case a.Burst < 0:
-		return fmt.Errorf("%s.burst %d: want 0 or more requests", path, a.Burst)
-	case a.Rate(d) > maxRate || a.Rate(d)*d.Seconds() > maxPlanned:
-		return fmt.Errorf("%s: %.0f requests at %.0f/s: want at most %d requests in a phase and %.0f/s", path, a.Rate(d)*d.Seconds(), a.Rate(d), maxPlanned, maxRate)
-	}
-	return nil
-}
-
 func oneOf(path, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil

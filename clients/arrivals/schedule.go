@@ -16,20 +16,18 @@ import (
 //
 //	k ÷ R                    constant rate R, ⌊R·d⌋ arrivals
 //	k · d ÷ N                burst of N, N arrivals
+//	Λ⁻¹(k)                   ramp from R₀ to R₁, ⌊Λ(d)⌋ arrivals
+//	tₖ                       trace, as many as it has
 //	(E₀ + … + Eₖ) ÷ R        Poisson with mean rate R, as many as fall before d
+//	Λ⁻¹(E₀ + … + Eₖ)         Poisson on a ramp, as many as fall before d
 //
-// Where: k counts from 0, and the E are exponential with mean 1, from a PCG seeded with the seed and the phase's index.
-// A closed phase has no arrivals.
+// Where: k counts from 0; Λ(t) = R₀·t + (R₁ − R₀)·t²/2d is how many are due by t on a ramp; and the E are exponential with
+// mean 1, from a PCG seeded with the seed and the phase's index. That Λ⁻¹ turns a Poisson stream of rate 1 into one of
+// rate Λ′ is the time change of Çinlar, Introduction to Stochastic Processes (1975), chapter 4. A closed phase has no
+// arrivals.
 type Schedule struct {
-	spans []arrivals
+	spans []span
 	seed  uint64
-}
-
-// arrivals of one phase. Times are ns after the first phase's start.
-type arrivals struct {
-	from, to int64
-	periodNs float64 // mean distance
-	count    int64   // -1: random
 }
 
 // rateRounding keeps ⌊R·d⌋ from losing an arrival to binary fractions, as in 0.1/s over 30 s.
@@ -40,19 +38,8 @@ func NewSchedule(s *scenarios.Scenario, seed uint64) *Schedule {
 	out := &Schedule{seed: seed}
 	var from int64
 	for _, p := range s.Phases {
-		a := arrivals{from: from, to: from + int64(p.For)}
-		length := float64(a.to - a.from)
-		switch v := p.Arrivals; {
-		case v.Constant > 0:
-			a.periodNs = 1e9 / float64(v.Constant)
-			a.count = int64(math.Floor(float64(v.Constant)*length/1e9 + rateRounding))
-		case v.Burst > 0:
-			a.periodNs, a.count = length/float64(v.Burst), int64(v.Burst)
-		case v.Poisson > 0:
-			a.periodNs, a.count = 1e9/float64(v.Poisson), -1
-		}
-		out.spans = append(out.spans, a)
-		from = a.to
+		out.spans = append(out.spans, newSpan(from, from+int64(p.For), p.Arrivals))
+		from += int64(p.For)
 	}
 	return out
 }
@@ -81,7 +68,7 @@ type Cursor struct {
 	base int64 // arrivals of the phases before this one
 	k    int64 // in a counted phase: the arrival to look at next; in a Poisson phase: the one drawn next
 	rng  rand.PCG
-	sum  float64 // Poisson: E₀ + … + Eₖ in ns
+	sum  float64 // Poisson: E₀ + … + Eₖ in units of the span
 }
 
 // Next takes the next arrival: when it is due after the start of the first phase, and the index of its phase. ok is
@@ -102,8 +89,8 @@ func (c *Cursor) Peek() (at time.Duration, phase int, ok bool) {
 // Number is the number in the whole stream of the arrival that Next would take.
 func (c *Cursor) Number() int64 { return c.number }
 
-// SkipTo takes all arrivals due at or before a time and returns how many. In constant and burst phases it takes the
-// same time however many there are.
+// SkipTo takes all arrivals due at or before a time and returns how many. Unless they are random it takes the same time
+// however many there are, and in a trace of n arrivals log n.
 func (c *Cursor) SkipTo(at time.Duration) (taken int64) {
 	for c.ok && c.at <= int64(at) {
 		a := &c.s.spans[c.phase]
@@ -134,8 +121,8 @@ func (c *Cursor) load() {
 			c.enter(c.base + a.count)
 			continue
 		}
-		c.sum += c.exponential() * a.periodNs
-		if at := a.from + int64(c.sum); at < a.to {
+		c.sum += c.exponential() * a.unit()
+		if at := a.random(c.sum); at < a.to {
 			n := c.base + c.k
 			c.k++
 			if n%c.stride == c.index {
@@ -167,23 +154,6 @@ func (c *Cursor) enter(base int64) {
 // exponential draws from the exponential distribution with mean 1 by inversion: −ln(1−U), U uniform in [0, 1).
 func (c *Cursor) exponential() float64 {
 	return -math.Log1p(-float64(c.rng.Uint64()>>11) / (1 << 53))
-}
-
-func (a *arrivals) due(k int64) int64 { return a.from + int64(float64(k)*a.periodNs) }
-
-// dueBy is how many arrivals of a counted phase are due at or before a time.
-func (a *arrivals) dueBy(at int64) int64 {
-	if at < a.from {
-		return 0
-	}
-	n := min(int64(float64(at-a.from)/a.periodNs)+1, a.count)
-	for n < a.count && a.due(n) <= at {
-		n++
-	}
-	for n > 0 && a.due(n-1) > at {
-		n--
-	}
-	return n
 }
 
 // AsksForWork reports whether arrival n of a stream asks the server for work, so that a share of all do. It depends on

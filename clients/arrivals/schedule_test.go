@@ -41,13 +41,21 @@ func anyScenario(t *rapid.T) *scenarios.Scenario {
 		d := time.Duration(rapid.Int64Range(int64(10*time.Millisecond), int64(3*time.Second)).Draw(t, "for"))
 		rate := scenarios.Rate(rapid.Float64Range(0.1, 2000).Draw(t, "rate"))
 		var a scenarios.Arrivals
-		switch rapid.SampledFrom([]string{"constant", "poisson", "burst", "closed", "none"}).Draw(t, "kind") {
+		kind := rapid.SampledFrom([]string{"constant", "poisson", "burst", "ramp", "random ramp", "trace", "closed", "none"}).Draw(t, "kind")
+		switch kind {
 		case "constant":
 			a.Constant = rate
 		case "poisson":
 			a.Poisson = rate
 		case "burst":
 			a.Burst = rapid.IntRange(1, 3000).Draw(t, "burst")
+		case "ramp", "random ramp":
+			a.Ramp = anyRamp(t)
+			a.Ramp.Poisson = kind == "random ramp"
+		case "trace":
+			times := rapid.SliceOfN(rapid.Int64Range(0, int64(d)-1), 1, 300).Draw(t, "times")
+			slices.Sort(times)
+			a.Trace = &scenarios.Trace{TimesNs: times}
 		case "closed":
 			a.Closed = true
 		}
@@ -80,6 +88,11 @@ func TestArrivalsLieInTheirPhasesInOrder(t *testing.T) {
 				want = int(math.Floor(float64(p.Arrivals.Constant)*time.Duration(p.For).Seconds() + rateRounding))
 			case p.Arrivals.Burst > 0:
 				want = p.Arrivals.Burst
+			case p.Arrivals.Ramp.Poisson:
+			case p.Arrivals.Ramp != scenarios.Ramp{}:
+				want = int(math.Floor(p.Arrivals.Rate(0)*time.Duration(p.For).Seconds() + rateRounding))
+			case p.Arrivals.Trace != nil:
+				want = len(p.Arrivals.Trace.TimesNs)
 			case p.Arrivals.Poisson == 0:
 				want = 0
 			}
@@ -206,7 +219,10 @@ func TestAsksForWork(t *testing.T) {
 }
 
 func BenchmarkCursor(b *testing.B) {
-	for name, a := range map[string]scenarios.Arrivals{"constant": {Constant: 1e6}, "poisson": {Poisson: 1e6}} {
+	for name, a := range map[string]scenarios.Arrivals{
+		"constant": {Constant: 1e6}, "poisson": {Poisson: 1e6}, "ramp": {Ramp: scenarios.Ramp{From: 1e6, To: 1e5}},
+		"random ramp": {Ramp: scenarios.Ramp{From: 1e6, To: 1e5, Poisson: true}},
+	} {
 		b.Run(name, func(b *testing.B) {
 			s := NewSchedule(phases(phase(time.Hour, a)), 1)
 			c := s.Cursor(0, 1)
