@@ -1,12 +1,12 @@
 // Package reflect holds servers with scripted delays and faults: the known answers that load engines are tested and
-// calibrated against. They run in the process of the test, on loopback.
+// calibrated against. They listen on loopback, in the process of the test or in a child (see Serve).
+//
+// A Reflector is one locked thread with one epoll. It computes when each reply departs and sends it then, to within the
+// time that a thread takes to wake up: Go's own timers, rounded up to a millisecond, would bend every prediction.
 package reflect
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -14,10 +14,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/millrace/millrace/internal/wire"
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients/reactor/sys"
 )
 
-// Script is what a Reflector does. The zero value, with a Protocol, answers every request at once.
+// Script is what a Reflector does. The zero value, with a Protocol, answers every request at once. Durations are not
+// negative. It is data, and travels to a child as JSON.
 type Script struct {
 	Protocol string // "http1" or "frame"
 	// Host is the address to listen on, 127.0.0.1 by default.
@@ -26,12 +29,22 @@ type Script struct {
 	Body []byte
 	// Status of http1 replies, 200 by default.
 	Status int
-	// Delay between a request and its reply. It delays nothing else on other connections.
+	// Delay between a request and its reply. The requests of one connection are served one after the other, and it
+	// delays nothing on other connections.
 	Delay time.Duration
+	// SlowDelay takes the place of Delay for every SlowEvery-th request over all connections; zero: for none.
+	SlowDelay time.Duration
+	SlowEvery int
 	// WorkDelay is added for requests that ask for work.
 	WorkDelay time.Duration
-	// The server answers nothing from FreezeAt after the first request on, for FreezeFor.
-	FreezeAt, FreezeFor time.Duration
+	// Service, where it is not zero, makes all connections queue for one server that takes so long for a request, in the
+	// order in which they arrive. With Exponential, request k takes Service times value k of NewService(Seed).
+	Service     time.Duration
+	Exponential bool
+	Seed        uint64
+	// The server answers nothing from FreezeAt after the first request on, for FreezeFor; and with FreezeEvery again
+	// every FreezeEvery from then on.
+	FreezeAt, FreezeFor, FreezeEvery time.Duration
 	// CloseAfter closes a connection after so many replies, without saying so before. Zero never does.
 	CloseAfter int
 	// Fault is one of Faults, or empty. It befalls every Every-th request of a connection, by default each.
@@ -39,46 +52,53 @@ type Script struct {
 	Every int
 }
 
-// The faults: what the server does instead of its reply.
-const (
-	FaultSilent    = "silent"     // nothing
-	FaultReset     = "reset"      // resets the connection
-	FaultClose     = "close"      // closes it
-	FaultShort     = "short"      // half of the reply, then closes
-	FaultWrongBody = "wrong-body" // a body of the right length and other bytes
-	FaultGarbage   = "garbage"    // bytes that are no reply
-	FaultStranger  = "stranger"   // frame: the reply to a request that nobody sent; http1: a second reply behind it
-	FaultBytewise  = "bytewise"   // a good reply, one byte at a time
-	FaultChunked   = "chunked"    // http1: a good reply in chunks
-	FaultToEOF     = "to-eof"     // http1: a good reply that ends with the connection
-	FaultBackwards = "backwards"  // frame: good replies, the last request of those at hand first
-)
-
-// Faults is the closed set of them.
-var Faults = []string{
-	FaultSilent, FaultReset, FaultClose, FaultShort, FaultWrongBody, FaultGarbage, FaultStranger, FaultBytewise, FaultChunked,
-	FaultToEOF, FaultBackwards,
+// Counts is what a reflector has counted.
+type Counts struct {
+	Accepted int64 // connections
+	Handled  int64 // whole requests
+	Worked   int64 // of them, those that asked for work
+	Faulty   int64 // of them, those that the Fault befell
 }
 
 // Reflector is a running server. Its methods may be called by any goroutine.
 type Reflector struct {
-	// Accepted, Handled and Worked count connections, whole requests, and those that asked for work.
-	Accepted, Handled, Worked atomic.Int64
+	// Accepted, Handled, Worked and Faulty are those of Counts. A request is counted before it is answered.
+	Accepted, Handled, Worked, Faulty atomic.Int64
 
-	script   Script
-	listener net.Listener
-	first    atomic.Int64 // when the first request came, ns after started
-	started  time.Time
-	done     chan struct{}
-	wg       sync.WaitGroup
-	mu       sync.Mutex
-	conns    map[net.Conn]bool
+	script Script
+	addr   string
+	loop   *loop
+	wg     sync.WaitGroup
+	once   sync.Once
 }
 
 // Start listens on a free port and serves until Close.
 func Start(s Script) (*Reflector, error) {
-	if s.Fault != "" && !slices.Contains(Faults, s.Fault) {
-		return nil, fmt.Errorf("starting reflector: fault %q: want one of %s", s.Fault, strings.Join(Faults, ", "))
+	if err := s.complete(); err != nil {
+		return nil, fmt.Errorf("starting reflector: %w", err)
+	}
+	fd, addr, err := listen(s.Host)
+	if err != nil {
+		return nil, fmt.Errorf("starting reflector: %w", err)
+	}
+	r := &Reflector{script: s, addr: addr}
+	if r.loop, err = newLoop(r, fd); err != nil {
+		sys.Close(fd)
+		return nil, fmt.Errorf("starting reflector: %w", err)
+	}
+	r.wg.Go(r.loop.run)
+	return r, nil
+}
+
+// complete checks a script and fills in its defaults.
+func (s *Script) complete() error {
+	switch {
+	case !slices.Contains([]string{"http1", "frame"}, s.Protocol):
+		return fmt.Errorf("protocol %q: want http1 or frame", s.Protocol)
+	case s.Fault != "" && !slices.Contains(Faults, s.Fault):
+		return fmt.Errorf("fault %q: want one of %s", s.Fault, strings.Join(Faults, ", "))
+	case s.FreezeEvery > 0 && s.FreezeEvery <= s.FreezeFor:
+		return fmt.Errorf("a freeze of %v every %v: want it shorter", s.FreezeFor, s.FreezeEvery)
 	}
 	if s.Host == "" {
 		s.Host = "127.0.0.1"
@@ -87,264 +107,47 @@ func Start(s Script) (*Reflector, error) {
 		s.Status = 200
 	}
 	s.Every = max(s.Every, 1)
-	l, err := net.Listen("tcp", net.JoinHostPort(s.Host, "0"))
+	return nil
+}
+
+// listen opens a listening socket on a free port of a host, which may be an IPv6 address.
+func listen(host string) (fd int32, addr string, err error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
-		return nil, fmt.Errorf("starting reflector: %w", err)
+		return 0, "", err
 	}
-	r := &Reflector{script: s, listener: l, started: time.Now(), done: make(chan struct{}), conns: make(map[net.Conn]bool)}
-	r.wg.Go(r.accept)
-	return r, nil
+	defer l.Close()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return 0, "", err
+	}
+	// A duplicate, so that it is ours alone and not in the runtime's poller.
+	var bad error
+	err = raw.Control(func(own uintptr) {
+		var n int
+		n, bad = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
+		fd = int32(n)
+	})
+	if err == nil {
+		err = bad
+	}
+	return fd, l.Addr().String(), err
 }
 
 // URL is where the reflector answers.
 func (r *Reflector) URL() string {
 	scheme := map[string]string{"http1": "http", "frame": "frame"}[r.script.Protocol]
-	return scheme + "://" + r.listener.Addr().String()
+	return scheme + "://" + r.addr
+}
+
+// Counts is what it has counted so far.
+func (r *Reflector) Counts() (Counts, error) {
+	return Counts{r.Accepted.Load(), r.Handled.Load(), r.Worked.Load(), r.Faulty.Load()}, nil
 }
 
 // Close stops listening, closes all connections and waits for everything to end.
 func (r *Reflector) Close() error {
-	close(r.done)
-	err := r.listener.Close()
-	r.mu.Lock()
-	for c := range r.conns {
-		_ = c.Close() // its goroutine sees the error
-	}
-	r.mu.Unlock()
+	r.once.Do(r.loop.stop)
 	r.wg.Wait()
-	return err
-}
-
-func (r *Reflector) accept() {
-	for {
-		c, err := r.listener.Accept()
-		if err != nil {
-			return
-		}
-		r.Accepted.Add(1)
-		r.mu.Lock()
-		r.conns[c] = true
-		r.mu.Unlock()
-		r.wg.Go(func() {
-			// What ends a connection is seen by its client.
-			_ = r.serve(c)
-			_ = c.Close()
-			r.mu.Lock()
-			delete(r.conns, c)
-			r.mu.Unlock()
-		})
-	}
-}
-
-// maxRequest is the most bytes of a request that a reflector takes. Larger ones end the connection.
-const maxRequest = 16 << 10
-
-// errEnd ends a connection as the script says.
-var errEnd = errors.New("the script ends the connection")
-
-// serve answers the requests of one connection, those at hand together.
-func (r *Reflector) serve(c net.Conn) error {
-	in := bufio.NewReaderSize(c, maxRequest)
-	p := parser{frame: r.script.Protocol == "frame"}
-	for n := 0; ; {
-		var batch []request
-		for {
-			q, err := p.next(in, len(batch) == 0)
-			if err != nil {
-				return err
-			}
-			if q == nil {
-				break
-			}
-			batch = append(batch, *q)
-		}
-		if r.script.Fault == FaultBackwards {
-			slices.Reverse(batch)
-		}
-		for i := range batch {
-			n++
-			if err := r.answer(c, &batch[i], n); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// answer waits as scripted and replies to request n of a connection.
-func (r *Reflector) answer(c net.Conn, q *request, n int) error {
-	r.Handled.Add(1)
-	delay := r.script.Delay
-	if q.work {
-		r.Worked.Add(1)
-		delay += r.script.WorkDelay
-	}
-	if err := r.pause(delay); err != nil {
-		return err
-	}
-	if err := r.frozen(); err != nil {
-		return err
-	}
-	reply := r.reply(q)
-	if r.script.Fault != "" && n%r.script.Every == 0 {
-		return r.misbehave(c, q, reply)
-	}
-	if _, err := c.Write(reply); err != nil {
-		return err
-	}
-	if q.close || r.script.CloseAfter > 0 && n >= r.script.CloseAfter {
-		return errEnd
-	}
 	return nil
-}
-
-func (r *Reflector) reply(q *request) []byte {
-	if r.script.Protocol == "frame" {
-		return wire.AppendFrame(nil, q.id, q.body)
-	}
-	return wire.AppendResponse(nil, r.script.Status, r.bodyOf(q), q.close)
-}
-
-func (r *Reflector) bodyOf(q *request) []byte {
-	if len(q.body) > 0 {
-		return q.body
-	}
-	return r.script.Body
-}
-
-// frozen waits for the end of the freeze, if it is under way.
-func (r *Reflector) frozen() error {
-	if r.script.FreezeFor == 0 {
-		return nil
-	}
-	now := time.Since(r.started)
-	r.first.CompareAndSwap(0, int64(now))
-	since := now - time.Duration(r.first.Load())
-	if since < r.script.FreezeAt {
-		return nil
-	}
-	return r.pause(r.script.FreezeAt + r.script.FreezeFor - since)
-}
-
-// pause waits, unless the reflector is closed before.
-func (r *Reflector) pause(d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-r.done:
-		return errEnd
-	}
-}
-
-// misbehave does what the fault says. A nil error leaves the connection open.
-func (r *Reflector) misbehave(c net.Conn, q *request, reply []byte) error {
-	write := func(b []byte, then error) error {
-		if _, err := c.Write(b); err != nil {
-			return err
-		}
-		return then
-	}
-	switch r.script.Fault {
-	case FaultSilent:
-		return nil
-	case FaultReset:
-		if err := c.(*net.TCPConn).SetLinger(0); err != nil {
-			return err
-		}
-		return errEnd
-	case FaultClose:
-		return errEnd
-	case FaultShort:
-		return write(reply[:len(reply)/2], errEnd)
-	case FaultWrongBody:
-		reply[len(reply)-1] ^= 0xff
-	case FaultGarbage:
-		for i := range min(len(reply), 8) {
-			reply[i] = 0xff
-		}
-	case FaultStranger:
-		if r.script.Protocol == "frame" {
-			return write(wire.AppendFrame(nil, q.id+1<<32, q.body), nil)
-		}
-		return write(append(reply, reply...), nil)
-	case FaultBytewise:
-		for i := range reply {
-			if _, err := c.Write(reply[i : i+1]); err != nil {
-				return err
-			}
-		}
-		return nil
-	case FaultChunked:
-		return write(chunked(r.bodyOf(q)), nil)
-	case FaultToEOF:
-		return write(append([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), r.bodyOf(q)...), errEnd)
-	}
-	return write(reply, nil)
-}
-
-// chunked is a reply with its body in two chunks.
-func chunked(body []byte) []byte {
-	b := []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-	for _, piece := range [][]byte{body[:len(body)/2], body[len(body)/2:]} {
-		if len(piece) > 0 {
-			b = fmt.Appendf(b, "%x\r\n%s\r\n", len(piece), piece)
-		}
-	}
-	return append(b, "0\r\n\r\n"...)
-}
-
-// request is what a reply needs to know of it.
-type request struct {
-	id          uint64
-	body        []byte
-	work, close bool
-}
-
-// parser reads requests of one connection.
-type parser struct {
-	frame bool
-	http  wire.Request
-}
-
-// next returns the next request: with wait, it waits for one; otherwise it is nil if there is no whole one at hand.
-func (p *parser) next(in *bufio.Reader, wait bool) (*request, error) {
-	for want := 1; ; {
-		if !wait && in.Buffered() < want {
-			return nil, nil
-		}
-		if _, err := in.Peek(want); err != nil {
-			if err == bufio.ErrBufferFull {
-				return nil, io.ErrShortBuffer
-			}
-			return nil, err
-		}
-		buf, err := in.Peek(in.Buffered())
-		if err != nil {
-			return nil, err
-		}
-		q, n, err := p.parse(buf)
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			q.body = slices.Clone(q.body)
-			_, err = in.Discard(n)
-			return q, err
-		}
-		want = len(buf) + 1
-	}
-}
-
-func (p *parser) parse(buf []byte) (*request, int, error) {
-	if p.frame {
-		id, body, n, err := wire.ParseFrame(buf)
-		return &request{id: id, body: body, work: id&wire.FrameWork != 0}, n, err
-	}
-	n, err := wire.ParseRequest(buf, &p.http)
-	h := &p.http
-	return &request{body: h.Body, work: string(h.Target) == "/work", close: h.Close}, n, err
 }
