@@ -41,12 +41,12 @@ var imports = []struct {
 	{"results", []string{"scenarios", "internal/hist", "internal/validity"}},
 	{"analysis", []string{"results", "scenarios", "internal/hist", "internal/validity"}},
 	{"plots/synthetic", []string{"analysis", "results", "scenarios", "internal/hist", "internal/validity"}}, // for tests
-	{"plots…", []string{"plots/axis", "plots/glyph", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
-	{"report", []string{"plots", "plots/axis", "plots/glyph", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"plots…", []string{"plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report", []string{"plots", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"runner/host", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/sut", []string{"clients/fleet…", "results", "scenarios", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner", []string{"runner/host", "runner/sut", "clients", "clients/checks", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
-	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis", "plots", "plots/axis", "plots/glyph", "report", "runner…", "servers/conform…", "internal/…"}},
+	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis", "plots", "plots/axis", "plots/glyph", "plots/frame", "report", "runner…", "servers/conform…", "internal/…"}},
 }
 
 // frameworks are what is measured: the ruler, the runner and the reports must build without them.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/axis"
+	"github.com/millrace/millrace/plots/frame"
 	"github.com/millrace/millrace/results"
 )
 
@@ -23,7 +24,7 @@ type comparison struct {
 	log     bool
 }
 
-func burstFigure(s *sheet) (*frame, string) {
+func burstFigure(s *sheet) (*frame.Page, string) {
 	return s.dotFigure("drain time, goodput and recovery", []comparison{
 		{"drain time", "lower is better", []string{"drain-time-ns"}, quantity.Time, false},
 		{"goodput until drained", "higher is better", []string{"goodput-rps"}, quantity.PerSecond, false},
@@ -31,14 +32,14 @@ func burstFigure(s *sheet) (*frame, string) {
 	})
 }
 
-func activeFigure(s *sheet) (*frame, string) {
+func activeFigure(s *sheet) (*frame.Page, string) {
 	return s.dotFigure("response time of the active few, and goroutines", []comparison{
 		{"active: p50 (hollow), p99", "lower is better", []string{"p50-latency-ns", "active-p99-latency-ns"}, quantity.Time, true},
 		{"goroutines per connection", "lower is better", []string{"goroutines-per-conn"}, quantity.Number, false},
 	})
 }
 
-func churnFigure(s *sheet) (*frame, string) {
+func churnFigure(s *sheet) (*frame.Page, string) {
 	return s.dotFigure("accepted rate, connecting and answering", []comparison{
 		{"connections accepted", "higher is better", []string{"accepted-rps"}, quantity.PerSecond, false},
 		{"connect: p50 (hollow), p99", "lower is better", []string{"p50-connect-ns", "p99-connect-ns"}, quantity.Time, true},
@@ -47,8 +48,8 @@ func churnFigure(s *sheet) (*frame, string) {
 }
 
 // dotFigure draws the panels that have values; a panel without any is named in the small print.
-func (s *sheet) dotFigure(what string, panels []comparison) (*frame, string) {
-	f := &frame{title: s.res.Run.Scenario.Name + ": " + what, headRoom: headingRoom}
+func (s *sheet) dotFigure(what string, panels []comparison) (*frame.Page, string) {
+	f := &frame.Page{Title: s.res.Run.Scenario.Name + ": " + what, HeadRoom: frame.HeadingRoom}
 	var names axis.RowTicks
 	var styles []Style
 	var trials []int
@@ -66,32 +67,32 @@ func (s *sheet) dotFigure(what string, panels []comparison) (*frame, string) {
 			missing = append(missing, fmt.Sprintf("not drawn: %s, not measured.", k.heading))
 			continue
 		}
-		p := newPanel(k.label, "")
+		p := frame.NewPanel(k.label, "")
 		p.Y.Min, p.Y.Max = ymin, ymax
 		p.Y.Tick.Length = 0
 		p.Y.Tick.Marker = axis.Unlabelled{Ticker: names}
-		if len(f.panels) == 0 {
+		if len(f.Panels) == 0 {
 			p.Y.Tick.Marker = names
 		}
 		k.scale(p.Plot, lo, hi)
-		p.Add(grid{x: true, y: true}, heading(k.heading), d)
-		f.panels = append(f.panels, p)
+		p.Add(frame.Grid{X: true, Y: true}, frame.Heading(k.heading), d)
+		f.Panels = append(f.Panels, p)
 	}
-	if len(f.panels) == 0 {
+	if len(f.Panels) == 0 {
 		return nil, "none of its metrics was measured"
 	}
-	f.subtitle = "one row a variant, in the order given"
+	f.Subtitle = "one row a variant, in the order given"
 	if s.res.Run.Rounds > 1 {
-		f.subtitle += "; large mark and number: median over rounds, small dots: single rounds"
+		f.Subtitle += "; large mark and number: median over rounds, small dots: single rounds"
 	}
-	f.foot = s.foot(missing...)
+	f.Foot = s.foot(missing...)
 	return f, ""
 }
 
 // scale leaves room for the numbers at the right of the marks.
 func (k comparison) scale(p *plot.Plot, lo, hi float64) {
 	if k.log && lo > 0 {
-		lo, hi = logRange(lo, hi)
+		lo, hi = frame.LogRange(lo, hi)
 		p.X.Min, p.X.Max = lo, hi*math.Pow(hi/lo, 0.9)
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, axis.LogTicks{Unit: k.unit}
 		return
@@ -117,8 +118,8 @@ func (s *sheet) metric(name string) [][]float64 {
 }
 
 // memoryFigure draws user and kernel memory against the number of connections, with the fitted lines.
-func memoryFigure(s *sheet) (*frame, string) {
-	f := &frame{title: s.res.Run.Scenario.Name + ": memory by number of connections", headRoom: headingRoom}
+func memoryFigure(s *sheet) (*frame.Page, string) {
+	f := &frame.Page{Title: s.res.Run.Scenario.Name + ": memory by number of connections", HeadRoom: frame.HeadingRoom}
 	var own []string
 	for _, k := range []struct {
 		metric, heading string
@@ -127,8 +128,8 @@ func memoryFigure(s *sheet) (*frame, string) {
 		{"user-bytes-per-conn", "server process (anonymous RSS)", false},
 		{"kernel-bytes-per-conn", "kernel growth (slab, sockets, both ends)", true},
 	} {
-		p := newPanel("open connections", "")
-		p.Add(grid{x: true, y: true}, heading(k.heading))
+		p := frame.NewPanel("open connections", "")
+		p.Add(frame.Grid{X: true, Y: true}, frame.Heading(k.heading))
 		far, lo, hi := s.ladder(p.Plot, k.metric, k.growth)
 		if far == 0 {
 			own = append(own, fmt.Sprintf("not drawn: %s, no slope was measured.", k.heading))
@@ -136,28 +137,28 @@ func memoryFigure(s *sheet) (*frame, string) {
 		}
 		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, far*1.06, axis.LinearTicks{Unit: quantity.Number, Want: 4}
 		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = lo, hi*1.06, axis.LinearTicks{Unit: quantity.Bytes}
-		if len(f.panels) == 0 {
-			p.y = "memory"
+		if len(f.Panels) == 0 {
+			p.YLabel = "memory"
 		}
-		f.panels = append(f.panels, p)
+		f.Panels = append(f.Panels, p)
 	}
-	if len(f.panels) == 0 {
+	if len(f.Panels) == 0 {
 		return nil, "no slope was measured: it needs four steps of connections"
 	}
 	for _, c := range s.shown {
-		e := entry{name: c.name, line: c.style.line(), dot: &draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: c.style.Glyph}}
+		e := frame.Entry{Name: c.name, Line: c.style.line(), Dot: &draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: c.style.Glyph}}
 		for _, k := range []struct{ name, metric string }{{"user", "user-bytes-per-conn"}, {"kernel", "kernel-bytes-per-conn"}} {
 			if t := medianSlope(c.trials, k.metric); t != nil {
-				e.more = append(e.more, k.name+" "+quantity.Format(t.Slopes[k.metric].PerConn, quantity.Bytes)+"/conn")
+				e.More = append(e.More, k.name+" "+quantity.Format(t.Slopes[k.metric].PerConn, quantity.Bytes)+"/conn")
 			}
 		}
-		f.legend = append(f.legend, e)
+		f.Legend = append(f.Legend, e)
 	}
-	f.subtitle = "marks: steps of the ladder; lines: Theil–Sen fit, whose slope is the bytes of one connection"
+	f.Subtitle = "marks: steps of the ladder; lines: Theil–Sen fit, whose slope is the bytes of one connection"
 	if s.res.Run.Rounds > 1 {
-		f.subtitle += "; bold: median round"
+		f.Subtitle += "; bold: median round"
 	}
-	f.foot = s.foot(own...)
+	f.Foot = s.foot(own...)
 	return f, ""
 }
 
@@ -191,7 +192,7 @@ func (s *sheet) ladder(p *plot.Plot, metric string, growth bool) (far, lo, hi fl
 			p.Add(&plotter.Scatter{XYs: points, GlyphStyle: g})
 			if bold && len(points) > 0 {
 				end := points[len(points)-1].X
-				addLine(p, c.style.line(), plotter.XYs{{X: 0, Y: slope.Intercept - base}, {X: end, Y: slope.Intercept - base + slope.PerConn*end}}, plotter.NoStep)
+				frame.AddLine(p, c.style.line(), plotter.XYs{{X: 0, Y: slope.Intercept - base}, {X: end, Y: slope.Intercept - base + slope.PerConn*end}}, plotter.NoStep)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/millrace/millrace/plots/frame"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -26,7 +27,7 @@ type kind struct {
 	name    string
 	applies func(*scenarios.Scenario) bool
 	caption string
-	make    func(*sheet) (*frame, string)
+	make    func(*sheet) (*frame.Page, string)
 }
 
 // kinds is the one table of figures, in the order of the report.
@@ -87,9 +88,9 @@ func Draw(res *results.Result, dir string) ([]Figure, error) {
 			figures = append(figures, fig)
 			continue
 		}
-		fig.Title = f.title
+		fig.Title = f.Title
 		var err error
-		if fig.SVG, fig.PNG, err = f.save(filepath.Join(dir, k.name)); err != nil {
+		if fig.SVG, fig.PNG, err = f.Save(filepath.Join(dir, k.name)); err != nil {
 			return nil, err
 		}
 		figures = append(figures, fig)

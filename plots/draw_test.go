@@ -193,15 +193,3 @@ func TestMedians(t *testing.T) {
 		t.Errorf("got %v, want 3, 6 and nothing (one round of three)", line)
 	}
 }
-
-func TestSmallPrintIsBounded(t *testing.T) {
-	var notes []string
-	for range 30 {
-		notes = append(notes, "left out: gnet round 1 INVALID: offered rate, arrivals 7.0 % below the plan in second 4.")
-	}
-	f := &frame{foot: append(notes, "the source")}
-	lines := f.smallPrint(print(7.5, false, ink), width-2*margin)
-	if len(lines) != maxFootLines || lines[len(lines)-1] != "the source" || !strings.Contains(lines[len(lines)-2], "and 25 more notes") {
-		t.Errorf("got %d lines: %q", len(lines), lines)
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/axis"
+	"github.com/millrace/millrace/plots/frame"
 	"github.com/millrace/millrace/results"
 )
 
@@ -20,15 +21,15 @@ var firstNines = axis.Nines(0.5)
 
 // percentileFigure has one panel for each measured phase with arrivals. Each has its own latency axis: what a burst does is
 // a matter of seconds, and the baseline one of microseconds.
-func percentileFigure(s *sheet) (*frame, string) {
-	f := &frame{legend: s.legend(), headRoom: headingRoom}
+func percentileFigure(s *sheet) (*frame.Page, string) {
+	f := &frame.Page{Legend: s.legend(), HeadRoom: frame.HeadingRoom}
 	far := 1.0
 	var notes []string
 	for _, name := range s.curvePhases() {
 		lines, own := s.overRounds(func(t *results.Trial) (plotter.XYs, error) { return s.curve(t, name) })
 		notes = append(notes, own...)
-		p := newPanel("percentile of requests", "")
-		p.Add(grid{x: true, y: true}, heading("phase "+name))
+		p := frame.NewPanel("percentile of requests", "")
+		p.Add(frame.Grid{X: true, Y: true}, frame.Heading("phase "+name))
 		lo, hi := math.Inf(1), 0.0
 		for i, l := range lines {
 			for _, r := range l.rounds {
@@ -38,35 +39,35 @@ func percentileFigure(s *sheet) (*frame, string) {
 					}
 				}
 				if len(l.rounds) > 1 {
-					addLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
+					frame.AddLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
 				}
 			}
 		}
 		for i, l := range lines {
-			addLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
+			frame.AddLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
 		}
 		if hi > 0 {
-			p.Y.Min, p.Y.Max = logRange(lo, hi)
+			p.Y.Min, p.Y.Max = frame.LogRange(lo, hi)
 			p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, axis.LogTicks{Unit: quantity.Time}
-			f.panels = append(f.panels, p)
+			f.Panels = append(f.Panels, p)
 		}
 	}
-	if len(f.panels) == 0 {
+	if len(f.Panels) == 0 {
 		return nil, "no measured phase has the 100 requests that a median needs"
 	}
-	f.panels[0].y = "response time"
-	for _, p := range f.panels {
+	f.Panels[0].YLabel = "response time"
+	for _, p := range f.Panels {
 		p.X.Min, p.X.Max, p.X.Tick.Marker = firstNines, far, axis.NinesTicks{}
 	}
-	f.title = s.res.Run.Scenario.Name + ": response time by percentile"
-	f.subtitle = "from the intended time, logarithmic scale; lower is better"
-	if len(f.panels) > 1 {
-		f.subtitle += "; each phase has its own scale"
+	f.Title = s.res.Run.Scenario.Name + ": response time by percentile"
+	f.Subtitle = "from the intended time, logarithmic scale; lower is better"
+	if len(f.Panels) > 1 {
+		f.Subtitle += "; each phase has its own scale"
 	}
 	if s.res.Run.Rounds > 1 {
-		f.subtitle += "; bold: median over rounds"
+		f.Subtitle += "; bold: median over rounds"
 	}
-	f.foot = s.foot(notes...)
+	f.Foot = s.foot(notes...)
 	return f, ""
 }
 
@@ -110,29 +111,4 @@ func (s *sheet) curve(t *results.Trial, name string) (plotter.XYs, error) {
 		line[i].Y = float64(max(point.Ns, 1))
 	}
 	return line, nil
-}
-
-// logRange widens a range to 1, 2 or 5 times a power of ten, so that its ends have a label.
-// More than two decades have labels at their ends only.
-func logRange(lo, hi float64) (float64, float64) {
-	if hi > 100*lo {
-		return math.Pow(10, math.Floor(math.Log10(lo))), ceilDecade(hi)
-	}
-	down, up := math.Pow(10, math.Floor(math.Log10(lo))), math.Pow(10, math.Floor(math.Log10(hi)))
-	for _, m := range []float64{5, 2, 1} {
-		if m*down <= lo {
-			lo = m * down
-			break
-		}
-	}
-	for _, m := range []float64{1, 2, 5, 10} {
-		if m*up >= hi {
-			hi = m * up
-			break
-		}
-	}
-	if lo == hi {
-		hi *= 10
-	}
-	return lo, hi
 }

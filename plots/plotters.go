@@ -5,32 +5,12 @@ import (
 	"math"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/plots/frame"
 )
-
-// grid draws light lines at the labelled ticks, below everything else.
-type grid struct{ x, y bool }
-
-var _ plot.Plotter = grid{}
-
-func (g grid) Plot(c draw.Canvas, p *plot.Plot) {
-	sty := draw.LineStyle{Color: gridInk, Width: 0.6}
-	trX, trY := p.Transforms(&c)
-	for _, t := range p.X.Tick.Marker.Ticks(p.X.Min, p.X.Max) {
-		if g.x && !t.IsMinor() && t.Value >= p.X.Min && t.Value <= p.X.Max {
-			c.StrokeLine2(sty, trX(t.Value), c.Min.Y, trX(t.Value), c.Max.Y)
-		}
-	}
-	for _, t := range p.Y.Tick.Marker.Ticks(p.Y.Min, p.Y.Max) {
-		if g.y && !t.IsMinor() && t.Value >= p.Y.Min && t.Value <= p.Y.Max {
-			c.StrokeLine2(sty, c.Min.X, trY(t.Value), c.Max.X, trY(t.Value))
-		}
-	}
-}
 
 // band is a phase on the axis of seconds.
 type band struct {
@@ -50,14 +30,14 @@ const bandRoom = vg.Length(24)
 
 func (b bands) Plot(c draw.Canvas, p *plot.Plot) {
 	trX, _ := p.Transforms(&c)
-	sty := print(8, false, inkSoft)
+	sty := frame.Print(8, false, frame.InkSoft)
 	var ends [2]vg.Length
 	ends[0], ends[1] = -1e6, -1e6
 	for i, k := range b {
 		x0, x1 := trX(max(k.from, p.X.Min)), trX(min(k.to, p.X.Max))
-		if fill := bandInk; i%2 == 1 || k.overload {
+		if fill := frame.BandInk; i%2 == 1 || k.overload {
 			if k.overload {
-				fill = rgb(0xFBE9DC)
+				fill = frame.RGB(0xFBE9DC)
 			}
 			c.SetColor(fill)
 			c.Fill(vg.Rectangle{Min: vg.Point{X: x0, Y: c.Min.Y}, Max: vg.Point{X: x1, Y: c.Max.Y}}.Path())
@@ -75,33 +55,8 @@ func (b bands) Plot(c draw.Canvas, p *plot.Plot) {
 		y := c.Max.Y + 3 + vg.Length(row)*10
 		c.FillText(sty, vg.Point{X: x, Y: y}, k.name)
 		if row == 1 {
-			c.StrokeLine2(draw.LineStyle{Color: gridInk, Width: 0.6}, (x0+x1)/2, c.Max.Y, (x0+x1)/2, y)
+			c.StrokeLine2(draw.LineStyle{Color: frame.GridInk, Width: 0.6}, (x0+x1)/2, c.Max.Y, (x0+x1)/2, y)
 		}
-	}
-}
-
-// heading names a panel above its data.
-type heading string
-
-var _ plot.Plotter = heading("")
-
-const headingRoom = vg.Length(14)
-
-func (h heading) Plot(c draw.Canvas, _ *plot.Plot) {
-	c.FillText(print(9.5, true, ink), vg.Point{X: c.Min.X, Y: c.Max.Y + 5}, string(h))
-}
-
-// addLine draws the points, broken where a y is not a number.
-func addLine(p *plot.Plot, sty draw.LineStyle, points plotter.XYs, step plotter.StepKind) {
-	for len(points) > 0 {
-		n := 0
-		for n < len(points) && !math.IsNaN(points[n].Y) {
-			n++
-		}
-		if n > 1 {
-			p.Add(&plotter.Line{XYs: points[:n], LineStyle: sty, StepStyle: step})
-		}
-		points = points[min(n+1, len(points)):]
 	}
 }
 
@@ -141,7 +96,7 @@ func (d *dots) DataRange() (xmin, xmax, ymin, ymax float64) {
 
 func (d *dots) Plot(c draw.Canvas, p *plot.Plot) {
 	trX, trY := p.Transforms(&c)
-	value := print(8, false, ink)
+	value := frame.Print(8, false, frame.Ink)
 	for i, sty := range d.styles {
 		y := trY(float64(len(d.styles) - 1 - i))
 		last, text := vg.Length(-1), ""
@@ -176,15 +131,15 @@ func (d *dots) Plot(c draw.Canvas, p *plot.Plot) {
 			at := vg.Point{X: trX(median(s.rounds[i])), Y: y}
 			c.DrawGlyph(g, at)
 			if s.hollow {
-				c.DrawGlyph(draw.GlyphStyle{Color: rgb(0xFFFFFF), Radius: 2, Shape: draw.CircleGlyph{}}, at)
+				c.DrawGlyph(draw.GlyphStyle{Color: frame.RGB(0xFFFFFF), Radius: 2, Shape: draw.CircleGlyph{}}, at)
 			}
 		}
 		if text == "" {
-			c.FillText(print(8, false, inkSoft), vg.Point{X: c.Min.X + 4, Y: y - 3}, "no value")
+			c.FillText(frame.Print(8, false, frame.InkSoft), vg.Point{X: c.Min.X + 4, Y: y - 3}, "no value")
 			continue
 		}
 		at := vg.Point{X: last + 7, Y: y - 3}
-		c.SetColor(rgb(0xFFFFFF))
+		c.SetColor(frame.RGB(0xFFFFFF))
 		c.Fill(vg.Rectangle{Min: vg.Point{X: at.X - 1, Y: y - 5}, Max: vg.Point{X: at.X + value.Width(text) + 1, Y: y + 5}}.Path())
 		c.FillText(value, at, text)
 	}

@@ -5,12 +5,10 @@ import (
 	"image/color"
 	"strings"
 
-	xfont "golang.org/x/image/font"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/millrace/millrace/plots/frame"
 	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
 )
@@ -30,17 +28,17 @@ var models = []struct {
 	name  string
 	style Style
 }{
-	{"goroutine", Style{rgb(0x0072B2), 2.2, nil, draw.CircleGlyph{}}},
-	{"gnet", Style{rgb(0xD55E00), 1.8, []vg.Length{9, 3}, draw.BoxGlyph{}}},
-	{"netpoll", Style{rgb(0x009E73), 1.8, []vg.Length{5, 2.5}, glyph.Wedge{}}},
-	{"fasthttp", Style{rgb(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, glyph.Diamond{}}},
-	{"nethttp", Style{rgb(0x56B4E9), 1.8, []vg.Length{2, 2}, draw.PyramidGlyph{}}},
-	{"workers", Style{rgb(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, glyph.Cross{}}},
+	{"goroutine", Style{frame.RGB(0x0072B2), 2.2, nil, draw.CircleGlyph{}}},
+	{"gnet", Style{frame.RGB(0xD55E00), 1.8, []vg.Length{9, 3}, draw.BoxGlyph{}}},
+	{"netpoll", Style{frame.RGB(0x009E73), 1.8, []vg.Length{5, 2.5}, glyph.Wedge{}}},
+	{"fasthttp", Style{frame.RGB(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, glyph.Diamond{}}},
+	{"nethttp", Style{frame.RGB(0x56B4E9), 1.8, []vg.Length{2, 2}, draw.PyramidGlyph{}}},
+	{"workers", Style{frame.RGB(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, glyph.Cross{}}},
 }
 
 // otherColors are for models that the table doesn't know, variantDashes for variants of a model beside the plain one.
 var (
-	otherColors   = []color.NRGBA{rgb(0x882255), rgb(0x7F7F7F), rgb(0x8C7A00), rgb(0x332288)}
+	otherColors   = []color.NRGBA{frame.RGB(0x882255), frame.RGB(0x7F7F7F), frame.RGB(0x8C7A00), frame.RGB(0x332288)}
 	variantDashes = [][]vg.Length{{3, 2}, {12, 3}, {7, 2, 1.5, 2}, {1.5, 2}, {12, 3, 4, 3}, {4, 4}, {9, 2, 1.5, 2, 1.5, 2}, {2, 4}}
 )
 
@@ -102,25 +100,4 @@ func (s Style) thin() draw.LineStyle {
 	c := s.Color
 	c.A = 80
 	return draw.LineStyle{Color: c, Width: 0.5}
-}
-
-// Colours of everything that is not data.
-var (
-	ink     = rgb(0x1A1A1A)
-	inkSoft = rgb(0x5A5A5A)
-	gridInk = rgb(0xE3E3E3)
-	bandInk = rgb(0xF3F3F0)
-)
-
-func rgb(v uint32) color.NRGBA {
-	return color.NRGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 255}
-}
-
-// print is a style of text in Liberation Sans, which has the measures of Arial and Helvetica.
-func print(size vg.Length, bold bool, c color.Color) text.Style {
-	f := font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
-	if bold {
-		f.Weight = xfont.WeightBold
-	}
-	return text.Style{Color: c, Font: f, XAlign: draw.XLeft, YAlign: draw.YBottom, Handler: text.Plain{Fonts: font.DefaultCache}}
 }

@@ -12,24 +12,25 @@ import (
 
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/axis"
+	"github.com/millrace/millrace/plots/frame"
 	"github.com/millrace/millrace/results"
 )
 
 const secondsLabel = "seconds after T0, connecting included"
 
-func rssFigure(s *sheet) (*frame, string) {
+func rssFigure(s *sheet) (*frame.Page, string) {
 	return s.readingFigure("resident memory of the server", "RSS (bytes)", quantity.Bytes,
 		func(r *results.Reading) *int64 { return r.RSSBytes })
 }
 
-func goroutineFigure(s *sheet) (*frame, string) {
+func goroutineFigure(s *sheet) (*frame.Page, string) {
 	return s.readingFigure("goroutines of the server", "goroutines", quantity.Number,
 		func(r *results.Reading) *int64 { return r.Goroutines })
 }
 
 // readingFigure draws a reading over time. Where the variants differ by more than thirty times at their peaks the axis
 // is logarithmic, so that the small ones are not a line on the floor.
-func (s *sheet) readingFigure(what, label string, unit quantity.Unit, value func(*results.Reading) *int64) (*frame, string) {
+func (s *sheet) readingFigure(what, label string, unit quantity.Unit, value func(*results.Reading) *int64) (*frame.Page, string) {
 	end := s.end()
 	lines, own := s.overRounds(func(t *results.Trial) (plotter.XYs, error) {
 		readings, err := s.res.Readings(t.ID)
@@ -39,7 +40,7 @@ func (s *sheet) readingFigure(what, label string, unit quantity.Unit, value func
 	if !ok {
 		return nil, strings.Join(append([]string{"no readings of " + what}, own...), "; ")
 	}
-	p := newPanel(secondsLabel, label)
+	p := frame.NewPanel(secondsLabel, label)
 	p.Y.Min, p.Y.Max = 0, hi*1.05
 	p.Y.Tick.Marker = axis.LinearTicks{Unit: unit}
 	subtitle := "linear scale from zero"
@@ -50,11 +51,11 @@ func (s *sheet) readingFigure(what, label string, unit quantity.Unit, value func
 		subtitle = "logarithmic scale"
 	}
 	f := s.timeFrame(p, end, lines, nil, what+" over time", subtitle)
-	f.foot = s.foot(own...)
+	f.Foot = s.foot(own...)
 	return f, ""
 }
 
-func throughputFigure(s *sheet) (*frame, string) {
+func throughputFigure(s *sheet) (*frame.Page, string) {
 	end := s.end()
 	cell := intervalCell(s.shown[0].trials[0], end)
 	if cell == 0 {
@@ -76,7 +77,7 @@ func throughputFigure(s *sheet) (*frame, string) {
 	if !ok || highest == 0 {
 		return nil, "no replies were counted"
 	}
-	p := newPanel(secondsLabel, "good replies (requests/s)")
+	p := frame.NewPanel(secondsLabel, "good replies (requests/s)")
 	p.Y.Min, p.Y.Max = 0, highest*1.08
 	p.Y.Tick.Marker = axis.LinearTicks{Unit: quantity.PerSecond}
 	subtitle := "linear scale"
@@ -103,38 +104,38 @@ func closed(planned plotter.XYs) bool {
 }
 
 // timeFrame draws lines over time with the phases behind them.
-func (s *sheet) timeFrame(p panel, end float64, lines []roundLines, planned plotter.XYs, what, subtitle string) *frame {
+func (s *sheet) timeFrame(p frame.Panel, end float64, lines []roundLines, planned plotter.XYs, what, subtitle string) *frame.Page {
 	p.X.Min, p.X.Max = 0, end
 	p.X.Tick.Marker = axis.SecondTicks{}
-	p.Add(s.bands(), grid{y: true})
+	p.Add(s.bands(), frame.Grid{Y: true})
 	for i, l := range lines {
 		for _, r := range l.rounds {
 			if len(l.rounds) > 1 {
-				addLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
+				frame.AddLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
 			}
 		}
 	}
-	f := &frame{title: s.res.Run.Scenario.Name + ": " + what, subtitle: subtitle, foot: s.foot(), headRoom: bandRoom}
+	f := &frame.Page{Title: s.res.Run.Scenario.Name + ": " + what, Subtitle: subtitle, Foot: s.foot(), HeadRoom: bandRoom}
 	for i, l := range lines {
-		addLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
+		frame.AddLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
 	}
 	if planned != nil {
-		sty := draw.LineStyle{Color: ink, Width: 0.9, Dashes: []vg.Length{1, 2}}
-		addLine(p.Plot, sty, planned, plotter.MidStep)
-		f.legend = append(f.legend, entry{name: "planned", line: sty})
+		sty := draw.LineStyle{Color: frame.Ink, Width: 0.9, Dashes: []vg.Length{1, 2}}
+		frame.AddLine(p.Plot, sty, planned, plotter.MidStep)
+		f.Legend = append(f.Legend, frame.Entry{Name: "planned", Line: sty})
 	}
-	f.panels = []panel{p}
-	f.legend = append(f.legend, s.legend()...)
+	f.Panels = []frame.Panel{p}
+	f.Legend = append(f.Legend, s.legend()...)
 	if s.res.Run.Rounds > 1 {
-		f.subtitle += "; bold: median over rounds, thin: single rounds"
+		f.Subtitle += "; bold: median over rounds, thin: single rounds"
 	}
 	return f
 }
 
-func (s *sheet) legend() []entry {
-	var list []entry
+func (s *sheet) legend() []frame.Entry {
+	var list []frame.Entry
 	for _, c := range s.shown {
-		list = append(list, entry{name: c.name, line: c.style.line()})
+		list = append(list, frame.Entry{Name: c.name, Line: c.style.line()})
 	}
 	return list
 }
@@ -258,5 +259,3 @@ func lowest(lines []roundLines) float64 {
 	}
 	return least
 }
-
-func ceilDecade(v float64) float64 { return math.Pow(10, math.Ceil(math.Log10(v)-1e-9)) }
