@@ -10,7 +10,7 @@ import (
 
 // Plan is what one load agent is asked to do. It is data: it travels as JSON and stands in the record as it ran.
 type Plan struct {
-	// URL is http://host:port/path or frame://host:port; the protocol follows from the scheme.
+	// URL is http://host:port/path, https:// with engine tls, or frame://host:port; the protocol follows from the scheme.
 	URL string `json:"url"`
 	// Scenario is resolved. All counts and rates in it are totals over all agents.
 	Scenario scenarios.Scenario `json:"scenario"`
@@ -32,6 +32,8 @@ type Plan struct {
 	// Congestion is the congestion control of the client's sockets. Empty takes cubic where the host allows it, since a
 	// paced one such as bbr arms a timer for every request; "host" keeps the host's default.
 	Congestion string `json:"congestion,omitempty"`
+	// TLS is how the connections of an https URL are secured; nil is the zero value.
+	TLS *TLS `json:"tls,omitempty"`
 	// StartWhenOpen starts the phases' clock when all connections are open, as `millrace load` does, instead of at T0
 	// plus ConnectFor.
 	StartWhenOpen bool `json:"start_when_open,omitempty"`
@@ -41,11 +43,27 @@ type Plan struct {
 	LogDir string `json:"-"`
 }
 
+// TLS is how a load secures its connections. The zero value checks the server's certificate against the host's roots, offers
+// TLS 1.2 and 1.3, and never resumes a session.
+type TLS struct {
+	// Insecure takes any certificate.
+	Insecure bool `json:"insecure,omitempty"`
+	// Authorities are PEM certificates to check the server's against, instead of the host's roots.
+	Authorities []byte `json:"authorities,omitempty"`
+	// ServerName is asked for (SNI) and must stand in the certificate; the URL's host by default.
+	ServerName string `json:"server_name,omitempty"`
+	// Min and Max are the versions to offer, 1.0 to 1.3; 1.2 and 1.3 by default.
+	Min string `json:"min,omitempty"`
+	Max string `json:"max,omitempty"`
+	// Resume lets a new connection resume the session of an earlier one.
+	Resume bool `json:"resume,omitempty"`
+}
+
 // Share is how many of n things agent or shard k of m has, when thing i belongs to i mod m.
 func Share(n, k, m int) int { return (n - k + m - 1) / m }
 
 // Engines are the ways to make load, the first being the default.
-var Engines = []string{"epoll", "vegeta"}
+var Engines = []string{"epoll", "vegeta", "tls"}
 
 // Engine makes the load of one plan, once.
 type Engine interface {

@@ -41,6 +41,8 @@ type Report struct {
 	BodyBytesOut    int64  `json:"body_bytes_out"`
 	Congestion      string `json:"congestion_control,omitempty"`
 	Interrupted     bool   `json:"interrupted"`
+	// TLS is what the handshakes agreed on; nil without TLS.
+	TLS *TLSReport `json:"tls,omitempty"`
 
 	Verdict validity.Verdict `json:"verdict"`
 	Reasons []string         `json:"reasons"`
@@ -58,12 +60,14 @@ type Report struct {
 // PhaseReport is the part of a report whose intended times lie in one phase; AchievedRPS and ConnectNs go by the time it
 // happened.
 type PhaseReport struct {
-	Name        string           `json:"name"`
-	Load        string           `json:"load"`
-	Measure     bool             `json:"measure"`
-	FromNs      int64            `json:"from_ns"` // after T0
-	ToNs        int64            `json:"to_ns"`
-	Planned     int64            `json:"planned"`
+	Name    string `json:"name"`
+	Load    string `json:"load"`
+	Measure bool   `json:"measure"`
+	FromNs  int64  `json:"from_ns"` // after T0
+	ToNs    int64  `json:"to_ns"`
+	Planned int64  `json:"planned"`
+	// Waited counts the requests that were due while no connection was free for them, those never sent included.
+	Waited      int64            `json:"waited_for_connection"`
 	Outcomes    map[string]int64 `json:"outcomes"`
 	OfferedRPS  *float64         `json:"offered_rps"`
 	AchievedRPS float64          `json:"achieved_rps"` // good replies that came within the phase, whenever due, ÷ its length
@@ -73,6 +77,20 @@ type PhaseReport struct {
 	ConnectNs   hist.Summary     `json:"connect_ns"`
 	// DrainedNs is when, after T0, the last request intended in this phase got its outcome; zero if some never did.
 	DrainedNs int64 `json:"drained_ns"`
+}
+
+// TLSReport is what the successful handshakes of a load agreed on, those before T0 included.
+type TLSReport struct {
+	Handshakes   int64            `json:"handshakes"`
+	Resumed      int64            `json:"resumed"`  // of them
+	Verified     bool             `json:"verified"` // the server's certificate was checked
+	Versions     map[string]int64 `json:"versions"`
+	CipherSuites map[string]int64 `json:"cipher_suites"`
+	// HandshakeNs is from the TCP connection being open to the TLS one, the client's own computing included. It is part of
+	// ConnectNs.
+	HandshakeNs hist.Summary `json:"handshake_ns"`
+	// LastError is of the last handshake or TLS record that failed; empty without.
+	LastError string `json:"last_error,omitempty"`
 }
 
 // Interval counts what happened in one interval of the time axis.

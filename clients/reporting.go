@@ -3,6 +3,7 @@ package clients
 import (
 	"os"
 
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
@@ -17,6 +18,14 @@ type Facts struct {
 	// CPUSeconds of the whole process over the phases.
 	CPUSeconds float64
 	Congestion string
+	// Limited counts requests of steady measured phases that a limit of the engine, named by Limit, held back.
+	Limited int64
+	Limit   string
+	// Goroutines is whether goroutines send the requests.
+	Goroutines bool
+	// Share is what the kernel's time stamps say, if there are any.
+	Share checks.Share
+	TLS   *TLSReport
 }
 
 // latencies are those of one phase or several, and what has none: bad requests and failed attempts to connect.
@@ -46,7 +55,7 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	r := &Report{
 		Schema: Schema, Engine: f.Engine, URL: rec.plan.URL, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
-		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted,
+		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS,
 		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},
 	}
 	for i := 0; i < len(rec.seconds) && int64(i)*1e9 < end; i++ {
@@ -83,9 +92,14 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	} else {
 		r.OfferedRPS = rateOf(r.Planned, r.DurationSeconds)
 	}
-	r.Checks = rec.checks(r, end)
-	r.Verdict, r.Reasons = validity.Judge(r.Checks)
+	r.Judge(rec.checks(r, f, measured.connect, end)...)
 	return r, err
+}
+
+// Judge adds checks to the report's, the worse one of two of a name, and renews the verdict.
+func (r *Report) Judge(more ...validity.Check) {
+	r.Checks = checks.Merge(r.Checks, more)
+	r.Verdict, r.Reasons = validity.Judge(r.Checks)
 }
 
 // phaseReport adds up one phase until the end of the load.
@@ -100,6 +114,7 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latenci
 			if rec.tl.cells[c].span == int32(i) {
 				e := &r.cells[c]
 				p.Planned += e.planned
+				p.Waited += e.waited
 				t.add(&e.tally)
 				if e.planned > 0 {
 					p.DrainedNs = max(p.DrainedNs, e.last-rec.t0)
@@ -112,6 +127,7 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latenci
 		l.failed += r.flow[i].failed
 		ok += r.flow[i].ok
 	}
+	p.Waited += t[Unsent]
 	if t[Unsent]+t[InFlight] > 0 {
 		p.DrainedNs = 0
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/secure"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -37,17 +38,20 @@ type Engine struct {
 	target *target
 	// congest is the congestion control that each socket is given, nil for the host's.
 	congest []byte
+	secure  *secure.Client // nil without TLS
 	shards  int
-	rec    *clients.Recording
+	rec     *clients.Recording
 
 	// What the shards tell each other before the phases start, and what ends them.
 	opened  atomic.Int64 // connections, ever
 	failed  atomic.Int64 // attempts
 	lastErr atomic.Int64 // errno of the last failed attempt
-	start   atomic.Int64 // CLOCK_MONOTONIC ns of the first phase; zero until known
-	stop    atomic.Bool
-	giveUp  atomic.Bool // nobody could connect
-	once    sync.Once
+	// unsecured is the last failed handshake.
+	unsecured atomic.Pointer[secure.Failure]
+	start     atomic.Int64 // CLOCK_MONOTONIC ns of the first phase; zero until known
+	stop      atomic.Bool
+	giveUp    atomic.Bool // nobody could connect
+	once      sync.Once
 
 	cpuFrom, cpuTo atomic.Int64
 	congestion     atomic.Pointer[string]
@@ -82,7 +86,12 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if mine == 0 {
 		return nil, fmt.Errorf("preparing load: %d connections for %d agents: want at least one each", p.Scenario.Connections.Count, p.Agents)
 	}
-	return &Engine{plan: &p, target: t, congest: congest, shards: shardsFor(&p, min(cpus(), MaxShards, mine))}, nil
+	shards := shardsFor(&p, min(cpus(), MaxShards, mine))
+	security, err := newSecurity(&p, t, shards)
+	if err != nil {
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
+	return &Engine{plan: &p, target: t, congest: congest, secure: security, shards: shards}, nil
 }
 
 // shardsFor is the largest number of shards up to a limit whose shares of the active connections differ by less than
@@ -180,11 +189,17 @@ func (e *Engine) facts(shards []*shard) clients.Facts {
 	if name := e.congestion.Load(); name != nil {
 		f.Congestion = *name
 	}
+	if e.secure != nil {
+		f.Engine, f.TLS = secureName, secureReport(e.secure, shards)
+	}
 	return f
 }
 
 // nobody is the error of a load that measured nothing.
 func (e *Engine) nobody(ctx context.Context) error {
+	if f := e.unsecured.Load(); f != nil && e.opened.Load() == 0 {
+		return fmt.Errorf("securing a connection to %s: %w", e.target.name, f)
+	}
 	if errno := syscall.Errno(e.lastErr.Load()); errno != 0 && e.opened.Load() == 0 {
 		return fmt.Errorf("connecting to %s: %w: no connection could be opened in %v (%d attempts); is the server listening there?",
 			e.target.name, errno, nobodyFor, e.failed.Load())

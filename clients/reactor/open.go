@@ -151,17 +151,22 @@ func (s *shard) opened(i int32) {
 	s.offer(i)
 }
 
-// refused ends an attempt to connect.
+// refused ends an attempt to connect with an error of the socket.
 func (s *shard) refused(i int32, errno syscall.Errno) {
+	s.e.lastErr.Store(int64(errno))
+	s.unopened(i, connectOutcome(errno))
+}
+
+// unopened ends an attempt to connect.
+func (s *shard) unopened(i int32, o clients.Outcome) {
 	s.connecting--
 	s.control = s.now
 	s.rec.ConnectFailed(s.now)
 	s.e.failed.Add(1)
-	s.e.lastErr.Store(int64(errno))
 	if s.firstFailed == 0 {
 		s.firstFailed = s.now
 	}
-	s.endAll(i, connectOutcome(errno))
+	s.endAll(i, o)
 	s.shut(i, false)
 	if s.requests > 0 {
 		s.idle.push(i)

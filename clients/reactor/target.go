@@ -20,6 +20,8 @@ type target struct {
 	// sources are the addresses to connect from, with port 0; empty leaves it to the kernel.
 	sources []sys.Address
 	frame   bool
+	https   bool
+	host    string // without port
 	// requests of http1 by kind: work and close.
 	requests [4][]byte
 	body     []byte // what a request carries: of http1 in requests, of frame behind the id
@@ -37,16 +39,17 @@ func newTarget(p *clients.Plan) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading URL %q: %w", p.URL, err)
 	}
-	if u.Scheme != "http" && u.Scheme != "frame" || u.Host == "" {
-		return nil, fmt.Errorf("reading URL %q: want http://host:port/path or frame://host:port", p.URL)
+	port, known := map[string]string{"http": "80", "https": "443", "frame": ""}[u.Scheme]
+	if !known || u.Host == "" {
+		return nil, fmt.Errorf("reading URL %q: want http://host:port/path, https://host:port/path or frame://host:port", p.URL)
 	}
-	t := &target{name: u.Host, frame: u.Scheme == "frame"}
+	t := &target{name: u.Host, host: u.Hostname(), frame: u.Scheme == "frame", https: u.Scheme == "https"}
 	host := u.Host
 	if u.Port() == "" {
 		if t.frame {
 			return nil, fmt.Errorf("reading URL %q: frame has no default port: want frame://host:port", p.URL)
 		}
-		host = net.JoinHostPort(u.Hostname(), "80")
+		host = net.JoinHostPort(u.Hostname(), port)
 	}
 	a, err := net.ResolveTCPAddr("tcp", host)
 	if err != nil {

@@ -28,6 +28,13 @@ type transport interface {
 	free()
 }
 
+func newTransport(s *shard) (transport, error) {
+	if s.e.secure != nil {
+		return newSecureTransport(s, s.e.secure)
+	}
+	return newEpollTransport(s)
+}
+
 // epollTransport is the transport on epoll: one write and one read a request beside the shared waits.
 type epollTransport struct {
 	s    *shard

@@ -108,7 +108,7 @@ func (l *loader) Finish(context.Context) (json.RawMessage, error) {
 // newEngine makes the load engine that a plan names.
 func newEngine(plan *clients.Plan) (clients.Engine, error) {
 	switch plan.Engine {
-	case "epoll":
+	case "epoll", "tls":
 		return reactor.New(plan)
 	case "vegeta":
 		return vegeta.New(plan)

@@ -25,11 +25,21 @@ func NewPoller(events int) (*Poller, error) {
 
 // Add registers a socket once, edge-triggered for all that can happen to it. Its events carry the two numbers.
 func (p *Poller) Add(fd int32, index int32, generation uint32) syscall.Errno {
+	return p.control(unix.EPOLL_CTL_ADD, fd, index, generation)
+}
+
+// Again makes a socket that was added tell its events once more, although nothing has happened: one that takes bytes tells
+// so at once. Any thread may call it while both are open.
+func (p *Poller) Again(fd int32, index int32, generation uint32) syscall.Errno {
+	return p.control(unix.EPOLL_CTL_MOD, fd, index, generation)
+}
+
+func (p *Poller) control(what int, fd int32, index int32, generation uint32) syscall.Errno {
 	ev := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff,
 		Fd:     index, Pad: int32(generation),
 	}
-	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(what), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	return errno
 }
 
