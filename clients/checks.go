@@ -1,19 +1,42 @@
 package clients
 
 import (
+	"net/netip"
+	"net/url"
+
 	"github.com/millrace/millrace/clients/checks"
+	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // checks gathers the figures of the measured phases and has them judged.
-func (rec *Recording) checks(r *Report, end int64) []validity.Check {
-	l := checks.Load{Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Interrupted: r.Interrupted}
+func (rec *Recording) checks(r *Report, f Facts, connects *hist.Histogram, end int64) []validity.Check {
+	l := checks.Load{
+		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Interrupted: r.Interrupted, Planned: r.Planned,
+		NoPort: r.Outcomes[NoPort.String()], Loopback: loopback(rec.plan.URL), Kernel: rec.witness.Kernel(),
+		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: f.Share,
+	}
+	// A resolved scenario's work is sound.
+	if kind, d, err := scenarios.ParseWork(rec.plan.Scenario.Work.Kind); err == nil && kind != "none" {
+		l.WorkNs = []int64{int64(d)}
+	}
 	for i, s := range rec.tl.Spans {
 		if s.Measure && s.From < end {
 			l.Phases = append(l.Phases, rec.figures(i, end, r))
 		}
 	}
 	return checks.All(l)
+}
+
+// loopback reports whether both ends of the connections to a URL are on this host.
+func loopback(target string) bool {
+	u, err := url.Parse(target)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.IsLoopback() || u.Hostname() == "localhost" || u.Hostname() == ""
 }
 
 // figures gathers the numbers of phase i.
@@ -24,6 +47,12 @@ func (rec *Recording) figures(i int, end int64, r *Report) checks.Phase {
 		Name: s.Name, Overload: s.Load == "overload", Closed: s.Closed, LengthNs: min(end, s.To) - s.From,
 		Planned: p.Planned, OK: p.Outcomes[OK.String()], Counted: h.response.Count() + h.response.Outside(),
 		LagP99Ns: h.lag.Quantile(0.99), ResponseP99Ns: h.response.Quantile(0.99),
+		Surroundings: rec.witness.Between(i), Modes: checks.Modes(h.response.Between),
+	}
+	for j := int((s.From + 1e9 - 1) / 1e9); int64(j+1)*1e9 <= min(end, s.To); j++ {
+		if x := rec.seconds[j].summary; x.Count > 0 {
+			g.MeansNs = append(g.MeansNs, x.Mean)
+		}
 	}
 	for _, n := range p.Outcomes {
 		g.Outcomes += n

@@ -48,6 +48,7 @@ type Recorder struct {
 // cell counts the requests intended in one cell of the timeline.
 type cell struct {
 	planned int64
+	waited  int64 // for a connection
 	done    int64
 	tally   tally
 	last    int64 // when the last of them got its outcome
@@ -107,6 +108,7 @@ func (r *Recorder) Sent(c int32, intended, free, sent int64) {
 	r.lag.Record(lag)
 	r.window(sent-r.t0).Sent++
 	if free > intended {
+		r.cells[c].waited++
 		r.window(intended-r.t0).offered++
 	} else {
 		r.window(sent-r.t0).offered++

@@ -2,6 +2,7 @@ package clients
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +121,11 @@ func states(r *Report) map[string]validity.State {
 	return m
 }
 
+// surroundings reports whether a check looks at the real host and process, which a simulation says nothing of.
+func surroundings(name string) bool {
+	return strings.HasPrefix(name, "kernel drops") || name == "generator runtime" || name == "generator steal" || name == "generator throttling"
+}
+
 func TestRecordersAddUp(t *testing.T) {
 	for _, shards := range []int{1, 3} {
 		r, responses := simulation{shards: shards, serve: time.Millisecond, fail: func(n int64) bool { return n%100 == 7 }}.run(t)
@@ -140,8 +146,10 @@ func TestRecordersAddUp(t *testing.T) {
 		if p := r.Phases[0]; r.AchievedRPS != 12_375.0/3 || *p.OfferedRPS != 5000 || p.DrainedNs != int64(2500*time.Millisecond+800*time.Microsecond) {
 			t.Errorf("achieved %v in all, %v offered, drained at %v", r.AchievedRPS, *p.OfferedRPS, time.Duration(p.DrainedNs))
 		}
-		if r.Verdict != validity.Valid {
-			t.Errorf("%s: %v", r.Verdict, r.Reasons)
+		for _, c := range r.Checks {
+			if (c.State == validity.Warn || c.State == validity.Fail) && !surroundings(c.Name) {
+				t.Errorf("%+v", c)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/millrace/millrace/clients/witness"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
 )
@@ -27,6 +28,9 @@ type Recording struct {
 	in     chan finished
 	back   chan *cellHists
 	done   chan struct{}
+
+	// witness is the collector's, if there is one, until done is closed.
+	witness *witness.Witness
 
 	// The collector's, until done is closed.
 	cells   map[int32]*finished // not yet finished by all shards
@@ -80,7 +84,7 @@ func NewRecording(plan *Plan, shards int) (*Recording, error) {
 		plan: plan, tl: tl,
 		in: make(chan finished, collectorQueue), back: make(chan *cellHists, collectorQueue), done: make(chan struct{}),
 		cells: make(map[int32]*finished), left: make([]int, len(tl.cells)),
-		phases: make([]*cellHists, len(tl.Spans)), seconds: make([]second, (tl.End()+1e9-1)/1e9),
+		phases: make([]*cellHists, len(tl.Spans)), witness: witness.New(), seconds: make([]second, (tl.End()+1e9-1)/1e9),
 	}
 	for i := range rec.phases {
 		rec.phases[i] = newCellHists()
@@ -123,6 +127,7 @@ func (rec *Recording) Abandon() {
 	if rec.t0 != 0 {
 		<-rec.done
 	}
+	rec.witness.Close()
 	// Of logs without a line there is nothing to lose.
 	_ = rec.logs.Close()
 }
@@ -148,16 +153,32 @@ func (rec *Recording) Progress() Progress {
 	return p
 }
 
-// collect takes finished cells until every shard has finished every cell.
+// collect takes finished cells until every shard has finished every cell, and looks at the surroundings at every edge of a
+// phase.
 func (rec *Recording) collect() {
 	defer close(rec.done)
+	defer rec.witness.Close()
 	// Never unlocked: the thread keeps its low priority, and ends with this goroutine.
 	runtime.LockOSThread()
 	// A priority may always be lowered; without it, the collector only competes.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
 	rec.logs.Start(time.Now().Add(time.Duration(rec.t0 - procfs.Monotonic())))
-	for n := len(rec.shards) * len(rec.tl.cells); n > 0; n-- {
-		rec.take(<-rec.in)
+	edges := []int64{rec.t0}
+	for _, s := range rec.tl.Spans {
+		edges = append(edges, rec.t0+s.To)
+	}
+	rec.witness.Begin(edges)
+	edge := time.NewTimer(rec.witness.Wait())
+	defer edge.Stop()
+	for n := len(rec.shards) * len(rec.tl.cells); n > 0; {
+		select {
+		case f := <-rec.in:
+			rec.take(f)
+			n--
+		case <-edge.C:
+			rec.witness.Turn()
+			edge.Reset(rec.witness.Wait())
+		}
 	}
 }
 

@@ -18,6 +18,22 @@ type Load struct {
 	// Opened and Wanted count connections: opened ever, and needed if the server closed none.
 	Opened, Wanted int64
 	Interrupted    bool
+	// Planned requests of the whole load, and NoPort of them whose outcome was no_port.
+	Planned, NoPort int64
+	// Loopback is whether both ends are in the client's network namespace, so that Kernel counts for both.
+	Loopback bool
+	// Kernel is what happened from the load's preparation to its end.
+	Kernel       Kernel
+	ConnectModes [len(Timers)]Mode
+	// WorkNs are delays that the scenario asks the server for.
+	WorkNs []int64
+	// Limited counts requests of steady measured phases that a limit of the engine other than connections held back; Limit
+	// names it.
+	Limited int64
+	Limit   string
+	// Goroutines is whether goroutines send the requests, which wait for the runtime's scheduler.
+	Goroutines bool
+	Share      Share
 }
 
 // Phase are the figures of one measured phase, over all shards. Its slices belong to the caller.
@@ -36,6 +52,11 @@ type Phase struct {
 	Windows                 []Window // those that lie wholly within the phase
 
 	CPU float64 // of the busiest load thread, as a share of one CPU
+	Surroundings
+
+	Modes [len(Timers)]Mode // of response times
+	// MeansNs are the mean response times of the whole seconds of the phase that have any, in order.
+	MeansNs []float64
 
 	// AreaNs is ∫ requests in flight dt, HeldNs Σ done − begun of the Finished requests, both within the phase.
 	AreaNs, HeldNs, Finished int64
@@ -54,7 +75,11 @@ type Window struct {
 
 // All runs every check. Of those that judge a phase it keeps the worst one's result.
 func All(l Load) []validity.Check {
-	perPhase := []func(Phase) validity.Check{lagCheck, offeredCheck, identityCheck, cpuCheck, littleCheck, answeredCheck}
+	perPhase := []func(Phase) validity.Check{
+		lagCheck, offeredCheck, identityCheck, cpuCheck, throttleCheck, stealCheck,
+		func(p Phase) validity.Check { return runtimeCheck(p, l.Goroutines) }, littleCheck, answeredCheck,
+		func(p Phase) validity.Check { return timerCheck(p, l) }, stationaryCheck,
+	}
 	out := make([]validity.Check, len(perPhase))
 	for i, p := range l.Phases {
 		for j, check := range perPhase {
@@ -69,7 +94,25 @@ func All(l Load) []validity.Check {
 			Reason: "no measured phase was reached", Remedy: "mark a phase with measure: true, or let the load run longer",
 		}}
 	}
-	return append(out, keepAliveCheck(l.Opened, l.Wanted, l.Interrupted))
+	out = append(out, openCheck(l), keepAliveCheck(l.Opened, l.Wanted, l.Interrupted))
+	out = append(out, KernelDrops(l.Kernel, "")...)
+	return append(out, retransmitCheck(l.Kernel, l.Planned), portsCheck(l.NoPort), connectTimerCheck(l), shareCheck(l))
+}
+
+// Merge joins two lists of checks. Where both have one of a name, the worse one stays, in its first place: two witnesses of
+// one thing.
+func Merge(a, b []validity.Check) []validity.Check {
+	out := slices.Clone(a)
+	for _, c := range b {
+		i := slices.IndexFunc(out, func(o validity.Check) bool { return o.Name == c.Name })
+		switch {
+		case i < 0:
+			out = append(out, c)
+		case worse(c, out[i]):
+			out[i] = c
+		}
+	}
+	return out
 }
 
 // broken is the state of a check whose limit was passed, and how its reason begins: in overload more is offered than

@@ -22,11 +22,14 @@ const (
 	offeredSlack = 2
 )
 
+// lagLimit is how long the client may be late by its own fault, in ns.
+func lagLimit(p Phase) float64 { return max(lagLimitNs, lagLimitShare*float64(p.ResponseP99Ns)) }
+
 // lagCheck judges how late the client itself was: the p99 of the generator lag, and how many windows were late, by their
 // own p99 or because the client did not look for replies. While all connections are busy only that shows a stall, since a
 // connection becomes free when the client reads its reply.
 func lagCheck(p Phase) validity.Check {
-	limit := max(lagLimitNs, lagLimitShare*float64(p.ResponseP99Ns))
+	limit := lagLimit(p)
 	c := validity.Check{Name: "generator lag", State: validity.OK, Value: float64(p.LagP99Ns), Limit: limit, Unit: "ns"}
 	if p.Closed || p.Planned == 0 {
 		c.State = validity.NotApplicable

@@ -136,10 +136,10 @@ func (e *Engine) attack(ctx context.Context, rec *clients.Recording, j *journal,
 
 	report, err := rec.Report(clients.Facts{
 		Engine: name, EndNs: end, Interrupted: interrupted, CPUSeconds: float64(cpuEnd-cpu) / 1e9,
-		Congestion: d.congestion(),
+		Congestion: d.congestion(), Goroutines: true,
+		Limited: j.waited, Limit: fmt.Sprintf("all %d workers, one a connection, being busy", e.connections),
 	})
-	report.Checks = append(report.Checks, retryCheck(tr.retries.Load()), workersCheck(j.waited, e.connections))
-	report.Verdict, report.Reasons = validity.Judge(report.Checks)
+	report.Judge(retryCheck(tr.retries.Load()))
 	return report, err
 }
 
@@ -156,18 +156,6 @@ func retryCheck(retries int64) validity.Check {
 		c.State = validity.Fail
 		c.Reason = fmt.Sprintf("net/http's transport tried %d requests again on another connection", retries)
 		c.Remedy = "use --engine epoll, and please report it"
-	}
-	return c
-}
-
-// workersCheck tells how many requests of steady measured phases found every worker busy. In overload that is the
-// scenario's purpose.
-func workersCheck(waited int64, workers int) validity.Check {
-	c := validity.Check{Name: "vegeta workers", State: validity.OK, Value: float64(waited), Unit: "requests"}
-	if waited > 0 {
-		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("%d requests of steady phases waited because all %d workers, one a connection, were busy; their wait counts as response time", waited, workers)
-		c.Remedy = "raise connections.count, or lower the rate"
 	}
 	return c
 }

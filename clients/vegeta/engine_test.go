@@ -177,7 +177,7 @@ func TestFreeze(t *testing.T) {
 	if p99 := logged(t, plan, "lag"); p99 > 300*time.Millisecond {
 		t.Errorf("p99 of the lag %v: the freeze is in it", p99)
 	}
-	if c := check(r, "vegeta workers"); c.State != validity.Warn || c.Value < rate/2 {
+	if c := check(r, "open loop"); c.State != validity.Warn || c.Value < rate/2 {
 		t.Errorf("check %+v: want it to tell of some %d that waited", c, rate)
 	}
 }

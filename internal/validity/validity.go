@@ -31,7 +31,7 @@ type Check struct {
 	Value float64 `json:"value"`
 	Limit float64 `json:"limit"`
 	Unit  string  `json:"unit,omitempty"`
-	// Reason is one sentence with the figures in it; empty where State is OK or NotApplicable.
+	// Reason is one sentence with the figures in it; empty where State is OK. Where it is NotApplicable it may say why.
 	Reason string `json:"reason,omitempty"`
 	// Remedy is what the reader can do about it.
 	Remedy string `json:"remedy,omitempty"`
