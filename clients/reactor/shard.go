@@ -122,7 +122,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		s.want(sc.Connections.Count, t0, false)
 	}
 	var err error
-	if s.io, err = newEpollTransport(s); err != nil {
+	if s.io, err = newTransport(s); err != nil {
 		return nil, fmt.Errorf("opening epoll: %w", err)
 	}
 	return s, nil
