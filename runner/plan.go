@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -24,8 +25,10 @@ const MaxRounds = 1000
 type Config struct {
 	// Scenario as given: before Quick, Set and the host's limits.
 	Scenario *scenarios.Scenario
-	Quick    bool
-	Set      []string // PATH=VALUE
+	// ReadTrace reads a trace's file that the scenario names.
+	ReadTrace func(file string) ([]byte, error)
+	Quick     bool
+	Set       []string // PATH=VALUE
 	// Servers are names of variants; empty takes every model once.
 	Servers []string
 	Rounds  int
@@ -92,10 +95,12 @@ func resolveScenario(c Config, run *results.Run) error {
 			return &UsageError{fmt.Errorf("quick: %w", err)}
 		}
 	}
-	if s, err = s.Apply(c.Set); err != nil {
+	if s, err = s.Apply(c.Set); err == nil {
+		s, err = s.ReadTraces(c.ReadTrace)
+	}
+	if err != nil {
 		return &UsageError{err}
 	}
-	s = s.Clone()
 	if most, why := host.FitConnections(s); s.Connections.Count > most {
 		run.Scale = append(run.Scale, fmt.Sprintf("%d connections instead of %d: %s", most, s.Connections.Count, why))
 		s.LimitConnections(most)
@@ -105,6 +110,21 @@ func resolveScenario(c Config, run *results.Run) error {
 		return &UsageError{fmt.Errorf("scenario %s: %w", s.Name, err)}
 	}
 	run.Scenario = *resolved
+	return fitsMessage(resolved)
+}
+
+// maxScenarioBytes of JSON leave a plan room in a message to an agent.
+const maxScenarioBytes = 3 << 20
+
+// fitsMessage refuses a scenario whose traces are too long to travel.
+func fitsMessage(s *scenarios.Scenario) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("writing scenario %s: %w", s.Name, err)
+	}
+	if len(data) > maxScenarioBytes {
+		return &UsageError{fmt.Errorf("scenario %s takes %d bytes with its traces: want at most %d, some 700 000 arrivals: shorten them, or use millrace load --trace", s.Name, len(data), maxScenarioBytes)}
+	}
 	return nil
 }
 

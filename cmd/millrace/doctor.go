@@ -31,7 +31,10 @@ func doctorCommand() *cobra.Command {
 					return usage(err)
 				}
 			}
-			if s, err = s.Apply(set); err != nil {
+			if s, err = s.Apply(set); err == nil {
+				s, err = s.ReadTraces(traceReader(name))
+			}
+			if err != nil {
 				return usage(err)
 			}
 			split, err := host.SplitAllowedCPUs()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +26,8 @@ type loadFlags struct {
 	duration, timeout                       time.Duration
 	rate, connectRate, arrival, engine      string
 	json, logs, method, body, close, source string
-	congestion                              string
+	congestion, trace                       string
+	durationSet                             bool // -d was given
 	headers                                 []string
 	seed                                    uint64
 	spin                                    bool
@@ -45,6 +45,8 @@ request when the last one is answered (closed loop).
 The time of -d starts when all connections are open. Exit status: 0 done, 1 failed, 2 usage, 4 the figures are INVALID.`,
 		Example: `  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s
   millrace load http://127.0.0.1:8080/ -c 1000 -d 10s --rate 20000 --arrival poisson --json -
+  millrace load http://127.0.0.1:8080/ -c 1000 --rate 1k:50k/60s
+  millrace load http://127.0.0.1:8080/ -c 1000 -d 30s --rate 10k,20k,40k
   millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return doLoad(cmd, args[0], f) },
@@ -52,7 +54,8 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl := c.Flags()
 	fl.IntVarP(&f.connections, "connections", "c", 100, "connections in all")
 	fl.DurationVarP(&f.duration, "duration", "d", 10*time.Second, "length of the load once all connections are open")
-	fl.StringVar(&f.rate, "rate", "", "requests a second in all, such as 20000 or 20k (default: closed loop)")
+	fl.StringVar(&f.rate, "rate", "", "requests a second in all: a rate such as 20k, steps such as 10k,20k,40k, or a ramp such as 1k:50k; each may end in /DURATION (default: closed loop)")
+	fl.StringVar(&f.trace, "trace", "", "file of the times at which requests are due, one a line, in seconds or with a unit")
 	fl.StringVar(&f.arrival, "arrival", "constant", "distances between arrivals: constant or poisson")
 	fl.StringVar(&f.engine, "engine", "epoll", "load engine: epoll or vegeta")
 	fl.StringVar(&f.json, "json", "", "write the report as JSON to a file, or - for standard output")
@@ -73,6 +76,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 }
 
 func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
+	f.durationSet = cmd.Flags().Changed("duration")
 	plan, err := f.plan(url)
 	if err != nil {
 		return usage(err)
@@ -122,8 +126,6 @@ func (f *loadFlags) plan(url string) (*clients.Plan, error) {
 		return nil, fmt.Errorf("--pipeline %d: want 1 or more", f.pipeline)
 	case f.timeout <= 0:
 		return nil, fmt.Errorf("--timeout %v: want more than 0", f.timeout)
-	case f.rate == "" && f.arrival != "constant":
-		return nil, fmt.Errorf("--arrival %s without --rate: a closed loop has no arrivals of its own", f.arrival)
 	}
 	s, err := f.scenario(url)
 	if err != nil {
@@ -155,7 +157,7 @@ func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
 	if strings.HasPrefix(url, "frame:") {
 		protocol = "frame"
 	}
-	arrivals, err := f.arrivals()
+	phases, err := f.phases()
 	if err != nil {
 		return nil, err
 	}
@@ -172,28 +174,9 @@ func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
 		Name: "load", Why: "A load asked for on the command line.", Protocol: protocol,
 		Connections: scenarios.Connections{Count: f.connections, Rate: connectRate, Pipeline: f.pipeline, Requests: f.requests, Close: f.close},
 		Timeout:     scenarios.Duration(f.timeout),
-		Phases:      []scenarios.Phase{{Name: "load", Load: "steady", For: scenarios.Duration(f.duration), Arrivals: arrivals, Measure: true}},
+		Phases:      phases,
 	}
 	return s.Resolve()
-}
-
-func (f *loadFlags) arrivals() (scenarios.Arrivals, error) {
-	if !slices.Contains([]string{"constant", "poisson"}, f.arrival) {
-		return scenarios.Arrivals{}, fmt.Errorf("--arrival %q: want constant or poisson", f.arrival)
-	}
-	if f.rate == "" {
-		return scenarios.Arrivals{Closed: true}, nil
-	}
-	rate, err := scenarios.ParseRate(f.rate)
-	switch {
-	case err != nil:
-		return scenarios.Arrivals{}, fmt.Errorf("--rate: %w", err)
-	case rate == 0:
-		return scenarios.Arrivals{}, fmt.Errorf("--rate 0: want more than none; without --rate the loop is closed")
-	case f.arrival == "poisson":
-		return scenarios.Arrivals{Poisson: rate}, nil
-	}
-	return scenarios.Arrivals{Constant: rate}, nil
 }
 
 // isLoopback reports whether a URL's host is an address in 127.0.0.0/8, from which others can stand in as sources.
@@ -247,14 +230,11 @@ func printLoad(w io.Writer, r *clients.Report) {
 	}{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", lag}} {
 		fmt.Fprintf(w, "%-10s", row.name)
 		for _, v := range []*int64{row.s.P50, row.s.P90, row.s.P95, row.s.P99, row.s.P999, row.s.Max} {
-			text := "–"
-			if v != nil {
-				text = quantity.Format(float64(*v), quantity.Time)
-			}
-			fmt.Fprintf(w, " %9s", text)
+			fmt.Fprintf(w, " %9s", quantityOf(v))
 		}
 		fmt.Fprintln(w)
 	}
+	printPhases(w, r)
 	if r.Interrupted {
 		fmt.Fprintln(w, "\ninterrupted: the figures are of what was measured until then")
 	}

@@ -102,7 +102,7 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 		return runner.Config{}, err
 	}
 	return runner.Config{
-		Scenario: s, Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Rounds: f.rounds, Seed: f.seed,
+		Scenario: s, ReadTrace: traceReader(name), Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Rounds: f.rounds, Seed: f.seed,
 		Engine: f.engine, Root: f.results, ServersDir: dir, CacheDir: hostkey.Dir(), Agent: []string{program, "agent"},
 		Version: version, Commit: commit, Measure: analysis.Measure,
 	}, nil

@@ -82,12 +82,12 @@ func demandOf(s *scenarios.Scenario) demand {
 	opened := 0.0
 	for _, p := range s.Phases {
 		length := time.Duration(p.For)
-		rate := p.Arrivals.Rate(length)
+		rate, peak := p.Arrivals.Rate(length), p.Arrivals.Peak(length)
 		if p.Arrivals.Closed {
-			rate = closedChurnRPS
+			rate, peak = closedChurnRPS, closedChurnRPS
 		}
 		rate /= float64(c.Requests)
-		d.opensPerSec = max(d.opensPerSec, rate)
+		d.opensPerSec = max(d.opensPerSec, peak/float64(c.Requests))
 		seconds += length.Seconds()
 		opened += rate * length.Seconds()
 	}
