@@ -37,6 +37,7 @@ var imports = []struct {
 	{"clients/fleet…", []string{"clients/fleet…"}},
 	{"clients/checks", []string{"internal/hist", "internal/validity", "internal/quantity"}},
 	{"clients/selfcheck", []string{"internal/hostkey"}},
+	{"clients/reflect/raw", []string{"internal/wire"}},
 	{"clients…", []string{"clients…", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/hostkey", "internal/validity", "internal/quantity"}},
 	{"results", []string{"scenarios", "internal/hist", "internal/validity"}},
 	{"analysis", []string{"results", "scenarios", "internal/hist", "internal/validity"}},
