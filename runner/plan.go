@@ -123,7 +123,7 @@ func fitsMessage(s *scenarios.Scenario) error {
 		return fmt.Errorf("writing scenario %s: %w", s.Name, err)
 	}
 	if len(data) > maxScenarioBytes {
-		return &UsageError{fmt.Errorf("scenario %s takes %d bytes with its traces: want at most %d, some 700 000 arrivals: shorten them, or use millrace load --trace", s.Name, len(data), maxScenarioBytes)}
+		return &UsageError{fmt.Errorf("scenario %s takes %d bytes with its traces: want at most %d, about half a million arrivals: shorten them, or use millrace load --trace", s.Name, len(data), maxScenarioBytes)}
 	}
 	return nil
 }
