@@ -41,6 +41,8 @@ type Report struct {
 	BodyBytesOut    int64  `json:"body_bytes_out"`
 	Congestion      string `json:"congestion_control,omitempty"`
 	Interrupted     bool   `json:"interrupted"`
+	// Split is where the time of sampled requests went, by the kernel's time stamps; nil where it gave none.
+	Split *Split `json:"kernel_split,omitempty"`
 	// TLS is what the handshakes agreed on; nil without TLS.
 	TLS *TLSReport `json:"tls,omitempty"`
 
@@ -55,6 +57,14 @@ type Report struct {
 	Intervals  []Interval `json:"intervals"`
 	// Seconds are the response times of requests intended in [i, i+1) seconds after T0.
 	Seconds []hist.Summary `json:"seconds_response_ns"`
+	// PerSecond are the same requests by what became of them, whenever that was.
+	PerSecond []Second `json:"per_second"`
+}
+
+// Second counts the requests intended in one second. Its outcomes, those that are not zero, add up to Planned.
+type Second struct {
+	Planned  int64            `json:"planned"`
+	Outcomes map[string]int64 `json:"outcomes"`
 }
 
 // PhaseReport is the part of a report whose intended times lie in one phase; AchievedRPS and ConnectNs go by the time it
@@ -77,6 +87,21 @@ type PhaseReport struct {
 	ConnectNs   hist.Summary     `json:"connect_ns"`
 	// DrainedNs is when, after T0, the last request intended in this phase got its outcome; zero if some never did.
 	DrainedNs int64 `json:"drained_ns"`
+}
+
+// Split is where the time of good replies to sampled requests went, in the measured phases. With the wait for a connection,
+// of each request: ResponseNs = wait + ClientNs + WireServerNs.
+type Split struct {
+	Samples int64 `json:"samples"` // one request in 1024, or one every 5 ms if that is more
+	// ClientNs is the client's own share: generator lag, SendingNs and ReceivingNs.
+	ClientNs hist.Summary `json:"client_ns"`
+	// SendingNs is from the call that wrote the request to its leaving for the device.
+	SendingNs hist.Summary `json:"sending_ns"`
+	// WireServerNs is from there to the arrival of the reply's last packet.
+	WireServerNs hist.Summary `json:"wire_server_ns"`
+	// ReceivingNs is from there to the reply being read and understood: the client waking up, or busy with others.
+	ReceivingNs hist.Summary `json:"receiving_ns"`
+	ResponseNs  hist.Summary `json:"response_ns"`
 }
 
 // TLSReport is what the successful handshakes of a load agreed on, those before T0 included.

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"maps"
 	"os"
 
 	"github.com/millrace/millrace/clients/checks"
@@ -25,6 +26,7 @@ type Facts struct {
 	Goroutines bool
 	// Share is what the kernel's time stamps say, if there are any.
 	Share checks.Share
+	Split *Split
 	TLS   *TLSReport
 }
 
@@ -55,12 +57,13 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	r := &Report{
 		Schema: Schema, Engine: f.Engine, URL: rec.plan.URL, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
-		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS,
+		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS, Split: f.Split,
 		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},
 	}
 	for i := 0; i < len(rec.seconds) && int64(i)*1e9 < end; i++ {
 		r.Seconds = append(r.Seconds, rec.seconds[i].summary)
 	}
+	r.PerSecond = rec.perSecond(len(r.Seconds))
 	measured := latencies{cellHists: newCellHists(), connect: hist.New()}
 	for _, s := range rec.shards {
 		r.ConnectionsOpened += s.opened
@@ -142,6 +145,25 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latenci
 	l.bad = p.Planned - t[OK]
 	p.ResponseNs, p.ServiceNs, p.LagNs, p.ConnectNs = l.summaries()
 	return p, t, l
+}
+
+// perSecond adds up the requests of the first n seconds.
+func (rec *Recording) perSecond(n int) []Second {
+	out := make([]Second, n)
+	tallies := make([]tally, n)
+	for _, r := range rec.shards {
+		for c := range r.cells {
+			if i := int(rec.tl.cells[c].second); i < n {
+				out[i].Planned += r.cells[c].planned
+				tallies[i].add(&r.cells[c].tally)
+			}
+		}
+	}
+	for i := range out {
+		out[i].Outcomes = tallies[i].named()
+		maps.DeleteFunc(out[i].Outcomes, func(_ string, n int64) bool { return n == 0 })
+	}
+	return out
 }
 
 // intervals adds up the intervals of all shards until the end.

@@ -1,0 +1,68 @@
+package known
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reflect"
+)
+
+// fixedDelay is a server that answers every request after D = 20 ms, on connections enough (rate · D = 20 of them are
+// busy). So every percentile is D, and nothing is earlier.
+func fixedDelay(quick bool) Case {
+	const delay, rate = 20 * time.Millisecond, 1000
+	length := 2 * time.Second
+	if quick {
+		length = 500 * time.Millisecond
+	}
+	return Case{
+		Name: "fixed delay", Script: reflect.Script{Protocol: "http1", Delay: delay}, Connections: 100,
+		Phases: phases(steady(length, constant(rate)), drain(200*time.Millisecond)),
+		Judge: func(t *Trial) []Answer {
+			out := []Answer{all(t, clients.OK)}
+			for _, q := range []quantile{p50, p90, p95, p99} {
+				a := about(q.name, delay, t.Response.Quantile(q.q))
+				a.Low = float64(delay) * (1 - early)
+				a.OK = a.OK && *a.Measured >= a.Low
+				out = append(out, a)
+			}
+			return out
+		},
+	}
+}
+
+// twoPointDelay is a server that answers each hundredth request after 100 ms and the others after 20 ms, on connections
+// enough (1000/s · 20.8 ms = 21 are busy). So the quantiles below 0.99 are 20 ms, those above it are 100 ms, and of n requests exactly n ÷ 100
+// take longer than the 60 ms between. The quantile 0.99 itself is the last of the fast ones, and says nothing.
+func twoPointDelay() Case {
+	const fast, slow, every, rate = 20 * time.Millisecond, 100 * time.Millisecond, 100, 1000
+	return Case{
+		Name: "two-point delay", Connections: 200,
+		Script: reflect.Script{Protocol: "http1", Delay: fast, SlowDelay: slow, SlowEvery: every},
+		Phases: phases(steady(3*time.Second, constant(rate)), drain(300*time.Millisecond)),
+		Judge: func(t *Trial) []Answer {
+			return []Answer{
+				all(t, clients.OK),
+				about("p50", fast, t.Response.Quantile(0.5)),
+				about("p98.5", fast, t.Response.Quantile(0.985)),
+				about("p99.5", slow, t.Response.Quantile(0.995)),
+				about("p99.9", slow, t.Response.Quantile(0.999)),
+				exactly("over 60 ms", "requests", t.Report.Planned/every, t.Response.Between(int64((fast+slow)/2), int64(time.Hour))),
+			}
+		},
+	}
+}
+
+// quantile and its name in tables.
+type quantile struct {
+	name string
+	q    float64
+}
+
+var (
+	p50  = quantile{"p50", 0.5}
+	p90  = quantile{"p90", 0.9}
+	p95  = quantile{"p95", 0.95}
+	p99  = quantile{"p99", 0.99}
+	p999 = quantile{"p99.9", 0.999}
+)

@@ -1,0 +1,216 @@
+package known
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reflect"
+	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// Server is a reflector that runs, here or in another process. Both of reflect's are.
+type Server interface {
+	URL() string
+	Counts() (reflect.Counts, error)
+	Close() error
+}
+
+var (
+	_ Server = (*reflect.Reflector)(nil)
+	_ Server = (*reflect.Remote)(nil)
+)
+
+// Bench is what cases are run with.
+type Bench struct {
+	// Engine is one of clients.Engines, and New makes it.
+	Engine string
+	New    func(*clients.Plan) (clients.Engine, error)
+	// Start starts a reflector. It is called by several goroutines.
+	Start func(reflect.Script) (Server, error)
+	// Prepare, where it is set, changes the plan of a case before its engine is made.
+	Prepare func(*clients.Plan)
+	// Tries is how often a case is run until it passes, at least once: a host may be busy with something else.
+	Tries int
+	// Dir is for the logs of one trial at a time, which are removed again.
+	Dir string
+}
+
+// Result is how a case came out.
+type Result struct {
+	Case   string `json:"case"`
+	Engine string `json:"engine"`
+	Passed bool   `json:"passed"`
+	// Tries is how often it was run; the answers are of the last time, Earlier has what was wrong in those before.
+	Tries   int      `json:"tries"`
+	Earlier []string `json:"earlier,omitempty"`
+	Answers []Answer `json:"answers"`
+	// Books is what is wrong in the trial's accounts, and Error why there was no trial.
+	Books []string `json:"books,omitempty"`
+	Error string   `json:"error,omitempty"`
+	// Instead is why this engine is held to another answer than the right one; with Skipped it can't run the case at all.
+	Instead string `json:"instead,omitempty"`
+	Skipped bool   `json:"skipped,omitempty"`
+}
+
+// Run runs cases one after the other, those that may be together at once, and hands each result to told, in the order of
+// the cases within each of the two. It ends early with ctx.
+func (b *Bench) Run(ctx context.Context, cases []Case, told func(Result)) error {
+	var beside []Case
+	for _, c := range cases {
+		if c.Beside {
+			beside = append(beside, c)
+			continue
+		}
+		r := b.retry(ctx, c)
+		if ctx.Err() != nil {
+			return fmt.Errorf("running known answers: %w", ctx.Err())
+		}
+		told(r)
+	}
+	results := make([]Result, len(beside))
+	var wg sync.WaitGroup
+	for i, c := range beside {
+		wg.Go(func() { results[i] = b.retry(ctx, c) })
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return fmt.Errorf("running known answers: %w", ctx.Err())
+	}
+	for _, r := range results {
+		told(r)
+	}
+	return nil
+}
+
+// retry runs a case until it passes, up to Tries times.
+func (b *Bench) retry(ctx context.Context, c Case) Result {
+	var earlier []string
+	for n := 1; ; n++ {
+		r := b.once(ctx, c)
+		r.Tries, r.Earlier = n, earlier
+		if r.Passed || n >= b.Tries || ctx.Err() != nil {
+			return r
+		}
+		earlier = append(earlier, r.Wrong())
+	}
+}
+
+// Wrong says in a line what did not come out; empty if all did.
+func (r *Result) Wrong() string {
+	var out []string
+	if r.Error != "" {
+		out = append(out, r.Error)
+	}
+	for _, a := range r.Answers {
+		if !a.OK {
+			out = append(out, a.String())
+		}
+	}
+	return strings.Join(append(out, r.Books...), "; ")
+}
+
+// once runs a case and judges it.
+func (b *Bench) once(ctx context.Context, c Case) Result {
+	r := Result{Case: c.Name, Engine: b.Engine}
+	judge := c.Judge
+	if e, ok := c.Except[b.Engine]; ok {
+		r.Instead = e.Reason
+		if judge = e.Judge; judge == nil {
+			r.Skipped, r.Passed = true, true
+			return r
+		}
+	}
+	t, err := b.trial(ctx, c)
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	r.Answers, r.Books = judge(t), identity(t)
+	r.Passed = r.Wrong() == ""
+	return r
+}
+
+// trial starts the reflector, runs the load and reads what was recorded.
+func (b *Bench) trial(ctx context.Context, c Case) (t *Trial, err error) {
+	script := c.Script
+	script.Body = []byte(body)
+	server, err := b.Start(script)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	dir, err := os.MkdirTemp(b.Dir, "known-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory for the logs: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if t, err = c.plan(b.Engine, server.URL(), dir); err != nil {
+		return nil, err
+	}
+	if b.Prepare != nil {
+		b.Prepare(t.Plan)
+	}
+	engine, err := b.New(t.Plan)
+	if err != nil {
+		return nil, err
+	}
+	runtime.GC() // what the last case left must not be collected in this one
+	if t.Report, err = engine.Run(ctx, procfs.Monotonic()); err != nil {
+		return nil, err
+	}
+	if t.Served, err = server.Counts(); err != nil {
+		return nil, err
+	}
+	if t.Response, err = measured(filepath.Join(dir, "response.hlog")); err != nil {
+		return nil, err
+	}
+	t.Service, err = measured(filepath.Join(dir, "service.hlog"))
+	return t, err
+}
+
+// plan is the load of a case.
+func (c *Case) plan(engine, url, dir string) (*Trial, error) {
+	s := scenarios.Scenario{
+		Name: "known", Why: c.Name, Protocol: c.Script.Protocol, Payload: len(body),
+		Connections: scenarios.Connections{Count: c.Connections, Pipeline: c.Pipeline},
+		Timeout:     scenarios.Duration(c.Timeout), Phases: c.Phases,
+	}
+	resolved, err := s.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("case %s: %w", c.Name, err)
+	}
+	p := &clients.Plan{URL: url, Engine: engine, Scenario: *resolved, Seed: queueSeed, Agents: 1, StartWhenOpen: true, LogDir: dir}
+	if s.Protocol == "http1" {
+		p.CheckBody = []byte(body)
+	}
+	return &Trial{Plan: p}, nil
+}
+
+// measured reads the log of the measured phase.
+func measured(path string) (*hist.Histogram, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := hist.ReadLog(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Base(path), err)
+	}
+	h := hist.New()
+	for _, e := range entries {
+		if e.Tag == loadPhase {
+			h.Merge(e.Histogram)
+		}
+	}
+	return h, nil
+}
