@@ -69,6 +69,7 @@ func Load(path string) (*Result, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading trials: %w", err)
 	}
+	voidRounds(r.Trials)
 	return r, nil
 }
 

@@ -2,9 +2,11 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/sut"
@@ -27,17 +29,21 @@ type evidence struct {
 	payload  int   // bytes of a good reply's body
 	cores    int
 	skewNs   int64
+	agents   []string // all that took part, by ID
+	lost     []string // of them
+	p99Ns    []int64  // of each load agent that has one
 }
 
 // checkTrial returns the checks to stand beside the client's.
 func checkTrial(e evidence) []validity.Check {
-	checks := []validity.Check{
+	list := []validity.Check{
 		checkHandled(e.load, e.done.Final),
 		checkAccepted(e.load, e.done.Final),
 		checkBytes(e.load, e.done.Final, e.payload),
 	}
-	checks = append(checks, checkKernelDrops(e.readings, e.readErr)...)
-	return append(checks, checkSteal(e.readings, e.readErr, e.cores), checkQuiet(e.done.Sampler), checkSkew(e.skewNs), checkHealth(e.done))
+	list = append(list, checkKernelDrops(e.readings, e.readErr)...)
+	return append(list, checkSteal(e.readings, e.readErr, e.cores), checkQuiet(e.done.Sampler), checkAgents(e.agents, e.lost),
+		checkSkew(e.skewNs), checkSpread(e.p99Ns), checkHealth(e.done), checkServerThrottling(e.done.Sampler))
 }
 
 // unread makes c unknown, since what it looks at is in no reading. err is that of reading the readings, if any.
@@ -102,32 +108,24 @@ func checkBytes(load *clients.Report, final results.Reading, payload int) validi
 	return counterCheck("two-sided bytes", "bytes of reply bodies", "bytes", load.BodyBytesIn, final.BodyBytesOut, 0, slack)
 }
 
-// checkKernelDrops looks for what the kernel threw away between the first and the last reading.
+// checkKernelDrops looks for what the kernel of the server's host threw away between the first and the last reading.
 func checkKernelDrops(readings []results.Reading, readErr error) []validity.Check {
-	const slower = "or open connections more slowly: lower connections.rate, or the arrivals where requests open connections"
-	counters := []struct {
-		name, remedy string
-		value        func(*results.Reading) *int64
-	}{
-		{"listen overflows", "raise net.core.somaxconn, " + slower, func(r *results.Reading) *int64 { return r.ListenOverflows }},
-		{"listen drops", "raise net.core.somaxconn and net.ipv4.tcp_max_syn_backlog, " + slower, func(r *results.Reading) *int64 { return r.ListenDrops }},
-		{"SYN retransmits", "raise net.core.somaxconn, " + slower, func(r *results.Reading) *int64 { return r.SynRetransmits }},
-		{"backlog drops", "raise net.ipv4.tcp_rmem, or lower the load", func(r *results.Reading) *int64 { return r.BacklogDrops }},
-	}
-	var checks []validity.Check
-	for _, k := range counters {
-		c := validity.Check{Name: "kernel drops, " + k.name, State: validity.OK, Unit: "packets"}
-		delta, ok := deltaOf(readings, k.value)
-		switch c.Value = float64(delta); {
-		case !ok:
-			c = unread(c, "/proc/net/netstat", readErr)
-		case delta > 0:
-			c.State, c.Remedy = validity.Warn, k.remedy
-			c.Reason = fmt.Sprintf("%d in the trial, each delays a connection or a request by up to a second or more", delta)
+	grown := func(value func(*results.Reading) *int64) int64 {
+		if delta, ok := deltaOf(readings, value); ok {
+			return delta
 		}
-		checks = append(checks, c)
+		return checks.Unknown
 	}
-	return checks
+	why := seeReadings
+	if readErr != nil {
+		why = readErr.Error()
+	}
+	return checks.KernelDrops(checks.Kernel{
+		ListenOverflows: grown(func(r *results.Reading) *int64 { return r.ListenOverflows }),
+		ListenDrops:     grown(func(r *results.Reading) *int64 { return r.ListenDrops }),
+		SynRetransmits:  grown(func(r *results.Reading) *int64 { return r.SynRetransmits }),
+		BacklogDrops:    grown(func(r *results.Reading) *int64 { return r.BacklogDrops }),
+	}, why)
 }
 
 // deltaOf is the growth of a cumulative value from the first to the last reading that has it.
@@ -189,8 +187,35 @@ func checkSkew(skewNs int64) validity.Check {
 	return c
 }
 
+// checkAgents: a load that one of its agents left says nothing, and neither do the other trials of its round.
+func checkAgents(all, lost []string) validity.Check {
+	c := validity.Check{
+		Name: results.AgentsCheck, State: validity.OK, Value: float64(len(all) - len(lost)), Limit: float64(len(all)), Unit: "agents",
+	}
+	if len(lost) > 0 {
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("%d of %d agents were lost: %s, which voids the round", len(lost), len(all), strings.Join(lost, ", "))
+		c.Remedy = "see the failure and the agent's standard error, and repeat the run"
+	}
+	return c
+}
+
+// checkSpread shows how far the agents' own p99 lie apart, (largest − smallest) ÷ median: agents that see different servers
+// are on different hosts, or share their CPUs with others. It is for information.
+func checkSpread(p99Ns []int64) validity.Check {
+	c := validity.Check{Name: "agents' p99 spread", State: validity.OK, Unit: "share"}
+	if len(p99Ns) < 2 {
+		c.State = validity.NotApplicable
+		return c
+	}
+	sorted := slices.Sorted(slices.Values(p99Ns))
+	n := len(sorted)
+	c.Value = float64(sorted[n-1]-sorted[0]) / (float64(sorted[(n-1)/2]+sorted[n/2]) / 2)
+	return c
+}
+
 func checkHealth(done sut.Done) validity.Check {
-	c := validity.Check{Name: "server health", State: validity.OK}
+	c := validity.Check{Name: "server health", State: validity.OK, Unit: "faults"}
 	switch {
 	case done.Panicked:
 		c.State, c.Reason = validity.Fail, "the server's log looks like a crash: "+strings.Join(done.Log, " | ")
@@ -198,7 +223,22 @@ func checkHealth(done sut.Done) validity.Check {
 		c.State, c.Reason = validity.Warn, "the server did not end cleanly on SIGTERM: "+done.Exit
 	}
 	if c.State != validity.OK {
-		c.Remedy = "see server.log of the trial"
+		c.Value, c.Remedy = 1, "see server.log of the trial"
+	}
+	return c
+}
+
+// checkServerThrottling judges whether a CPU quota stopped the server while it was sampled. Its own collections are in the
+// readings: they are the server's doing.
+func checkServerThrottling(s sut.SamplerStats) validity.Check {
+	c := validity.Check{Name: "server throttling", State: validity.OK, Value: float64(s.ThrottledNs), Unit: "ns"}
+	switch {
+	case s.Throttled == checks.Unknown:
+		c = unread(c, "cpu.stat of the server's control group", nil)
+	case s.Throttled > 0:
+		c.State = validity.Warn
+		c.Reason = fmt.Sprintf("a CPU quota stopped the server's control group in %d periods for %.1f ms", s.Throttled, float64(s.ThrottledNs)/1e6)
+		c.Remedy = "give the control group more CPU time (docker --cpus, cpu.max), or lower the load"
 	}
 	return c
 }

@@ -101,7 +101,7 @@ func TestCheckKernelDrops(t *testing.T) {
 		t.Errorf("%d checks, want 4", len(checks))
 	}
 	for _, c := range checks {
-		expect(t, c, validity.Unknown, "/proc/net/netstat could not be read: disk gone")
+		expect(t, c, validity.Unknown, "/proc/net/netstat and snmp could not be read: disk gone")
 	}
 }
 
@@ -126,6 +126,24 @@ func TestCheckSkew(t *testing.T) {
 	expect(t, checkSkew(5_100_000), validity.Fail, "5.1 ms apart (limit 5 ms)")
 }
 
+func TestCheckAgents(t *testing.T) {
+	all := []string{"sut-1", "load-1", "load-2"}
+	expect(t, checkAgents(all, nil), validity.OK, "")
+	expect(t, checkAgents(all, []string{"load-2"}), validity.Fail, "1 of 3 agents were lost: load-2, which voids the round")
+	if c := checkSpread([]int64{100}); c.State != validity.NotApplicable {
+		t.Errorf("%+v of one agent", c)
+	}
+	if c := checkSpread([]int64{120, 90, 100}); c.State != validity.OK || c.Value != 0.3 {
+		t.Errorf("%+v, want (120 − 90) ÷ 100", c)
+	}
+}
+
+func TestCheckServerThrottling(t *testing.T) {
+	expect(t, checkServerThrottling(sut.SamplerStats{}), validity.OK, "")
+	expect(t, checkServerThrottling(sut.SamplerStats{Throttled: 2, ThrottledNs: 30_000_000}), validity.Warn, "in 2 periods for 30.0 ms")
+	expect(t, checkServerThrottling(sut.SamplerStats{Throttled: -1, ThrottledNs: -1}), validity.Unknown, "cpu.stat")
+}
+
 func TestCheckHealth(t *testing.T) {
 	expect(t, checkHealth(sut.Done{}), validity.OK, "")
 	expect(t, checkHealth(sut.Done{Exit: "exit status 1"}), validity.Warn, "exit status 1")
@@ -139,8 +157,14 @@ func TestCheckTrialRunsEveryCheck(t *testing.T) {
 			t.Errorf("%s stands twice", c.Name)
 		}
 		names[c.Name] = true
+		if c.Unit == "" {
+			t.Errorf("%s has no unit", c.Name)
+		}
 	}
-	for _, name := range []string{"two-sided requests", "two-sided connections", "two-sided bytes", "steal", "quiet host", "start skew", "server health"} {
+	for _, name := range []string{
+		"two-sided requests", "two-sided connections", "two-sided bytes", "steal", "quiet host", "agents", "start skew", "agents' p99 spread",
+		"server health", "server throttling", "kernel drops, listen overflows",
+	} {
 		if !names[name] {
 			t.Errorf("no check %s among %v", name, names)
 		}

@@ -56,8 +56,10 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 	if err := r.enlist(ctx); err != nil {
 		return sum, err
 	}
-	valid := map[string]bool{}
+	valid := map[string]int{}
 	for round, order := range plan.Order {
+		var inRound []string
+		void := false
 		for position, name := range order {
 			if err := r.fleet.Respawn(ctx); err != nil { // those lost in the trial before
 				return r.finish(sum, valid), err
@@ -70,8 +72,15 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 				return r.finish(sum, valid), err
 			}
 			sum.count(t)
-			if t.Status == results.StatusDone && t.Verdict != validity.Invalid {
-				valid[name] = true
+			if t.LostAgent() && !void { // none of the round counts, see results.Load
+				void = true
+				for _, name := range inRound {
+					valid[name]--
+				}
+			}
+			if t.Status == results.StatusDone && t.Verdict != validity.Invalid && !void {
+				valid[name]++
+				inRound = append(inRound, name)
 			}
 			if ctx.Err() != nil {
 				return r.finish(sum, valid), ctx.Err()
@@ -97,9 +106,9 @@ func (r *run) enlist(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) finish(sum *Summary, valid map[string]bool) *Summary {
+func (r *run) finish(sum *Summary, valid map[string]int) *Summary {
 	for _, v := range r.plan.Variants {
-		if !valid[v.Name] {
+		if valid[v.Name] == 0 {
 			sum.Unmeasured = append(sum.Unmeasured, v.Name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/internal/wire"
@@ -45,7 +46,13 @@ func (r *run) trial(ctx context.Context, s spec) *results.Trial {
 	if ctx.Err() != nil {
 		t.Status = results.StatusInterrupted
 	}
-	if out == nil || len(out.Load) == 0 {
+	if out == nil {
+		return t
+	}
+	if len(out.Lost) > 0 { // also where there is nothing to record
+		t.Checks = append(t.Checks, checkAgents(agentIDs(out), out.Lost))
+	}
+	if len(out.Load) == 0 {
 		return t
 	}
 	if err := r.record(t, out); err != nil && t.Status == results.StatusDone {
@@ -129,10 +136,10 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 	if err != nil {
 		t.Notes = append(t.Notes, "readings: "+err.Error())
 	}
-	t.Checks = append(load.Checks, checkTrial(evidence{
+	t.Checks = checks.Merge(load.Checks, checkTrial(evidence{
 		load: &load, done: done, readings: readings, readErr: err, payload: r.plan.Scenario.Payload, cores: r.plan.Env.Cores,
-		skewNs: out.StartSkewNs,
-	})...)
+		skewNs: out.StartSkewNs, agents: agentIDs(out), lost: out.Lost, p99Ns: p99s(out),
+	}))
 	if why := stalled(&load, done); why != "" && t.Status == results.StatusDone {
 		t.Status, t.Failure = results.StatusFailed, &results.Failure{Reason: why, Log: done.Log}
 	}
@@ -143,6 +150,26 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 	t.Notes = append(t.Notes, done.Sampler.Notes...)
 	r.config.Measure(t, readings, &r.plan.Scenario)
 	return nil
+}
+
+func agentIDs(out *fleet.Outcome) []string {
+	var ids []string
+	for _, a := range out.Agents {
+		ids = append(ids, a.ID)
+	}
+	return ids
+}
+
+// p99s are the response p99 of the load agents whose reports support one.
+func p99s(out *fleet.Outcome) []int64 {
+	var all []int64
+	for _, data := range out.Load {
+		var load clients.Report
+		if json.Unmarshal(data, &load) == nil && load.ResponseNs.P99 != nil {
+			all = append(all, *load.ResponseNs.P99)
+		}
+	}
+	return all
 }
 
 // stalled says why a server that was there all the time must be taken for failed, or "".

@@ -100,7 +100,7 @@ func judgeModes(c validity.Check, what string, modes [len(Timers)]Mode, n int64,
 		}
 		c.State, c.Value = validity.Warn, share
 		c.Reason = fmt.Sprintf("%s: %.2g %% took %s to %s, %d more than the neighbours explain: the mark of the %s",
-			what, 100*share, quantity.Format(float64(Timers[i]), quantity.Time), quantity.Format(float64(Timers[i])*(1+ModeWidth), quantity.Time), beyond, timerNames[i])
+			what, 100*share, quantity.Tick(float64(Timers[i]), quantity.Time), quantity.Format(float64(Timers[i])*(1+ModeWidth), quantity.Time), beyond, timerNames[i])
 		c.Remedy = "ask the counters of the server's host (nstat), and whether the server itself waits that long"
 		if i == 0 {
 			c.Remedy = "set TCP_NODELAY on the server and write a reply in one piece, unless the server itself waits that long"

@@ -50,6 +50,10 @@ type SamplerStats struct {
 	// first phase after connecting to the end of the last. ForeignSpanNs is 0 where that was not measured.
 	ForeignCPUNs  int64 `json:"foreign_cpu_ns"`
 	ForeignSpanNs int64 `json:"foreign_span_ns"`
+	// Throttled is in how many periods a CPU quota stopped this control group, the server's too, and ThrottledNs for how
+	// long, while sampling; both are −1 where that could not be read.
+	Throttled   int64 `json:"throttled"`
+	ThrottledNs int64 `json:"throttled_ns"`
 	// Notes are sentences about what was lost.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -108,7 +112,13 @@ func (s *Sampler) Run(ctx context.Context) (SamplerStats, error) {
 	if err := s.open(); err != nil {
 		return s.stats, err
 	}
+	throttling := procfs.OpenThrottling()
+	defer throttling.Close()
+	periods, ns := throttling.Read()
 	err := s.loop(ctx)
+	if s.stats.Throttled, s.stats.ThrottledNs = throttling.Read(); s.stats.Throttled != procfs.Unknown {
+		s.stats.Throttled, s.stats.ThrottledNs = s.stats.Throttled-periods, s.stats.ThrottledNs-ns
+	}
 	if flushErr := s.out.Flush(); err == nil && flushErr != nil {
 		err = fmt.Errorf("writing readings: %w", flushErr)
 	}

@@ -1,0 +1,101 @@
+package checks
+
+import (
+	"testing"
+
+	"github.com/millrace/millrace/internal/validity"
+)
+
+func TestKeepAlive(t *testing.T) {
+	expect(t, keepAliveCheck(100, 100, false), validity.OK, "")
+	expect(t, keepAliveCheck(103, 100, false), validity.Warn, "103 connections were opened, 100 would have done")
+	expect(t, keepAliveCheck(97, 100, false), validity.Fail, "97 of 100")
+	expect(t, keepAliveCheck(97, 100, true), validity.NotApplicable, "")
+}
+
+func TestKernelDrops(t *testing.T) {
+	for i, name := range []string{"listen overflows", "listen drops", "SYN retransmits", "backlog drops"} {
+		for v, want := range map[int64]validity.State{0: validity.OK, 3: validity.Warn, Unknown: validity.Unknown} {
+			k := Kernel{}
+			*[]*int64{&k.ListenOverflows, &k.ListenDrops, &k.SynRetransmits, &k.BacklogDrops}[i] = v
+			for j, c := range KernelDrops(k, "disk gone") {
+				switch {
+				case j != i:
+					expect(t, c, validity.OK, "")
+				case want == validity.Warn:
+					expect(t, c, want, "3 in all")
+				case want == validity.Unknown:
+					expect(t, c, want, "disk gone")
+				default:
+					expect(t, c, want, "")
+				}
+				if j == i && c.Name != "kernel drops, "+name {
+					t.Errorf("%s, want %s", c.Name, name)
+				}
+			}
+		}
+	}
+	expect(t, retransmitCheck(Kernel{Retransmits: 12, SynRetransmits: 2}, 10_000), validity.OK, "")
+	expect(t, retransmitCheck(Kernel{Retransmits: 13, SynRetransmits: 2}, 10_000), validity.Warn, "11 segments were sent again, SYNs apart, limit 10.0")
+	expect(t, retransmitCheck(Kernel{Retransmits: 11, SynRetransmits: Unknown}, 10_000), validity.Warn, "11 segments")
+	expect(t, retransmitCheck(Kernel{Retransmits: Unknown}, 10_000), validity.Unknown, "")
+	expect(t, portsCheck(0), validity.OK, "")
+	expect(t, portsCheck(5), validity.Warn, "5 requests were not sent, since no source port")
+}
+
+// sound is a load that no check complains about.
+func sound() Load {
+	return Load{Phases: []Phase{good(nil)}, Opened: 100, Wanted: 100, Planned: 20_000, Loopback: true}
+}
+
+func TestAll(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range All(sound()) {
+		if seen[c.Name] {
+			t.Errorf("%s stands twice", c.Name)
+		}
+		seen[c.Name] = true
+		switch c.Name {
+		case "client share of latency":
+			expect(t, c, validity.NotApplicable, "unknown")
+		default:
+			expect(t, c, validity.OK, "")
+		}
+	}
+	for _, name := range []string{
+		"generator lag", "offered rate", "outcome identity", "open loop", "bookkeeping (Little's law)", "generator CPU",
+		"generator throttling", "generator steal", "generator runtime", "kernel drops, listen overflows", "kernel drops, listen drops",
+		"kernel drops, SYN retransmits", "kernel drops, backlog drops", "kernel drops, retransmits", "kernel drops, ports",
+		"timer fingerprints", "timer fingerprints, connect", "keep-alive truth", "stationarity", "client share of latency", "good replies",
+	} {
+		if !seen[name] {
+			t.Errorf("no check %s", name)
+		}
+	}
+	for _, c := range All(Load{}) {
+		if c.Name == "measured phases" {
+			expect(t, c, validity.Unknown, "no measured phase was reached")
+			return
+		}
+	}
+	t.Error("no word about a load without a measured phase")
+}
+
+func TestTheWorstPhaseStands(t *testing.T) {
+	l := sound()
+	l.Phases = append(l.Phases, good(func(p *Phase) { p.Name, p.CPU = "second", 0.9 }), good(nil))
+	for _, c := range All(l) {
+		if c.Name == "generator CPU" {
+			expect(t, c, validity.Fail, "phase second")
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	a := []validity.Check{{Name: "a", State: validity.OK}, {Name: "b", State: validity.Fail}}
+	b := []validity.Check{{Name: "b", State: validity.Warn}, {Name: "c", State: validity.OK}, {Name: "a", State: validity.Unknown}}
+	got := Merge(a, b)
+	if len(got) != 3 || got[0].State != validity.Unknown || got[1].State != validity.Fail || got[2].Name != "c" || a[0].State != validity.OK {
+		t.Errorf("%+v of %+v", got, a)
+	}
+}
