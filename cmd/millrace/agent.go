@@ -107,8 +107,16 @@ func (l *loader) Finish(context.Context) (json.RawMessage, error) {
 
 // newEngine makes the load engine that a plan names.
 func newEngine(plan *clients.Plan) (clients.Engine, error) {
+	e, err := bareEngine(plan)
+	if err != nil {
+		return nil, err
+	}
+	return verified{e, plan.Engine}, nil
+}
+
+func bareEngine(plan *clients.Plan) (clients.Engine, error) {
 	switch plan.Engine {
-	case "epoll", "tls":
+	case "epoll", "uring", "tls":
 		return reactor.New(plan)
 	case "vegeta":
 		return vegeta.New(plan)
