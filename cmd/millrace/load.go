@@ -31,6 +31,7 @@ type loadFlags struct {
 	headers                                 []string
 	seed                                    uint64
 	spin                                    bool
+	tls                                     tlsFlags
 }
 
 func loadCommand() *cobra.Command {
@@ -38,9 +39,9 @@ func loadCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "load URL",
 		Short: "Load any server, like wrk, and say how far the figures can be trusted",
-		Long: `Load a server at http://host:port/path or frame://host:port. With --rate the loop is open: requests are due at their
-times whether or not earlier ones are answered, and latency counts from then. Without, every connection sends its next
-request when the last one is answered (closed loop).
+		Long: `Load a server at http://host:port/path, https://host:port/path or frame://host:port. With --rate the loop is open: requests
+are due at their times whether or not earlier ones are answered, and latency counts from then. Without, every connection
+sends its next request when the last one is answered (closed loop).
 
 The time of -d starts when all connections are open. Exit status: 0 done, 1 failed, 2 usage, 4 the figures are INVALID.`,
 		Example: `  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s
@@ -57,7 +58,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl.StringVar(&f.rate, "rate", "", "requests a second in all: a rate such as 20k, steps such as 10k,20k,40k, or a ramp such as 1k:50k; each may end in /DURATION (default: closed loop)")
 	fl.StringVar(&f.trace, "trace", "", "file of the times at which requests are due, one a line, in seconds or with a unit")
 	fl.StringVar(&f.arrival, "arrival", "constant", "distances between arrivals: constant or poisson")
-	fl.StringVar(&f.engine, "engine", "epoll", "load engine: epoll or vegeta")
+	fl.StringVar(&f.engine, "engine", "epoll", "load engine: epoll or vegeta; tls for https://, which has no other")
 	fl.StringVar(&f.json, "json", "", "write the report as JSON to a file, or - for standard output")
 	fl.StringVar(&f.logs, "logs", "", "write HdrHistogram logs into this directory")
 	fl.IntVar(&f.pipeline, "pipeline", 1, "requests in flight on one connection")
@@ -71,14 +72,22 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl.StringVar(&f.source, "source", "", "local addresses to connect from, separated by commas (default: as needed)")
 	fl.StringVar(&f.congestion, "congestion", "", "congestion control of the client's sockets; host keeps the host's default (default: cubic where allowed)")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the arrivals")
-	fl.BoolVar(&f.spin, "spin", false, "spin for the last microseconds before a request is due; needs a core of its own")
+	fl.BoolVar(&f.spin, "spin", false, "spin, and don't sleep, while replies are to come or a request is due soon; needs a core of its own")
+	f.tls.register(fl)
 	return c
 }
 
 func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 	f.durationSet = cmd.Flags().Changed("duration")
+	var err error
+	if f.engine, err = engineFor(url, f.engine, cmd.Flags().Changed("engine")); err != nil {
+		return usage(err)
+	}
 	plan, err := f.plan(url)
 	if err != nil {
+		return usage(err)
+	}
+	if plan.TLS, err = f.tls.plan(url); err != nil {
 		return usage(err)
 	}
 	if most, why := host.FitConnections(&plan.Scenario); f.connections > most {
@@ -92,6 +101,9 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 		defer file.Close()
 	}
 	tuneForLoad()
+	if plan.TLS != nil {
+		tuneForTLS()
+	}
 	engine, err := newEngine(plan)
 	if err != nil {
 		return usage(err)
@@ -121,7 +133,7 @@ func (f *loadFlags) plan(url string) (*clients.Plan, error) {
 	}
 	switch {
 	case !strings.Contains(url, "://"):
-		return nil, fmt.Errorf("URL %q: want http://host:port/path or frame://host:port", url)
+		return nil, fmt.Errorf("URL %q: want http://host:port/path, https://host:port/path or frame://host:port", url)
 	case f.pipeline < 1:
 		return nil, fmt.Errorf("--pipeline %d: want 1 or more", f.pipeline)
 	case f.timeout <= 0:
@@ -235,10 +247,12 @@ func printLoad(w io.Writer, r *clients.Report) {
 		fmt.Fprintln(w)
 	}
 	printPhases(w, r)
+	fmt.Fprintln(w)
+	printTLS(w, r.TLS)
 	if r.Interrupted {
-		fmt.Fprintln(w, "\ninterrupted: the figures are of what was measured until then")
+		fmt.Fprintln(w, "interrupted: the figures are of what was measured until then")
 	}
-	fmt.Fprintf(w, "\nclient     %.2f s CPU, %s peak RSS\nverdict    %s\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes), r.Verdict)
+	fmt.Fprintf(w, "client     %.2f s CPU, %s peak RSS\nverdict    %s\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes), r.Verdict)
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(w, "           %s\n", reason)
 	}

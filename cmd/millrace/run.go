@@ -89,6 +89,9 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 	if err := knownEngine(f.engine); err != nil {
 		return runner.Config{}, err
 	}
+	if f.engine == tlsEngine {
+		return runner.Config{}, usage(fmt.Errorf("--engine tls: the servers of a run speak no TLS: want epoll or vegeta, or `millrace load https://…`"))
+	}
 	s, err := scenarioOf(name)
 	if err != nil {
 		return runner.Config{}, err
