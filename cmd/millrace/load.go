@@ -252,8 +252,6 @@ func printLoad(w io.Writer, r *clients.Report) {
 	if r.Interrupted {
 		fmt.Fprintln(w, "interrupted: the figures are of what was measured until then")
 	}
-	fmt.Fprintf(w, "client     %.2f s CPU, %s peak RSS\nverdict    %s\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes), r.Verdict)
-	for _, reason := range r.Reasons {
-		fmt.Fprintf(w, "           %s\n", reason)
-	}
+	fmt.Fprintf(w, "client     %.2f s CPU, %s peak RSS\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes))
+	printVerdict(w, r)
 }
