@@ -20,7 +20,17 @@ type Plan struct {
 	Method  string   `json:"method,omitempty"`
 	Headers []string `json:"headers,omitempty"`
 	Body    []byte   `json:"body,omitempty"`
-	// CheckBody is the exact body that a good reply has; nil accepts any body of the announced length.
+	// Requests, if there are any, take the place of URL, Method, Headers and Body, which are then the first one's: they are
+	// sent in turn where all go to one host and port. Otherwise connection i is to host and port i mod their number, and
+	// each request on it is any of those meant for there.
+	//
+	// In paths, headers' values and bodies {n} stands for the number of the request in the whole stream, over all agents,
+	// and {{n}} for the characters {n}.
+	Requests []Request `json:"requests,omitempty"`
+	// UnixSocket is the path of a socket to connect to, whatever host the URLs name; one that begins with @ is abstract.
+	UnixSocket string `json:"unix_socket,omitempty"`
+	// CheckBody is the exact body that a good reply has, in which {n} stands for the request's number as well; nil accepts
+	// any body of the announced length.
 	CheckBody []byte `json:"check_body,omitempty"`
 	// Seed gives the same arrivals to every server.
 	Seed uint64 `json:"seed"`
@@ -37,10 +47,18 @@ type Plan struct {
 	// StartWhenOpen starts the phases' clock when all connections are open, as `millrace load` does, instead of at T0
 	// plus ConnectFor.
 	StartWhenOpen bool `json:"start_when_open,omitempty"`
-	// Spin lets the engine spin for the last tens of microseconds before a request is due.
+	// Spin lets the engine spin while replies are to come or a request is due within a millisecond.
 	Spin bool `json:"spin,omitempty"`
 	// LogDir is where response.hlog, service.hlog and lag.hlog are written; empty writes none.
 	LogDir string `json:"-"`
+}
+
+// Request is one of several different requests of a plan. An empty Method is GET, or POST with a body.
+type Request struct {
+	URL     string   `json:"url"`
+	Method  string   `json:"method,omitempty"`
+	Headers []string `json:"headers,omitempty"`
+	Body    []byte   `json:"body,omitempty"`
 }
 
 // TLS is how a load secures its connections. The zero value checks the server's certificate against the host's roots, offers
@@ -63,7 +81,7 @@ type TLS struct {
 func Share(n, k, m int) int { return (n - k + m - 1) / m }
 
 // Engines are the ways to make load, the first being the default.
-var Engines = []string{"epoll", "vegeta", "tls"}
+var Engines = []string{"epoll", "uring", "vegeta", "tls"}
 
 // Engine makes the load of one plan, once.
 type Engine interface {

@@ -103,9 +103,18 @@ func (r *Recorder) Due(intended int64) int32 {
 // Sent counts that a request's first byte was written, or its connection begun, at a time. free is when the connection
 // it went out on became free for it.
 func (r *Recorder) Sent(c int32, intended, free, sent int64) {
-	lag := sent - max(intended, free)
+	r.Late(c, sent-max(intended, free))
+	r.Begun(c, intended, free, sent)
+}
+
+// Late counts the generator lag of a request.
+func (r *Recorder) Late(c int32, lag int64) {
 	r.hists(c).lag.Record(lag)
 	r.lag.Record(lag)
+}
+
+// Begun counts what Sent does, the lag apart: Late must be called before the next Tick.
+func (r *Recorder) Begun(c int32, intended, free, sent int64) {
 	r.window(sent-r.t0).Sent++
 	if free > intended {
 		r.cells[c].waited++
@@ -272,6 +281,9 @@ func (r *Recorder) publish(t, open int64) {
 		r.live.Reset()
 	}
 }
+
+// InFlight is how many requests are sent and not answered.
+func (r *Recorder) InFlight() int64 { return r.inFlight }
 
 // flows adds up the time that requests spent in flight until now.
 func (r *Recorder) flows(now int64) {

@@ -179,7 +179,7 @@ func (e *Engine) newShards(t0 int64) ([]*shard, error) {
 
 func (e *Engine) facts(shards []*shard) clients.Facts {
 	f := clients.Facts{
-		Engine:      clients.Engines[0],
+		Engine:      e.plan.Engine,
 		CPUSeconds:  float64(e.cpuTo.Load()-e.cpuFrom.Load()) / 1e9,
 		Interrupted: e.stop.Load(),
 	}
@@ -189,6 +189,7 @@ func (e *Engine) facts(shards []*shard) clients.Facts {
 	if name := e.congestion.Load(); name != nil {
 		f.Congestion = *name
 	}
+	f.Split, f.Share = splitOf(shards)
 	if e.secure != nil {
 		f.Engine, f.TLS = secureName, secureReport(e.secure, shards)
 	}

@@ -32,8 +32,9 @@ const (
 	scanParts = 10
 	// waitStart is how often a shard looks whether the phases have begun.
 	waitStart = 2_000_000
-	// spinNs before a request is due are spent spinning, if the plan says so: more than a wake-up takes.
-	spinNs = 50_000
+	// spinNs before a request is due are spent spinning, if the plan says so: more than a wake-up takes, were it the
+	// hypervisor's.
+	spinNs = 1_000_000
 	// maxLead is how long before a request is due a shard may wake up otherwise, to make up for the time that waking up
 	// takes: some 20 µs on a virtual machine, 2 µs on bare metal.
 	maxLead = 30_000
@@ -69,6 +70,7 @@ type shard struct {
 	closed bool
 	active int // connections of this shard that take requests
 
+	stamps  *stamps
 	cursor  *arrivals.Cursor // the queue
 	counter *arrivals.Cursor // what is due, taken or not
 	due     int64            // by counter
@@ -88,6 +90,8 @@ type shard struct {
 	looked             int64 // since when the poller has not been asked, though not for want of events
 
 	memo    wire.Memo
+	flights []flight // of a transport that defers
+	defers  bool
 	out     []byte // several requests at once
 	serial  uint64 // of frames
 	idShift uint
@@ -99,7 +103,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	s := &shard{
 		e: e, rec: e.rec.Shard(i), target: e.target, index: p.Agent + p.Agents*i, stride: p.Agents * e.shards,
 		requests: sc.Connections.Requests, policy: sc.Connections.Close, timeout: int64(sc.Timeout), work: sc.Work.Share,
-		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phaseLoads(sc), phase: -1,
+		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phaseLoads(sc), phase: -1, stamps: newStamps(),
 	}
 	schedule := arrivals.NewSchedule(sc, p.Seed)
 	s.cursor, s.counter = schedule.Cursor(s.index, s.stride), schedule.Cursor(s.index, s.stride)
@@ -239,6 +243,7 @@ func (s *shard) tick() {
 	if ok {
 		horizon = s.start + int64(at)
 	}
+	s.launch()
 	s.count()
 	s.useCPU(sys.ThreadCPU())
 	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: s.cpu, Open: s.openNow, Due: s.due + s.own - s.told})
@@ -275,14 +280,11 @@ func (s *shard) wait() int {
 			until, arrival = s.start+int64(at), true
 		}
 	}
-	s.now = procfs.Monotonic() // the last write took its time
+	s.launch()
 	if s.start != math.MaxInt64 {
 		s.rec.Gap(s.looked, s.now)
 	}
-	lead := int64(0)
-	if arrival {
-		lead = s.leadNow()
-	}
+	lead := s.leadTo(until, arrival)
 	if until > s.now && until-s.now <= lead {
 		return s.spin(until)
 	}
@@ -297,12 +299,14 @@ func (s *shard) wait() int {
 	return n
 }
 
-// leadNow is how long before the next request is due to wake up and spin.
-func (s *shard) leadNow() int64 {
+// leadTo is how long before a time to stop sleeping and to spin.
+func (s *shard) leadTo(until int64, arrival bool) int64 {
 	switch {
-	case s.e.plan.Spin:
+	case s.e.plan.Spin && s.rec.InFlight() > 0:
+		return until - s.now // a reply may come at any time
+	case s.e.plan.Spin && arrival:
 		return spinNs
-	case float64(s.led) > leadShare*float64(s.now-s.start):
+	case !arrival || float64(s.led) > leadShare*float64(s.now-s.start):
 		return 0
 	}
 	return s.lead
@@ -369,6 +373,7 @@ func (s *shard) oldest(i int32) int64 {
 
 // finish gives every request that is left its outcome and closes everything.
 func (s *shard) finish() {
+	s.launch()
 	if s.start != math.MaxInt64 && s.phase >= 0 {
 		s.now = min(s.now, s.end)
 		if s.index == s.e.plan.Agent {

@@ -81,10 +81,37 @@ func (s *shard) fill(i int32) {
 	var last *slot
 	for ; n > 0; n-- {
 		last = s.arrive(i, s.now, s.now)
-		s.rec.Sent(last.cell, last.intended, c.freeAt, s.now)
+		s.sent(last, c.freeAt)
 		s.prepare(last, n > 1)
 	}
 	s.transmit(i, last)
+}
+
+// flight is a request that was written, but that the kernel may not have got yet.
+type flight struct {
+	cell int32
+	due  int64 // when it could have gone
+}
+
+// sent takes note that a request is written at s.now, on a connection that was free for it since a time. How late that is
+// is known only when the kernel has it.
+func (s *shard) sent(sl *slot, free int64) {
+	if !s.defers {
+		s.rec.Sent(sl.cell, sl.intended, free, s.now)
+		return
+	}
+	s.rec.Begun(sl.cell, sl.intended, free, s.now)
+	s.flights = append(s.flights, flight{sl.cell, max(sl.intended, free)})
+}
+
+// launch sees to it that the kernel has all that was written, and tells the recorder how late that was.
+func (s *shard) launch() {
+	s.io.submit()
+	s.now = procfs.Monotonic()
+	for _, f := range s.flights {
+		s.rec.Late(f.cell, s.now-f.due)
+	}
+	s.flights = s.flights[:0]
 }
 
 // ownNumber numbers a request outside the schedule, as the shards share those of the schedule.
@@ -112,7 +139,7 @@ func (s *shard) sendOwn(i int32) {
 	sl, j := s.grab(i)
 	sl.intended = s.now
 	s.assign(i, sl, j, s.ownNumber(), s.now, s.now)
-	s.rec.Sent(sl.cell, sl.intended, s.now, s.now)
+	s.sent(sl, s.now)
 	s.out = s.out[:0]
 	s.prepare(sl, false)
 	s.transmit(i, sl)
@@ -296,6 +323,9 @@ func (s *shard) takeFrames(i int32, b []byte) {
 // complete ends a request with its reply, and after the last one its connection.
 func (s *shard) complete(i int32, sl *slot, o clients.Outcome) {
 	c := &s.conns[i]
+	if s.stamps.conn == i && s.stamps.gen == c.gen && o == clients.OK {
+		s.takeStamp(sl)
+	}
 	s.rec.Finish(sl.cell, o, sl.intended, sl.begun, sl.sent, s.now)
 	sl.begun = 0
 	if int(c.flying) == s.depth {

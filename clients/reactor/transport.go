@@ -19,6 +19,8 @@ type transport interface {
 	// where they are kept. What the kernel does not take at once is pending (conn.pending ≥ 0), and no room until it is
 	// gone.
 	write(i int32, b []byte, lasting bool)
+	// submit hands the kernel what was written, if it has not been yet.
+	submit()
 	// wait blocks for at most ns if there are no events, and returns how many handle can take: k in [0, n).
 	wait(ns int64) int
 	handle(k int)
@@ -31,6 +33,9 @@ type transport interface {
 func newTransport(s *shard) (transport, error) {
 	if s.e.secure != nil {
 		return newSecureTransport(s, s.e.secure)
+	}
+	if s.e.plan.Engine == uringName {
+		return newUringTransport(s)
 	}
 	return newEpollTransport(s)
 }
@@ -60,6 +65,8 @@ func (t *epollTransport) watch(i int32) syscall.Errno {
 	return t.poll.Add(c.fd, i, c.gen)
 }
 
+func (t *epollTransport) submit() {}
+
 func (t *epollTransport) wait(ns int64) int { return t.poll.Wait(ns) }
 
 func (t *epollTransport) free() { t.poll.Close() }
@@ -74,7 +81,7 @@ func (t *epollTransport) close(i int32, reset bool) {
 }
 
 func (t *epollTransport) write(i int32, b []byte, _ bool) {
-	n, errno := sys.Write(t.s.conns[i].fd, b)
+	n, errno := t.send(i, b)
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		t.keep(i, b)
@@ -157,7 +164,7 @@ func (t *epollTransport) receive(i int32, ending bool) {
 	c := &t.s.conns[i]
 	gen := c.gen
 	for {
-		n, errno := sys.Read(c.fd, t.buf)
+		n, errno := t.read(i)
 		t.s.now = procfs.Monotonic()
 		switch {
 		case errno == unix.EAGAIN:

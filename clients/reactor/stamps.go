@@ -1,0 +1,124 @@
+package reactor
+
+import (
+	"syscall"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/checks"
+	"github.com/millrace/millrace/clients/reactor/sys"
+	"github.com/millrace/millrace/internal/hist"
+)
+
+const (
+	// stampEvery is the share of requests that the kernel is asked to stamp: one of so many,
+	stampEvery = 1024
+	// or one in stampGapNs, if that is more: light loads have few requests and time to spare.
+	stampGapNs = 5_000_000
+)
+
+// stamps splits the response times of some requests of a shard by the kernel's time stamps: when the request left for the
+// device, and when the reply arrived. One is under way at a time, alone on its connection.
+type stamps struct {
+	sys.Stamps
+	off     bool // the kernel gives none
+	conn    int32
+	gen     uint32
+	free    int64 // since when the connection had room
+	arrived int64 // CLOCK_REALTIME ns, zero until told
+	count   int64 // writes since the last one
+	last    int64 // when that was
+
+	client, out, wire, in, response *hist.Histogram
+}
+
+func newStamps() *stamps {
+	return &stamps{conn: -1, client: hist.New(), out: hist.New(), wire: hist.New(), in: hist.New(), response: hist.New()}
+}
+
+// wantsStamp reports whether the request that is about to be written on connection i is to be stamped.
+func (s *shard) wantsStamp(i int32) bool {
+	p := s.stamps
+	if p.count++; p.off || p.count < stampEvery && s.now-p.last < stampGapNs {
+		return false
+	}
+	c := &s.conns[i]
+	if c.flying != 1 || s.phase < 0 || !s.e.plan.Scenario.Phases[s.phase].Measure || s.conns[i].state != open {
+		return false
+	}
+	if p.conn >= 0 && s.conns[p.conn].gen == p.gen && s.conns[p.conn].flying > 0 {
+		return false // the last one is not answered yet
+	}
+	p.count, p.last = 0, s.now
+	if p.Enable(c.fd) != 0 {
+		p.off = true
+		return false
+	}
+	p.conn, p.gen, p.free, p.arrived = i, c.gen, c.freeAt, 0
+	return true
+}
+
+// takeStamp ends the stamped request with its good reply. If others followed it on its connection, whose arrival the kernel
+// told is not known.
+func (s *shard) takeStamp(sl *slot) {
+	p, c := s.stamps, &s.conns[s.stamps.conn]
+	p.conn = -1
+	left := p.Left(c.fd)
+	if left == 0 || p.arrived == 0 || sl.sent != sl.begun || c.flying != 1 {
+		return
+	}
+	offset := sys.Realtime()
+	left, arrived := left-offset, p.arrived-offset
+	// A step of the wall clock between stamp and reading would show as a negative part.
+	if left < sl.sent || arrived < left || s.now < arrived {
+		return
+	}
+	lag := sl.sent - max(sl.intended, p.free)
+	p.out.Record(left - sl.sent)
+	p.wire.Record(arrived - left)
+	p.in.Record(s.now - arrived)
+	p.client.Record(lag + left - sl.sent + s.now - arrived)
+	p.response.Record(s.now - sl.intended)
+}
+
+// splitOf adds up what the shards' stamps say; nil without any.
+func splitOf(shards []*shard) (*clients.Split, checks.Share) {
+	all := newStamps()
+	for _, s := range shards {
+		all.client.Merge(s.stamps.client)
+		all.out.Merge(s.stamps.out)
+		all.wire.Merge(s.stamps.wire)
+		all.in.Merge(s.stamps.in)
+		all.response.Merge(s.stamps.response)
+	}
+	n := all.client.Count()
+	if n == 0 {
+		return nil, checks.Share{}
+	}
+	return &clients.Split{
+			Samples: n, ClientNs: all.client.Summary(0), SendingNs: all.out.Summary(0), WireServerNs: all.wire.Summary(0),
+			ReceivingNs: all.in.Summary(0), ResponseNs: all.response.Summary(0),
+		}, checks.Share{
+			Samples: n, ClientP99Ns: all.client.Quantile(0.99), ResponseP99Ns: all.response.Quantile(0.99),
+		}
+}
+
+// send writes to the socket of connection i, and asks for the kernel's time stamp where that is wanted.
+func (t *epollTransport) send(i int32, b []byte) (int, syscall.Errno) {
+	if t.s.wantsStamp(i) {
+		return t.s.stamps.Write(t.s.conns[i].fd, b)
+	}
+	return sys.Write(t.s.conns[i].fd, b)
+}
+
+// read reads what has arrived on connection i, with the kernel's time stamp where that is wanted.
+func (t *epollTransport) read(i int32) (n int, errno syscall.Errno) {
+	c := &t.s.conns[i]
+	if p := t.s.stamps; p.conn == i && p.gen == c.gen {
+		var at int64
+		if n, at, errno = p.Read(c.fd, t.buf); at != 0 {
+			p.arrived = at
+		}
+		return n, errno
+	}
+	return sys.Read(c.fd, t.buf)
+}
