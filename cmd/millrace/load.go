@@ -235,12 +235,17 @@ func printLoad(w io.Writer, r *clients.Report) {
 	if r.Loop == "closed" {
 		lag = hist.Summary{} // nothing is due but what is sent
 	}
-	fmt.Fprintf(w, "\n\n%-10s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
-	for _, row := range []struct {
+	fmt.Fprintf(w, "\n\n%-11s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
+	type row struct {
 		name string
 		s    hist.Summary
-	}{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", lag}} {
-		fmt.Fprintf(w, "%-10s", row.name)
+	}
+	rows := []row{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", lag}}
+	if p := r.Split; p != nil { // by the kernel's time stamps
+		rows = append(rows, row{"client", p.ClientNs}, row{"wire+server", p.WireServerNs})
+	}
+	for _, row := range rows {
+		fmt.Fprintf(w, "%-11s", row.name)
 		for _, v := range []*int64{row.s.P50, row.s.P90, row.s.P95, row.s.P99, row.s.P999, row.s.Max} {
 			fmt.Fprintf(w, " %9s", quantityOf(v))
 		}
@@ -252,6 +257,6 @@ func printLoad(w io.Writer, r *clients.Report) {
 	if r.Interrupted {
 		fmt.Fprintln(w, "interrupted: the figures are of what was measured until then")
 	}
-	fmt.Fprintf(w, "client     %.2f s CPU, %s peak RSS\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes))
+	fmt.Fprintf(w, "process    %.2f s CPU, %s peak RSS\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes))
 	printVerdict(w, r)
 }
