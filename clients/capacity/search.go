@@ -45,11 +45,12 @@ const (
 	tries = 5
 	// estimates is how often the closed loop is tried.
 	estimates = 3
-	// estimateFor is the length of the closed loop.
-	estimateFor = 2 * time.Second
 	// maxRate is the most that a plan may ask for.
 	maxRate = 1e8
 )
+
+// EstimateFor is the length of the closed loop.
+const EstimateFor = 2 * time.Second
 
 // Search looks for the highest rate that meets an objective. What it does next depends on nothing but its trials:
 //
@@ -74,8 +75,8 @@ type Search struct {
 
 // NewSearch checks what is asked for.
 func NewSearch(c Config) (*Search, error) {
-	if least := estimateFor + 2*c.Full; c.Budget < least {
-		return nil, fmt.Errorf("budget %v: want at least %v, which is %v of closed loop and two trials of %v", c.Budget, least, estimateFor, c.Full)
+	if least := EstimateFor + 2*c.Full; c.Budget < least {
+		return nil, fmt.Errorf("budget %v: want at least %v, which is %v of closed loop and two trials of %v", c.Budget, least, EstimateFor, c.Full)
 	}
 	if c.Trials < 3 {
 		return nil, fmt.Errorf("trials %d: want 3 or more", c.Trials)
@@ -111,12 +112,12 @@ func (s *Search) Next() (Step, bool) {
 // next is the next step, without regard to the budget; false with ended set.
 func (s *Search) next() (Step, bool) {
 	if len(s.trials) == 0 {
-		return Step{Kind: Closed, Length: estimateFor}, true
+		return Step{Kind: Closed, Length: EstimateFor}, true
 	}
-	ceiling, again, why := s.Ceiling()
+	ceiling, again, why := Ceiling(s.trials)
 	switch {
 	case again:
-		return Step{Kind: Closed, Length: estimateFor}, true
+		return Step{Kind: Closed, Length: EstimateFor}, true
 	case why != "":
 		return s.end("%s", why)
 	}
@@ -154,12 +155,12 @@ func (s *Search) end(format string, args ...any) (Step, bool) {
 	return Step{}, false
 }
 
-// Ceiling is the capacity that the closed loop estimated. again asks for another closed loop, since the last one says
-// nothing; why says that there is none to be had.
-func (s *Search) Ceiling() (rps float64, again bool, why string) {
+// Ceiling is the capacity that the closed loops among some trials estimated. again asks for another one, since the last one
+// says nothing; why says that there is none to be had.
+func Ceiling(trials []Trial) (rps float64, again bool, why string) {
 	n := 0
-	for i := range s.trials {
-		t := &s.trials[i]
+	for i := range trials {
+		t := &trials[i]
 		if t.Kind != Closed {
 			continue
 		}

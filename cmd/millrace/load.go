@@ -32,6 +32,7 @@ type loadFlags struct {
 	seed                                    uint64
 	spin                                    bool
 	tls                                     tlsFlags
+	capacity                                capacityFlags
 }
 
 func loadCommand() *cobra.Command {
@@ -74,6 +75,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the arrivals")
 	fl.BoolVar(&f.spin, "spin", false, "spin, and don't sleep, while replies are to come or a request is due soon; needs a core of its own")
 	f.tls.register(fl)
+	f.capacity.register(fl)
 	return c
 }
 
@@ -81,6 +83,9 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 	f.durationSet = cmd.Flags().Changed("duration")
 	var err error
 	if f.engine, err = engineFor(url, f.engine, cmd.Flags().Changed("engine")); err != nil {
+		return usage(err)
+	}
+	if err := f.capacity.prepare(&f, cmd.Flags().Changed); err != nil {
 		return usage(err)
 	}
 	plan, err := f.plan(url)
@@ -103,6 +108,9 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 	tuneForLoad()
 	if plan.TLS != nil {
 		tuneForTLS()
+	}
+	if f.capacity.asked() {
+		return f.capacity.run(cmd, plan, &f, file)
 	}
 	engine, err := newEngine(plan)
 	if err != nil {

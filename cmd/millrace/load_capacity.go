@@ -1,0 +1,281 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/capacity"
+	"github.com/millrace/millrace/internal/quantity"
+)
+
+// capacityFlags are the flags of `millrace load` that run many trials instead of one.
+type capacityFlags struct {
+	find, sweep, plot string
+	budget            time.Duration
+	trials            int
+
+	objective capacity.Objective
+	loads     []capacity.Load
+	poisson   bool
+	length    time.Duration // of a full trial, or of a sweep's points; zero: a sweep chooses
+}
+
+func (f *capacityFlags) register(fl *pflag.FlagSet) {
+	fl.StringVar(&f.find, "find", "", "search the highest rate that meets an objective: p50, p90, p95, p99 or p99.9 below a time, ok above a share, such as 'p99<5ms,ok>99.9%'")
+	fl.DurationVar(&f.budget, "budget", 2*time.Minute, "with --find: time that all trials may take")
+	fl.IntVar(&f.trials, "trials", 40, "with --find: how many trials there may be")
+	fl.StringVar(&f.sweep, "sweep", "", "run a trial at each rate (1k,5k,10k) or share of the closed-loop capacity (10%,50%,90%; auto: 10% to 120%) and find the knee")
+	fl.StringVar(&f.plot, "plot", "", "with --sweep: draw the load–latency curve into FILE.svg or FILE.png")
+}
+
+func (f *capacityFlags) asked() bool { return f.find != "" || f.sweep != "" }
+
+// shortTrial is the shortest trial of a search: ten windows of the validity checks.
+const shortTrial = time.Second
+
+// prepare checks the flags against each other and takes from those of a single load what is a search's own.
+func (f *capacityFlags) prepare(l *loadFlags, changed func(string) bool) error {
+	given := func(names ...string) string {
+		for _, name := range names {
+			if changed(name) {
+				return "--" + name
+			}
+		}
+		return ""
+	}
+	var err error
+	switch other := given("rate", "trace", "logs"); {
+	case given("find") != "" && given("sweep") != "":
+		return errors.New("--find with --sweep: want one of them")
+	case given("find", "sweep") == "":
+		if name := given("budget", "trials", "plot"); name != "" {
+			return fmt.Errorf("%s without --find or --sweep: has no effect", name)
+		}
+		return nil
+	case other == "--logs":
+		return fmt.Errorf("--logs with %s: every trial would write the same files: run the rate of interest with --rate", given("find", "sweep"))
+	case other != "":
+		return fmt.Errorf("%s with %s: the rates of its trials are its own: want one of them", other, given("find", "sweep"))
+	case given("sweep") != "" && given("budget", "trials") != "":
+		return fmt.Errorf("%s with --sweep: a sweep runs every point: want fewer points, or a shorter -d", given("budget", "trials"))
+	case given("find") != "" && given("plot") != "":
+		return errors.New("--plot with --find: only a sweep draws a curve")
+	case given("plot") != "" && !slices.Contains([]string{".svg", ".png"}, filepath.Ext(f.plot)):
+		return fmt.Errorf("--plot %q: want FILE.svg or FILE.png", f.plot)
+	case given("find") != "":
+		if f.objective, err = capacity.ParseObjective(f.find); err != nil {
+			return fmt.Errorf("--find: %w", err)
+		}
+		_, err = capacity.NewSearch(f.config(l.duration))
+	default:
+		if f.loads, err = capacity.ParseSweep(f.sweep); err != nil {
+			return fmt.Errorf("--sweep: %w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if l.arrival == "poisson" {
+		f.poisson, l.arrival = true, "constant" // the closed loop has none
+	}
+	if f.length = l.duration; f.sweep != "" && !changed("duration") {
+		f.length = 0
+	}
+	return f.writable()
+}
+
+// writable finds out early that the figure can't be written: a wrong path must not cost a measurement.
+func (f *capacityFlags) writable() error {
+	if f.plot == "" {
+		return nil
+	}
+	file, err := os.OpenFile(f.plot, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("--plot: %w", err)
+	}
+	return file.Close()
+}
+
+func (f *capacityFlags) config(full time.Duration) capacity.Config {
+	return capacity.Config{Objective: f.objective, Full: full, Short: min(shortTrial, full), Budget: f.budget, Trials: f.trials}
+}
+
+// run searches or sweeps with trials like a plan, which is of a closed loop, and tells what came out.
+func (f *capacityFlags) run(cmd *cobra.Command, plan *clients.Plan, l *loadFlags, file *os.File) error {
+	rows := cmd.OutOrStdout()
+	if l.json == "-" {
+		rows = cmd.ErrOrStderr()
+	}
+	p := &prober{ctx: cmd.Context(), plan: plan, poisson: f.poisson, patience: 2 * f.objective.Longest()}
+	rec := &capacity.Record{
+		Schema: capacity.Schema, URL: plan.URL, Engine: plan.Engine, Connections: plan.Scenario.Connections.Count,
+		Arrival: map[bool]string{false: "constant", true: "poisson"}[f.poisson], Seed: plan.Seed,
+	}
+	t := &trialTable{w: rows, judged: f.find != ""}
+	t.head(rec)
+	var err error
+	if f.find != "" {
+		err = f.search(p, rec, t)
+	} else {
+		err = f.sweepAll(p, rec, t)
+	}
+	rec.Interrupted = p.ctx.Err() != nil
+	fmt.Fprintln(rows)
+	if rec.Answer != nil {
+		fmt.Fprintf(rows, "answer     %s\n", rec.Answer.Text)
+	}
+	if rec.Knee != nil {
+		fmt.Fprintf(rows, "closed     %s\nknee       %s\n", quantity.Format(rec.ClosedLoopRPS, quantity.PerSecond), kneeText(rec.Knee))
+	}
+	if f.plot != "" {
+		err = errors.Join(err, drawSweep(rec, f.plot))
+	}
+	if l.json != "" {
+		to := cmd.OutOrStdout()
+		if file != nil {
+			to = file
+		}
+		err = errors.Join(err, writeJSON(to, rec))
+	}
+	return f.outcome(rec, err)
+}
+
+// search asks for trials until the answer is known.
+func (f *capacityFlags) search(p *prober, rec *capacity.Record, t *trialTable) error {
+	s, err := capacity.NewSearch(f.config(f.length))
+	if err != nil {
+		return usage(err)
+	}
+	for {
+		step, more := s.Next()
+		if !more {
+			break
+		}
+		m, took, failure := p.trial(step)
+		if failure != nil {
+			if p.ctx.Err() == nil {
+				err = failure
+			}
+			break
+		}
+		tr := capacity.NewTrial(step, m, took, &f.objective)
+		s.Add(tr)
+		t.row(&tr)
+	}
+	rec.Objective, rec.Trials = f.objective.String(), s.Trials()
+	rec.ClosedLoopRPS, _, _ = capacity.Ceiling(rec.Trials)
+	a := s.Answer()
+	rec.Answer = &a
+	return err
+}
+
+// sweepAll runs the closed loop and every point.
+func (f *capacityFlags) sweepAll(p *prober, rec *capacity.Record, t *trialTable) error {
+	steps := []capacity.Step{{Kind: capacity.Closed, Length: capacity.EstimateFor}}
+	var err error
+	for len(steps) > 0 {
+		step := steps[0]
+		steps = steps[1:]
+		m, took, failure := p.trial(step)
+		if failure != nil {
+			if p.ctx.Err() == nil {
+				err = failure
+			}
+			break
+		}
+		tr := capacity.NewTrial(step, m, took, nil)
+		rec.Trials = append(rec.Trials, tr)
+		t.row(&tr)
+		if step.Kind != capacity.Closed {
+			continue
+		}
+		ceiling, again, why := capacity.Ceiling(rec.Trials)
+		switch {
+		case again:
+			steps = append(steps, step)
+			continue
+		case why != "" && slices.ContainsFunc(f.loads, func(l capacity.Load) bool { return l.Share > 0 }):
+			return fmt.Errorf("estimating the capacity, of which --sweep %s wants shares: %s", f.sweep, why)
+		}
+		rec.ClosedLoopRPS = ceiling
+		steps = capacity.Points(f.loads, ceiling, f.length)
+	}
+	knee := capacity.FindKnee(rec.Trials)
+	rec.Knee = &knee
+	return err
+}
+
+// outcome is the error that stands for how it ended.
+func (f *capacityFlags) outcome(rec *capacity.Record, err error) error {
+	counts := slices.ContainsFunc(rec.Trials, func(t capacity.Trial) bool { return t.OfferedRPS != nil && t.Limit == "" })
+	limited := slices.ContainsFunc(rec.Trials, func(t capacity.Trial) bool { return t.Limit != "" })
+	switch {
+	case rec.Interrupted:
+		return &statusError{exitInterrupted, errors.New("interrupted: the answer is of what was measured until then")}
+	case err != nil:
+		return err
+	case !counts && limited:
+		return &statusError{exitInvalid, errors.New("no trial says anything of the server: all are INVALID by the client's fault")}
+	case rec.Answer != nil && rec.Answer.Outcome == capacity.Unknown:
+		return fmt.Errorf("finding %s: %s", rec.Objective, rec.Answer.Ended)
+	}
+	return nil
+}
+
+// trialTable prints a line for each trial as it ends.
+type trialTable struct {
+	w      io.Writer
+	judged bool // by an objective
+	n      int
+}
+
+func (t *trialTable) head(rec *capacity.Record) {
+	fmt.Fprintf(t.w, "%s  %s engine, %d connections, %s arrivals\n\n", rec.URL, rec.Engine, rec.Connections, rec.Arrival)
+	fmt.Fprintf(t.w, "%5s  %10s %8s %10s %9s %9s %9s %8s  %-8s", "trial", "rate", "length", "achieved", "p50", "p99", "p99.9", "ok", "verdict")
+	if t.judged {
+		fmt.Fprint(t.w, "  met")
+	}
+	fmt.Fprintln(t.w)
+}
+
+func (t *trialTable) row(tr *capacity.Trial) {
+	t.n++
+	rate, r := "closed", tr.ResponseNs
+	if tr.OfferedRPS != nil {
+		rate = quantity.Format(*tr.OfferedRPS, quantity.PerSecond)
+	} else {
+		r.P50, r.P99, r.P999 = nil, nil, nil // connections ÷ throughput, which is no news
+	}
+	line := fmt.Sprintf("%5d  %10s %8s %10s %9s %9s %9s %8s  %-8s", t.n, rate, quantity.Format(tr.Seconds*1e9, quantity.Time),
+		quantity.Format(tr.AchievedRPS, quantity.PerSecond), quantityOf(r.P50), quantityOf(r.P99), quantityOf(r.P999),
+		quantity.Share(float64(tr.OK)/float64(max(tr.Planned, 1))), tr.Verdict)
+	switch {
+	case tr.Met != nil && *tr.Met:
+		line += "  yes"
+	case tr.Met != nil:
+		line += "  no: " + tr.Why
+	case tr.Why != "":
+		reason, _, _ := strings.Cut(tr.Why, ": ")
+		line += "  –: " + reason
+	}
+	fmt.Fprintln(t.w, strings.TrimRight(line, " "))
+}
+
+func kneeText(k *capacity.Knee) string {
+	if k.RPS == nil {
+		return k.Why
+	}
+	return fmt.Sprintf("%s (%s to %s: rate ÷ mean response time within 5 %% of its best), mean response time there %s",
+		quantity.Format(*k.RPS, quantity.PerSecond), quantity.Format(k.FromRPS, quantity.PerSecond), quantity.Format(k.ToRPS, quantity.PerSecond),
+		quantity.Format(k.MeanNs, quantity.Time))
+}

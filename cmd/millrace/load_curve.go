@@ -1,0 +1,47 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/millrace/millrace/clients/capacity"
+	"github.com/millrace/millrace/plots"
+)
+
+// drawSweep draws the points of a sweep that was begun; without any there is nothing to draw.
+func drawSweep(rec *capacity.Record, path string) error {
+	d := plots.LoadLatency{
+		Title: "load and latency of " + rec.URL, CapacityRPS: rec.ClosedLoopRPS,
+		Source: strings.Join([]string{"millrace " + strings.TrimSpace(version+" "+commit), "engine " + rec.Engine,
+			fmt.Sprintf("%d connections", rec.Connections), rec.Arrival + " arrivals"}, " · "),
+	}
+	for i := range rec.Trials {
+		t := &rec.Trials[i]
+		if t.OfferedRPS == nil {
+			continue
+		}
+		r := &t.ResponseNs
+		d.Points = append(d.Points, plots.LoadPoint{OfferedRPS: *t.OfferedRPS, AchievedRPS: t.AchievedRPS, P50: r.P50, P99: r.P99, P999: r.P999, Invalid: t.Limit})
+	}
+	if k := rec.Knee; k != nil && k.RPS != nil {
+		d.KneeRPS, d.KneeFrom, d.KneeTo = *k.RPS, k.FromRPS, k.ToRPS
+	} else if k != nil {
+		d.NoKnee = k.Why
+	}
+	if len(d.Points) == 0 {
+		return nil
+	}
+	return plots.DrawLoadLatency(d, path)
+}
+
+// writeJSON writes a record for programs.
+func writeJSON(w io.Writer, rec *capacity.Record) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	if err := out.Encode(rec); err != nil {
+		return fmt.Errorf("writing the record: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,262 @@
+package plots
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/plots/axis"
+	"github.com/millrace/millrace/plots/frame"
+	"github.com/millrace/millrace/plots/glyph"
+)
+
+// LoadLatency is a sweep of one server: what its response time is at each load.
+type LoadLatency struct {
+	Title  string
+	Points []LoadPoint // in increasing order of what was offered
+	// CapacityRPS is what a closed loop reached, zero where that is not known.
+	CapacityRPS float64
+	// KneeRPS lies in [KneeFrom, KneeTo]; zero without a knee, and NoKnee says why.
+	KneeRPS, KneeFrom, KneeTo float64
+	NoKnee                    string
+	Source                    string // the last line of the small print: who, where, with what
+}
+
+// LoadPoint is one trial of a sweep. A percentile is nil where too few requests support it.
+type LoadPoint struct {
+	OfferedRPS, AchievedRPS float64
+	P50, P99, P999          *int64
+	// Invalid is why the point says nothing of the server; empty where it counts.
+	Invalid string
+}
+
+// departed is the share of what is offered below which the achieved rate has left the diagonal: what a trial cuts off at
+// its end is less.
+const departed = 0.99
+
+func (p *LoadPoint) behind() bool { return p.AchievedRPS < departed*p.OfferedRPS }
+
+// loadSeries are the lines of the figure, which is of one server: the colours tell percentiles apart.
+var loadSeries = []struct {
+	name  string
+	of    func(*LoadPoint) *int64
+	style Style
+}{
+	{"p99.9", func(p *LoadPoint) *int64 { return p.P999 }, Style{frame.RGB(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, glyph.Diamond{}}},
+	{"p99", func(p *LoadPoint) *int64 { return p.P99 }, Style{frame.RGB(0xD55E00), 1.8, nil, draw.BoxGlyph{}}},
+	{"p50", func(p *LoadPoint) *int64 { return p.P50 }, Style{frame.RGB(0x0072B2), 1.8, nil, draw.CircleGlyph{}}},
+}
+
+var (
+	kneeInk       = frame.RGB(0x009E73)
+	kneeBandInk   = frame.RGB(0xDDF1EA)
+	capacityStyle = draw.LineStyle{Color: frame.InkSoft, Width: 1.1, Dashes: []vg.Length{6, 3}}
+	diagonalStyle = draw.LineStyle{Color: frame.Ink, Width: 0.9, Dashes: []vg.Length{1, 2}}
+	achievedStyle = Style{Color: frame.Ink, Width: 1.8, Glyph: draw.CircleGlyph{}}
+)
+
+// DrawLoadLatency draws a sweep into path, an SVG or PNG file by its extension: response time against the achieved rate, and
+// beside it the achieved rate against the offered one. From the point on where these two part, a queue grew as long as the
+// trial lasted, and its marks are hollow: how high they lie is a matter of the trial's length.
+func DrawLoadLatency(d LoadLatency, path string) error {
+	f, err := d.page()
+	if err != nil {
+		return err
+	}
+	switch ext := filepath.Ext(path); ext {
+	case ".svg":
+		return f.WriteSVG(path)
+	case ".png":
+		return f.WritePNG(path)
+	default:
+		return fmt.Errorf("drawing %s: format %q: want .svg or .png", path, ext)
+	}
+}
+
+// page is the figure before it is drawn.
+func (d *LoadLatency) page() (*frame.Page, error) {
+	far, lo, hi := d.CapacityRPS, math.Inf(1), 0.0
+	for i := range d.Points {
+		p := &d.Points[i]
+		far = max(far, p.OfferedRPS, p.AchievedRPS)
+		for _, s := range loadSeries {
+			if v := s.of(p); v != nil {
+				lo, hi = min(lo, float64(*v)), max(hi, float64(*v))
+			}
+		}
+	}
+	if hi == 0 {
+		return nil, fmt.Errorf("drawing load and latency: none of %d points has a percentile: want longer trials (-d)", len(d.Points))
+	}
+	f := &frame.Page{
+		Title:    d.Title,
+		Subtitle: "response time from the intended time, logarithmic scale; right: where the achieved rate leaves the diagonal, the queue grows without end",
+		HeadRoom: frame.HeadingRoom + kneeRoom,
+	}
+	curve := frame.NewPanel("achieved rate (good replies/s)", "response time")
+	curve.X.Min, curve.X.Max = 0, far*1.04
+	curve.X.Tick.Marker = axis.LinearTicks{Unit: quantity.PerSecond, Want: 5}
+	curve.Y.Min, curve.Y.Max = frame.LogRange(lo, hi)
+	curve.Y.Scale, curve.Y.Tick.Marker = plot.LogScale{}, axis.LogTicks{Unit: quantity.Time}
+	curve.Add(d.knee(), frame.Grid{X: true, Y: true}, upright{d.CapacityRPS})
+	right := frame.NewPanel("offered rate (requests/s)", "")
+	right.X.Min, right.X.Max, right.Y.Min, right.Y.Max = 0, far*1.04, 0, far*1.04
+	right.X.Tick.Marker = curve.X.Tick.Marker
+	right.Y.Tick.Marker = axis.LinearTicks{Unit: quantity.PerSecond}
+	right.Add(frame.Grid{X: true, Y: true}, aboveData("achieved against offered rate"))
+	if d.CapacityRPS > 0 {
+		frame.AddLine(right.Plot, capacityStyle, plotter.XYs{{X: 0, Y: d.CapacityRPS}, {X: far * 1.04, Y: d.CapacityRPS}}, plotter.NoStep)
+	}
+	frame.AddLine(right.Plot, diagonalStyle, plotter.XYs{{}, {X: far * 1.04, Y: far * 1.04}}, plotter.NoStep)
+	d.lines(f, curve.Plot, right.Plot)
+	f.Panels = []frame.Panel{curve, right}
+	d.words(f)
+	return f, nil
+}
+
+// lines draws the data of both panels, and names it in the legend.
+func (d *LoadLatency) lines(f *frame.Page, curve, right *plot.Plot) {
+	for _, s := range loadSeries {
+		var line plotter.XYs
+		var marks loadMarks
+		for i := range d.Points {
+			p := &d.Points[i]
+			at := plotter.XY{X: p.AchievedRPS, Y: math.NaN()}
+			if v := s.of(p); v != nil {
+				at.Y = float64(*v)
+				marks = append(marks, loadMark{at.X, at.Y, s.style, p.behind(), p.Invalid != ""})
+			}
+			if p.Invalid != "" {
+				continue // struck out; the line passes by
+			}
+			line = append(line, at)
+		}
+		if len(marks) == 0 {
+			continue
+		}
+		frame.AddLine(curve, s.style.line(), line, plotter.NoStep)
+		curve.Add(marks)
+		f.Legend = append(f.Legend, frame.Entry{Name: s.name, Line: s.style.line(), Dot: &draw.GlyphStyle{Color: s.style.Color, Radius: 3, Shape: s.style.Glyph}})
+	}
+	var line plotter.XYs
+	var marks loadMarks
+	for i := range d.Points {
+		p := &d.Points[i]
+		marks = append(marks, loadMark{p.OfferedRPS, p.AchievedRPS, achievedStyle, p.behind(), p.Invalid != ""})
+		if p.Invalid == "" {
+			line = append(line, plotter.XY{X: p.OfferedRPS, Y: p.AchievedRPS})
+		}
+	}
+	frame.AddLine(right, achievedStyle.line(), line, plotter.NoStep)
+	right.Add(marks)
+}
+
+// words are the rest of the legend and the small print.
+func (d *LoadLatency) words(f *frame.Page) {
+	f.Legend = append(f.Legend, frame.Entry{Name: "achieved", Line: achievedStyle.line()}, frame.Entry{Name: "achieved = offered", Line: diagonalStyle})
+	if d.CapacityRPS > 0 {
+		f.Legend = append(f.Legend, frame.Entry{Name: "closed loop", More: []string{quantity.Format(d.CapacityRPS, quantity.PerSecond)}, Line: capacityStyle})
+	}
+	if d.KneeRPS > 0 {
+		f.Legend = append(f.Legend, frame.Entry{Name: "knee", More: []string{quantity.Format(d.KneeRPS, quantity.PerSecond), "highest rate ÷ mean response time;", "shaded: within 5 % of it"}, Line: draw.LineStyle{Color: kneeInk, Width: 1.6}})
+	} else if d.NoKnee != "" {
+		f.Foot = append(f.Foot, "knee: "+d.NoKnee+".")
+	}
+	var behind []string
+	var struck []string
+	for i := range d.Points {
+		p := &d.Points[i]
+		switch rate := quantity.Format(p.OfferedRPS, quantity.PerSecond); {
+		case p.Invalid != "":
+			why, _, _ := strings.Cut(p.Invalid, " (")
+			struck = append(struck, "struck out: "+rate+", INVALID: "+why+".")
+		case p.behind():
+			behind = append(behind, rate)
+		}
+	}
+	if len(behind) > 0 {
+		f.Legend = append(f.Legend, frame.Entry{Name: "hollow", More: []string{"achieved < 99 % of offered"}, Dot: &draw.GlyphStyle{Color: frame.Ink, Radius: 3, Shape: draw.RingGlyph{}}})
+		f.Foot = append(f.Foot, fmt.Sprintf("hollow: less was achieved than the %s offered, so that the response time there grows with the length of the trial.", strings.Join(behind, ", ")))
+	}
+	f.Foot = append(append(f.Foot, struck...), d.Source)
+}
+
+// kneeRoom is the line above the data that names the knee.
+const kneeRoom = vg.Length(11)
+
+// aboveData is a heading with the knee's line left free below it.
+type aboveData string
+
+// Plot implements plot.Plotter.
+func (h aboveData) Plot(c draw.Canvas, p *plot.Plot) {
+	c.Max.Y += kneeRoom
+	frame.Heading(h).Plot(c, p)
+}
+
+// kneeMark shades the knee, with its rate above the data.
+type kneeMark struct{ at, from, to float64 }
+
+func (d *LoadLatency) knee() kneeMark { return kneeMark{d.KneeRPS, d.KneeFrom, d.KneeTo} }
+
+// Plot implements plot.Plotter.
+func (k kneeMark) Plot(c draw.Canvas, p *plot.Plot) {
+	aboveData("response time against load").Plot(c, p)
+	if k.at <= 0 {
+		return
+	}
+	trX, _ := p.Transforms(&c)
+	c.SetColor(kneeBandInk)
+	c.Fill(vg.Rectangle{Min: vg.Point{X: trX(k.from), Y: c.Min.Y}, Max: vg.Point{X: trX(k.to), Y: c.Max.Y}}.Path())
+	c.StrokeLine2(draw.LineStyle{Color: kneeInk, Width: 1.6}, trX(k.at), c.Min.Y, trX(k.at), c.Max.Y)
+	sty := frame.Print(8.5, true, kneeInk)
+	sty.XAlign = draw.XCenter
+	c.FillText(sty, vg.Point{X: trX(k.at), Y: c.Max.Y + 3}, "knee "+quantity.Format(k.at, quantity.PerSecond))
+}
+
+// upright is the closed loop's capacity on the axis of rates.
+type upright struct{ at float64 }
+
+// Plot implements plot.Plotter.
+func (u upright) Plot(c draw.Canvas, p *plot.Plot) {
+	if trX, _ := p.Transforms(&c); u.at > 0 {
+		c.StrokeLine2(capacityStyle, trX(u.at), c.Min.Y, trX(u.at), c.Max.Y)
+	}
+}
+
+// loadMark is a point's mark: filled, hollow where the queue grew, grey and crossed out where it is INVALID.
+type loadMark struct {
+	x, y            float64
+	style           Style
+	hollow, invalid bool
+}
+
+type loadMarks []loadMark
+
+// Plot implements plot.Plotter.
+func (m loadMarks) Plot(c draw.Canvas, p *plot.Plot) {
+	trX, trY := p.Transforms(&c)
+	for _, k := range m {
+		at := vg.Point{X: trX(k.x), Y: trY(k.y)}
+		g := draw.GlyphStyle{Color: k.style.Color, Radius: 3, Shape: k.style.Glyph}
+		if k.invalid {
+			g.Color = frame.RGB(0xB0B0B0)
+		}
+		c.DrawGlyph(g, at)
+		if k.hollow && !k.invalid {
+			c.DrawGlyph(draw.GlyphStyle{Color: frame.RGB(0xFFFFFF), Radius: 1.6, Shape: draw.CircleGlyph{}}, at)
+		}
+		if k.invalid {
+			const r = 5
+			strike := draw.LineStyle{Color: frame.Ink, Width: 1}
+			c.StrokeLine2(strike, at.X-r, at.Y-r, at.X+r, at.Y+r)
+			c.StrokeLine2(strike, at.X-r, at.Y+r, at.X+r, at.Y-r)
+		}
+	}
+}
