@@ -34,9 +34,13 @@ func ParseFrame(buf []byte) (id uint64, body []byte, n int, err error) {
 
 // AppendFrame appends a frame. A body over MaxBody − 8 bytes is the caller's error and makes the peer close.
 func AppendFrame(dst []byte, id uint64, body []byte) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, uint32(8+len(body)))
-	dst = binary.BigEndian.AppendUint64(dst, id)
-	return append(dst, body...)
+	return append(AppendFrameHead(dst, id, len(body)), body...)
+}
+
+// AppendFrameHead appends what comes before a body of n bytes.
+func AppendFrameHead(dst []byte, id uint64, n int) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(8+n))
+	return binary.BigEndian.AppendUint64(dst, id)
 }
 
 // FrameState is how far a connection has got in the frame that it receives. It keeps no bytes, holds no pointers and
@@ -85,7 +89,15 @@ func (s *FrameState) Feed(buf, want []byte) (n int, done bool, err error) {
 	return n + len(piece), s.got == s.length+4, nil
 }
 
-// ID is the id of the whole frame.
+// HeadLeft is how many bytes of the frame under way are missing until its id is known: FrameHead between two frames.
+func (s *FrameState) HeadLeft() int {
+	if !s.Started() {
+		return FrameHead
+	}
+	return max(FrameHead-int(s.got), 0)
+}
+
+// ID is the id of the frame whose head has arrived.
 func (s *FrameState) ID() uint64 { return s.id }
 
 // BodyLen is the bytes of the whole frame's body.

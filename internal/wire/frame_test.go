@@ -50,6 +50,9 @@ func feedFrame(t *testing.T, data []byte, body string, id uint64, ends ...int) {
 		if s.Started() != (from > 0) {
 			t.Fatalf("started is %v after %d bytes", s.Started(), from)
 		}
+		if left := s.HeadLeft(); left != max(FrameHead-from, 0) || left == 0 && s.ID() != id {
+			t.Fatalf("%d bytes of head left after %d, id %x", left, from, s.ID())
+		}
 	}
 	t.Fatalf("cut at %v: never done", ends)
 }

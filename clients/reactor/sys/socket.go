@@ -4,7 +4,10 @@ package sys
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
+	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -32,11 +35,12 @@ func Close(fd int32) { _, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd),
 // Address is a socket address as the kernel reads it. Unlike those of the unix package it can be shared: nothing writes
 // to it after NewAddress.
 type Address struct {
-	raw  [unix.SizeofSockaddrInet6]byte
+	raw  [unix.SizeofSockaddrUnix]byte
 	size uintptr
 }
 
-// NewAddress returns the address and its family.
+// NewAddress returns the address and its family. zone is the name or the number of an interface; one that this host does
+// not know leaves the choice to the kernel.
 func NewAddress(ip net.IP, port int, zone string) (a Address, family int) {
 	p := (*unix.RawSockaddrInet6)(unsafe.Pointer(&a.raw))
 	if v4 := ip.To4(); v4 != nil || ip == nil {
@@ -47,6 +51,8 @@ func NewAddress(ip net.IP, port int, zone string) (a Address, family int) {
 		copy(p.Addr[:], ip.To16())
 		if i, err := net.InterfaceByName(zone); zone != "" && err == nil {
 			p.Scope_id = uint32(i.Index)
+		} else if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+			p.Scope_id = uint32(n)
 		}
 	}
 	p.Family = uint16(family)
@@ -54,16 +60,43 @@ func NewAddress(ip net.IP, port int, zone string) (a Address, family int) {
 	return a, family
 }
 
+// NewUnixAddress returns the address of a unix socket. A path that begins with @ is of the abstract name space.
+func NewUnixAddress(path string) (a Address, err error) {
+	p := (*unix.RawSockaddrUnix)(unsafe.Pointer(&a.raw))
+	if most := len(p.Path) - 1; path == "" || len(path) > most || strings.ContainsRune(path, 0) {
+		return a, fmt.Errorf("path %q has %d bytes: want 1 to %d", path, len(path), most)
+	}
+	p.Family = unix.AF_UNIX
+	name := a.raw[unsafe.Offsetof(p.Path):]
+	a.size = unsafe.Offsetof(p.Path) + uintptr(copy(name, path))
+	if path[0] == '@' {
+		name[0] = 0
+	} else {
+		a.size++ // the zero behind it
+	}
+	return a, nil
+}
+
 // bindNoPort is IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, so that it need only be free towards the target.
 const bindNoPort = 24
 
-// Dial begins to connect a nonblocking TCP socket without Nagle's delay, from a source address unless it is nil, and with a
-// congestion control unless that is empty. A zero errno or EINPROGRESS means that it is under way; with any other one there
-// is no socket.
+// Dial begins to connect a nonblocking socket: one of TCP without Nagle's delay, from a source address unless it is nil, and
+// with a congestion control unless that is empty; one of AF_UNIX with neither. A zero errno or EINPROGRESS means that it is
+// under way; with any other one there is no socket. A unix socket whose backlog is full refuses.
 func Dial(family int, from, to *Address, congestion []byte) (fd int32, errno syscall.Errno) {
 	sock, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, errnoOf(err)
+	}
+	if family == unix.AF_UNIX {
+		if errno = withAddress(unix.SYS_CONNECT, sock, to); errno != 0 {
+			Close(int32(sock))
+			sock = -1
+		}
+		if errno == unix.EAGAIN { // of TCP it would mean no port
+			errno = unix.ECONNREFUSED
+		}
+		return int32(sock), errno
 	}
 	// Neither option can fail of a TCP socket; both would show in the connections.
 	_ = unix.SetsockoptInt(sock, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
