@@ -168,9 +168,8 @@ func (s *shard) unsecured(i int32, f *secure.Failure) {
 
 // receive reads what has arrived, like the transport on epoll.
 func (t *secureTransport) receive(i int32, ending bool) {
-	c := &t.s.conns[i]
 	for {
-		n, errno := sys.Read(c.fd, t.buf)
+		n, errno := t.read(i)
 		switch {
 		case errno == unix.EAGAIN:
 			return
@@ -203,7 +202,8 @@ func (t *secureTransport) decrypt(i int32, b []byte) bool {
 			t.s.now = procfs.Monotonic() // decrypting took its time
 			t.s.arrived(i, t.plain[:n])
 		}
-		if c.gen == gen {
+		if c.gen == gen && len(t.out) > 0 {
+			t.s.stamps.count, t.s.stamps.last = 0, t.s.now // this is no request
 			t.push(i)
 		}
 		switch {
