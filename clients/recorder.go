@@ -19,7 +19,7 @@ type Recorder struct {
 	Slots []int64
 
 	tl      *Timeline
-	t0      int64
+	t0, end int64 // of the timeline
 	cells   []cell
 	hint    int32 // the cell of the last request that became due
 	oldest  int32 // all cells before it were handed to the collector
@@ -81,7 +81,7 @@ type pulse struct {
 }
 
 // Begin tells the recorder T0. It must come before the first request is due; connections may be opened before.
-func (r *Recorder) Begin(t0 int64) { r.t0, r.changed = t0, t0 }
+func (r *Recorder) Begin(t0 int64) { r.t0, r.changed, r.end = t0, t0, t0+r.tl.End() }
 
 // Due counts a request that was, or is, due at a time, and returns the cell it belongs to. A time outside the phases
 // counts in the nearest one.
@@ -124,7 +124,7 @@ func (r *Recorder) Begun(c int32, intended, free, sent int64) {
 	}
 	r.flows(sent)
 	r.inFlight++
-	r.begun += sent - r.t0
+	r.begun += min(sent, r.end) - r.t0
 }
 
 // Finish counts the outcome of a request at a time. begun is the time that Sent was told, zero for a request that never
@@ -151,9 +151,9 @@ func (r *Recorder) Finish(c int32, o Outcome, intended, begun, sent, done int64)
 	}
 	r.flows(done)
 	r.inFlight--
-	r.begun -= begun - r.t0
+	r.begun -= min(begun, r.end) - r.t0
 	f := &r.flow[r.span]
-	f.heldNs += done - begun
+	f.heldNs += min(done, r.end) - min(begun, r.end)
 	f.finished++
 }
 
@@ -285,9 +285,10 @@ func (r *Recorder) publish(t, open int64) {
 // InFlight is how many requests are sent and not answered.
 func (r *Recorder) InFlight() int64 { return r.inFlight }
 
-// flows adds up the time that requests spent in flight until now.
+// flows adds up the time that requests spent in flight until now. A client that overslept the end of the load goes on for a
+// moment: that belongs to no phase.
 func (r *Recorder) flows(now int64) {
-	if now > r.changed {
+	if now = min(now, r.end); now > r.changed {
 		r.flow[r.span].areaNs += r.inFlight * (now - r.changed)
 		r.changed = now
 	}

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -177,7 +178,7 @@ func TestAStallBehindBusyConnectionsShows(t *testing.T) {
 			t.Errorf("stalled from %v to %v: %v, want the lag %s and none of it in figures", from, to, r.Checks, want)
 		}
 	}
-	check(850*time.Millisecond, 1150*time.Millisecond, validity.Warn)
+	check(850*time.Millisecond, 1150*time.Millisecond, validity.Fail)
 	check(899*time.Millisecond, 905*time.Millisecond, validity.OK) // one gap, one window
 	check(700*time.Millisecond, 701*time.Millisecond, validity.OK)
 }
@@ -262,5 +263,49 @@ func TestAnOverloadIsJudgedUntilItsDrain(t *testing.T) {
 	}
 	if states(report)["generator CPU"] == "" {
 		t.Error("generator CPU was not checked")
+	}
+}
+
+// A client that overslept the end of the load has lost nothing.
+func TestWhatIsDoneAfterTheEndIsInNoPhase(t *testing.T) {
+	plan := &Plan{URL: "http://127.0.0.1:1/", StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
+		{Name: "steady", Load: "steady", Measure: true, For: scenarios.Duration(time.Second), Arrivals: scenarios.Arrivals{Constant: 100}},
+	}}}
+	rec, err := NewRecording(plan, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(d time.Duration) int64 { return int64(simulated + d) }
+	rec.Begin(at(0))
+	r := rec.Shard(0)
+	r.Begin(at(0))
+	const late, end = 1300 * time.Millisecond, time.Second
+	var cells []int32
+	send := func(intended, sent time.Duration) {
+		cells = append(cells, r.Due(at(intended)))
+		r.Sent(cells[len(cells)-1], at(intended), at(0), at(sent))
+	}
+	finish := func(i int, o Outcome, intended, sent, done time.Duration) {
+		r.Finish(cells[i], o, at(intended), at(sent), at(sent), at(done))
+	}
+	for i := range 99 {
+		d := time.Duration(i) * 10 * time.Millisecond
+		send(d, d)
+		finish(i, OK, d, d, d+5*time.Millisecond)
+	}
+	send(990*time.Millisecond, 990*time.Millisecond)
+	send(end-1, late)
+	finish(99, InFlight, 990*time.Millisecond, 990*time.Millisecond, end)
+	finish(100, InFlight, end-1, late, end)
+	r.Tick(at(late), Status{Horizon: at(late)})
+	r.Close()
+	report, err := rec.Report(Facts{EndNs: at(end)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range report.Checks {
+		if strings.HasPrefix(c.Name, "bookkeeping") && (c.State != validity.OK || math.Abs(c.Value-1) > 1e-9) {
+			t.Errorf("%+v, want a share of 1", c)
+		}
 	}
 }
