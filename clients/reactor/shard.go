@@ -22,6 +22,9 @@ const (
 	maxEvents = 64
 	// sendBatch is how many writes come before the next look at the replies.
 	sendBatch = 16
+	// lateAfter a request was due, the client is behind, and lateBatch requests share a write where pipelining lets them.
+	lateAfter = 1_000_000
+	lateBatch = 16
 	// openBatch is how many connections are begun before the next look at requests and replies.
 	openBatch = 4
 	// maxConnecting is how many connects of a shard may be under way for kept connections, so that no listen backlog

@@ -64,7 +64,7 @@ func (s *shard) send(limit int) {
 	}
 }
 
-// fill sends the next requests on a connection in one write: one, or with pipelining its even share of the backlog.
+// fill sends the next requests on a connection in one write: one, or with pipelining its share of the backlog.
 func (s *shard) fill(i int32) {
 	c := &s.conns[i]
 	s.now = procfs.Monotonic()
@@ -72,9 +72,7 @@ func (s *shard) fill(i int32) {
 	if s.depth > 1 {
 		n = s.room(i)
 		if !s.closed || s.arrivalDue() {
-			s.count()
-			ways := int64(s.ready.size + 1)
-			n = max(1, min(n, int((s.due-s.taken+ways-1)/ways)))
+			n = max(1, min(n, s.share()))
 		}
 	}
 	s.out = s.out[:0]
@@ -85,6 +83,18 @@ func (s *shard) fill(i int32) {
 		s.prepare(last, n > 1)
 	}
 	s.transmit(i, last)
+}
+
+// share is how many of the requests that are due the next connection gets: what every connection with room would, or, once
+// the client is behind, at least lateBatch, since one write of several takes hardly longer than one of one.
+func (s *shard) share() int {
+	s.count()
+	backlog, ways := s.due-s.taken, int64(s.ready.size+1)
+	even := (backlog + ways - 1) / ways
+	if at, _, ok := s.cursor.Peek(); ok && s.now-s.start-int64(at) > lateAfter {
+		even = max(even, min(backlog, lateBatch))
+	}
+	return int(even)
 }
 
 // flight is a request that was written, but that the kernel may not have got yet.
