@@ -27,7 +27,8 @@ func lagLimit(p Phase) float64 { return max(lagLimitNs, lagLimitShare*float64(p.
 
 // lagCheck judges how late the client itself was: the p99 of the generator lag, and how many windows were late, by their
 // own p99 or because the client did not look for replies. While all connections are busy only that shows a stall, since a
-// connection becomes free when the client reads its reply.
+// connection becomes free when the client reads its reply: so a stall that reaches the p99 and makes half of it counts as
+// lag does.
 func lagCheck(p Phase) validity.Check {
 	limit := lagLimit(p)
 	c := validity.Check{Name: "generator lag", State: validity.OK, Value: float64(p.LagP99Ns), Limit: limit, Unit: "ns"}
@@ -36,12 +37,16 @@ func lagCheck(p Phase) validity.Check {
 		return c
 	}
 	var late, all int
-	gapLimit := max(gapLimitNs, limit)
+	var spoiled float64 // requests
+	gapLimit, spoils := max(gapLimitNs, limit), lagSpoilsShare*float64(p.ResponseP99Ns)
 	for _, w := range p.Windows {
 		if w.Sent == 0 && w.Planned == 0 {
 			continue
 		}
 		all++
+		if gap := float64(w.GapNs); gap > max(gapLimit, spoils) {
+			spoiled += float64(w.Planned) * min(1, gap/WindowNs)
+		}
 		if float64(w.LagP99Ns) > limit || float64(w.GapNs) > gapLimit {
 			late++
 		}
@@ -55,6 +60,11 @@ func lagCheck(p Phase) validity.Check {
 		}
 		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s, so up to %.0f %% of the response p99 may be the client's own",
 			who, p.Name, quantity.Tick(c.Value, quantity.Time), quantity.Tick(limit, quantity.Time), min(100, 100*c.Value/float64(max(1, p.ResponseP99Ns))))
+	case spoiled > lateShareLimit*float64(p.Planned):
+		c.State = state
+		c.Value, c.Limit, c.Unit = spoiled/float64(p.Planned), lateShareLimit, "share"
+		c.Reason = fmt.Sprintf("%sphase %s: %.1f %% of the requests were due while the client did not look for replies, each time for more than %s, so most of the response p99 may be the client's own",
+			who, p.Name, 100*c.Value, quantity.Tick(max(gapLimit, spoils), quantity.Time))
 	case late > 1 && float64(late) > lateShareLimit*float64(all):
 		// One window is no share: a single stolen slice of the CPU makes one in any phase.
 		c.State = validity.Warn

@@ -67,9 +67,19 @@ func TestChecks(t *testing.T) {
 	check(lagCheck, validity.OK, "", func(g *Phase) { g.Windows[3].LagP99Ns = 9e6 })
 	check(lagCheck, validity.Warn, "in 2 of 20 windows", func(g *Phase) { g.Windows[3].LagP99Ns, g.Windows[9].LagP99Ns = 9e6, 9e6 })
 	stalled := func(g *Phase) {
-		g.Windows[3], g.Windows[4] = Window{Planned: 1000, GapNs: 2e8}, Window{GapNs: 3e6}
+		g.Windows[3], g.Windows[4] = Window{Planned: 1000, GapNs: 3e6}, Window{GapNs: 2e8}
 	}
 	check(lagCheck, validity.OK, "", stalled) // nothing was due in the second
+	// A stop of 300 ms in two seconds, behind busy connections: no lag shows it, and the p99 is the client's.
+	stopped := func(g *Phase) {
+		for i := range 3 {
+			g.Windows[5+i].GapNs = 3e8
+		}
+		g.ResponseP99Ns = 29e7
+	}
+	check(lagCheck, validity.Fail, "15.0 % of the requests were due while the client did not look for replies, each time for more than 145 ms", stopped)
+	check(lagCheck, validity.Warn, "client-bound", and(stopped, overload))
+	check(lagCheck, validity.Warn, "in 3 of 20 windows", and(stopped, func(g *Phase) { g.ResponseP99Ns = 7e8 }))
 	check(lagCheck, validity.OK, "", func(g *Phase) { g.Windows[3].GapNs, g.Windows[4].GapNs = 2e6, 2e6 })
 	check(lagCheck, validity.Warn, "did not look for replies for over 2 ms", func(g *Phase) { g.Windows[3].GapNs, g.Windows[4].GapNs = 3e6, 3e6 })
 	check(lagCheck, validity.OK, "", and(func(g *Phase) { g.ResponseP99Ns = 1e9 }, func(g *Phase) { g.Windows[3].GapNs, g.Windows[4].GapNs = 4e7, 4e7 }))
