@@ -44,6 +44,19 @@ func NewSchedule(s *scenarios.Scenario, seed uint64) *Schedule {
 	return out
 }
 
+// beyond is more than all arrivals of all phases may be.
+const beyond = 1 << 40
+
+// Beyond is the first number for requests outside the schedule, such as those of a closed loop, that no arrival has.
+func (s *Schedule) Beyond() int64 {
+	for i := range s.spans {
+		if s.spans[i].count != 0 {
+			return beyond
+		}
+	}
+	return 0
+}
+
 // Cursor returns a cursor over every arrival n ≡ index (mod stride): over all of them with (0, 1). So agents and shards
 // share the stream without talking.
 func (s *Schedule) Cursor(index, stride int) *Cursor {

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/internal/wire"
 )
 
@@ -33,11 +34,11 @@ const (
 // slot is a request in flight, or one whose connection is being opened.
 type slot struct {
 	intended int64
-	begun    int64 // when the client turned to it: connecting begun, or sent; zero in a free slot
-	sent     int64 // when its first byte was written; zero before
-	id       uint64
+	begun    int64  // when the client turned to it: connecting begun, or sent; zero in a free slot
+	sent     int64  // when its first byte was written; zero before
+	id       uint64 // number of the request and index of the slot; of a frame also whether it asks for work
 	cell     int32
-	kind     uint8 // of the request
+	kind     target.Kind
 }
 
 // table is a shard's connections. slots[i·depth+j] is slot j of connection i.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/clients/secure"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/scenarios"
@@ -35,7 +36,7 @@ const (
 // no thread waits for the scheduler; the caller sets it, in the environment or before New.
 type Engine struct {
 	plan   *clients.Plan
-	target *target
+	target *target.Target
 	// congest is the congestion control that each socket is given, nil for the host's.
 	congest []byte
 	secure  *secure.Client // nil without TLS
@@ -71,15 +72,15 @@ func New(plan *clients.Plan) (*Engine, error) {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
 	p.Scenario = *resolved
-	t, err := newTarget(&p)
+	t, err := target.New(&p)
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
-	congest, err := congestionToSet(t.family, p.Congestion)
+	congest, err := congestionToSet(t.Endpoints[0].Family, p.Congestion)
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
-	if want := map[bool]string{true: "frame", false: "http1"}[t.frame]; p.Scenario.Protocol != want {
+	if want := map[bool]string{true: "frame", false: "http1"}[t.Frame]; p.Scenario.Protocol != want {
 		return nil, fmt.Errorf("preparing load: scenario's protocol is %s, but the URL %s is for %s", p.Scenario.Protocol, p.URL, want)
 	}
 	mine := clients.Share(p.Scenario.Connections.Count, p.Agent, p.Agents)
@@ -199,16 +200,16 @@ func (e *Engine) facts(shards []*shard) clients.Facts {
 // nobody is the error of a load that measured nothing.
 func (e *Engine) nobody(ctx context.Context) error {
 	if f := e.unsecured.Load(); f != nil && e.opened.Load() == 0 {
-		return fmt.Errorf("securing a connection to %s: %w", e.target.name, f)
+		return fmt.Errorf("securing a connection to %s: %w", e.target.Name, f)
 	}
 	if errno := syscall.Errno(e.lastErr.Load()); errno != 0 && e.opened.Load() == 0 {
 		return fmt.Errorf("connecting to %s: %w: no connection could be opened in %v (%d attempts); is the server listening there?",
-			e.target.name, errno, nobodyFor, e.failed.Load())
+			e.target.Name, errno, nobodyFor, e.failed.Load())
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("connecting to %s: %w before the first phase", e.target.name, err)
+		return fmt.Errorf("connecting to %s: %w before the first phase", e.target.Name, err)
 	}
-	return fmt.Errorf("connecting to %s: connections were not open in time", e.target.name)
+	return fmt.Errorf("connecting to %s: connections were not open in time", e.target.Name)
 }
 
 // cpus is how many CPUs the process may use.

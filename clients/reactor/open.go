@@ -31,7 +31,7 @@ type opener struct {
 	connecting  int
 	reopenAt    int64
 	firstFailed int64 // when the first connect failed
-	lastSource  int
+	lastSource  []int // by endpoint
 }
 
 // want sets how many connections of all agents are to be open, from a time on.
@@ -89,7 +89,7 @@ func (s *shard) connect(i int32) {
 	c := &s.conns[i]
 	c.since, c.state = s.now, connecting
 	s.connecting++
-	fd, errno := s.dial()
+	fd, errno := s.dial(s.endpoint(i))
 	if errno == 0 || errno == unix.EINPROGRESS {
 		c.fd = fd
 		c.gen++
@@ -102,17 +102,17 @@ func (s *shard) connect(i int32) {
 	}
 }
 
-// dial begins a connection from the next source address that has a port. A connection over loopback may be open at
-// once; the event of its registration tells.
-func (s *shard) dial() (fd int32, errno syscall.Errno) {
-	t := s.target
-	for tries := max(len(t.sources), 1); tries > 0; tries-- {
+// dial begins a connection to an endpoint from the next source address that has a port. A connection over loopback may be
+// open at once; the event of its registration tells.
+func (s *shard) dial(endpoint int) (fd int32, errno syscall.Errno) {
+	to, last := &s.target.Endpoints[endpoint], &s.lastSource[endpoint]
+	for tries := max(len(to.Sources), 1); tries > 0; tries-- {
 		var from *sys.Address
-		if len(t.sources) > 0 {
-			s.lastSource = (s.lastSource + 1) % len(t.sources)
-			from = &t.sources[s.lastSource]
+		if len(to.Sources) > 0 {
+			*last = (*last + 1) % len(to.Sources)
+			from = &to.Sources[*last]
 		}
-		if fd, errno = sys.Dial(t.family, from, &t.addr, s.e.congest); errno != unix.EADDRNOTAVAIL {
+		if fd, errno = sys.Dial(to.Family, from, &to.Addr, s.e.congest); errno != unix.EADDRNOTAVAIL {
 			break
 		}
 	}

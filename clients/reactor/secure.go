@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reactor/sys"
+	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/clients/secure"
 	"github.com/millrace/millrace/internal/procfs"
 )
@@ -20,16 +21,16 @@ const secureName = "tls"
 
 // newSecurity returns what the connections of a plan have in common, nil where they are plain. Only an https URL goes with
 // engine tls, and the other way round.
-func newSecurity(p *clients.Plan, t *target, shards int) (*secure.Client, error) {
+func newSecurity(p *clients.Plan, t *target.Target, shards int) (*secure.Client, error) {
 	switch {
-	case t.https != (p.Engine == secureName):
+	case t.HTTPS != (p.Engine == secureName):
 		return nil, fmt.Errorf("URL %s with engine %s: want engine tls for https://, and epoll for http:// and frame://", p.URL, p.Engine)
-	case !t.https && p.TLS != nil:
+	case !t.HTTPS && p.TLS != nil:
 		return nil, fmt.Errorf("URL %s with options of TLS: want https://", p.URL)
-	case !t.https:
+	case !t.HTTPS:
 		return nil, nil
 	}
-	return secure.NewClient(p.TLS, t.host, shards)
+	return secure.NewClient(p.TLS, t.Host, shards)
 }
 
 // secureTransport is the transport of engine tls: the one on epoll with a TLS session between each socket and the shard.

@@ -50,10 +50,10 @@ const (
 
 // shard is one thread of load with its share of the connections and of the arrivals.
 type shard struct {
-	e      *Engine
-	rec    *clients.Recorder
-	io     transport
-	target *target
+	e   *Engine
+	rec *clients.Recorder
+	io  transport
+	aim
 	*table
 
 	index, stride int // of the connections and arrivals of this shard in all
@@ -96,15 +96,15 @@ type shard struct {
 	flights []flight // of a transport that defers
 	defers  bool
 	out     []byte // several requests at once
-	serial  uint64 // of frames
 	idShift uint
+	ownBase int64 // number of the first request outside the schedule
 }
 
 func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	p := e.plan
 	sc := &p.Scenario
 	s := &shard{
-		e: e, rec: e.rec.Shard(i), target: e.target, index: p.Agent + p.Agents*i, stride: p.Agents * e.shards,
+		e: e, rec: e.rec.Shard(i), index: p.Agent + p.Agents*i, stride: p.Agents * e.shards,
 		requests: sc.Connections.Requests, policy: sc.Connections.Close, timeout: int64(sc.Timeout), work: sc.Work.Share,
 		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phaseLoads(sc), phase: -1, stamps: newStamps(),
 	}
@@ -115,8 +115,9 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		s.idShift++
 	}
 	n := clients.Share(sc.Connections.Count, s.index, s.stride)
-	s.table = newTable(n, depth, e.target.frame)
-	s.opener = opener{from: t0}
+	s.table = newTable(n, depth, e.target.Frame)
+	s.aim, s.ownBase = newAim(e.target), schedule.Beyond()
+	s.opener = opener{from: t0, lastSource: make([]int, len(e.target.Endpoints))}
 	if sc.Connections.Rate > 0 {
 		s.gap = 1e9 / float64(sc.Connections.Rate)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
+	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -80,7 +81,7 @@ func (s *shard) fill(i int32) {
 	for ; n > 0; n-- {
 		last = s.arrive(i, s.now, s.now)
 		s.sent(last, c.freeAt)
-		s.prepare(last, n > 1)
+		s.prepare(i, last, n > 1)
 	}
 	s.transmit(i, last)
 }
@@ -127,7 +128,7 @@ func (s *shard) launch() {
 // ownNumber numbers a request outside the schedule, as the shards share those of the schedule.
 func (s *shard) ownNumber() int64 {
 	s.own++
-	return (s.own-1)*int64(s.stride) + int64(s.index)
+	return s.ownBase + (s.own-1)*int64(s.stride) + int64(s.index)
 }
 
 // arrive takes the next arrival into a slot of connection i, or, in a closed loop, one that is due now.
@@ -151,7 +152,7 @@ func (s *shard) sendOwn(i int32) {
 	s.assign(i, sl, j, s.ownNumber(), s.now, s.now)
 	s.sent(sl, s.now)
 	s.out = s.out[:0]
-	s.prepare(sl, false)
+	s.prepare(i, sl, false)
 	s.transmit(i, sl)
 }
 
@@ -162,41 +163,16 @@ func (s *shard) assign(i int32, sl *slot, j int, number, begun, sent int64) *slo
 	sl.cell = s.rec.Due(sl.intended)
 	sl.kind = 0
 	if arrivals.AsksForWork(s.seed, number, s.work) {
-		sl.kind = kindWork
+		sl.kind = target.Work
 	}
 	c.sent++
 	if s.policy == "fin-server" && int(c.sent) == s.requests {
-		sl.kind |= kindClose
+		sl.kind |= target.Close
 	}
-	if s.target.frame {
-		s.serial++
-		sl.id = s.serial<<s.idShift | uint64(j)
-		if sl.kind&kindWork != 0 {
-			sl.id |= wire.FrameWork
-		}
+	if sl.id = uint64(number)<<s.idShift | uint64(j); s.target.Frame && sl.kind&target.Work != 0 {
+		sl.id |= wire.FrameWork
 	}
 	return sl
-}
-
-// prepare appends a request to what is about to be written, unless it is an http1 request that goes out alone: then
-// transmit takes it as it was built.
-func (s *shard) prepare(sl *slot, more bool) {
-	s.rec.BodyBytesOut += int64(len(s.target.body))
-	switch {
-	case s.target.frame:
-		s.out = wire.AppendFrame(s.out, sl.id, s.target.body)
-	case more || len(s.out) > 0:
-		s.out = append(s.out, s.target.requests[sl.kind]...)
-	}
-}
-
-// transmit writes what was prepared.
-func (s *shard) transmit(i int32, last *slot) {
-	if len(s.out) == 0 {
-		s.io.write(i, s.target.requests[last.kind], true)
-		return
-	}
-	s.io.write(i, s.out, false)
 }
 
 // flushFirst sends the request for which a connection was opened.
@@ -206,7 +182,7 @@ func (s *shard) flushFirst(i int32) {
 		if sl := &slots[j]; sl.begun != 0 {
 			sl.sent = s.now
 			s.out = s.out[:0]
-			s.prepare(sl, false)
+			s.prepare(i, sl, false)
 			s.transmit(i, sl)
 			return
 		}
@@ -245,7 +221,7 @@ func (s *shard) arrived(i int32, b []byte) {
 // eof ends a connection that the server has closed.
 func (s *shard) eof(i int32) {
 	c := &s.conns[i]
-	if s.replies != nil && c.flying > 0 && s.replies[i].EOF(&s.target.expect) {
+	if s.replies != nil && c.flying > 0 && s.replies[i].EOF(s.expected(i)) {
 		s.takeReply(i)
 		if c.state == closed {
 			return
@@ -268,7 +244,7 @@ func (s *shard) takeReplies(i int32, b []byte) {
 			s.lose(i, clients.ProtocolError)
 			return
 		}
-		n, done, err := s.memo.Feed(&s.replies[i], b, &s.target.expect)
+		n, done, err := s.feedReply(i, b)
 		if err != nil {
 			s.lose(i, clients.ProtocolError)
 			return
@@ -307,7 +283,7 @@ func (s *shard) takeFrames(i int32, b []byte) {
 	c, f := &s.conns[i], &s.frames[i]
 	gen := c.gen
 	for len(b) > 0 && c.gen == gen {
-		n, done, err := f.Feed(b, s.target.expect.Body)
+		n, done, err := s.feedFrame(i, b)
 		if err != nil {
 			s.lose(i, clients.ProtocolError)
 			return
@@ -316,17 +292,17 @@ func (s *shard) takeFrames(i int32, b []byte) {
 			return
 		}
 		b = b[n:]
-		j := int(f.ID() & (1<<s.idShift - 1))
-		if j >= s.depth || s.slotsOf(i)[j].begun == 0 || s.slotsOf(i)[j].id != f.ID() {
+		sl := s.slotOf(i, f.ID())
+		if sl == nil {
 			s.lose(i, clients.ProtocolError)
 			return
 		}
 		o := clients.OK
-		if !f.Matches() {
+		if !f.Matches() || s.target.Varied && f.BodyLen() != s.request(i, sl).BodyLen(s.number(sl)) {
 			o = clients.BadPayload
 		}
 		s.rec.BodyBytesIn += f.BodyLen()
-		s.complete(i, &s.slotsOf(i)[j], o)
+		s.complete(i, sl, o)
 	}
 }
 

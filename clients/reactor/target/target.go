@@ -112,6 +112,14 @@ func (t *Target) Pick(endpoint int, n int64) *Request {
 	return &all[request.Spread(n, len(all))]
 }
 
+// Only is the request that every Pick returns, nil if there are several.
+func (t *Target) Only() *Request {
+	if len(t.Endpoints) > 1 || len(t.Endpoints[0].requests) > 1 {
+		return nil
+	}
+	return &t.Endpoints[0].requests[0]
+}
+
 // Lasting calls f with every request that Static returns.
 func (t *Target) Lasting(f func(b []byte)) {
 	for i := range t.Endpoints {
