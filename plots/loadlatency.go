@@ -31,8 +31,9 @@ type LoadLatency struct {
 
 // LoadPoint is one trial of a sweep. A percentile is nil where too few requests support it.
 type LoadPoint struct {
-	OfferedRPS, AchievedRPS float64
-	P50, P99, P999          *int64
+	OfferedRPS     float64 // planned requests ÷ length
+	AchievedRPS    float64 // good replies within it ÷ length
+	P50, P99, P999 *int64
 	// Invalid is why the point says nothing of the server; empty where it counts.
 	Invalid string
 }

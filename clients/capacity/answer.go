@@ -47,7 +47,7 @@ type Answer struct {
 func (s *Search) Answer() Answer {
 	levels := levelsOf(s.trials)
 	b := bracketOf(levels, Full)
-	a := Answer{Outcome: AtLeast, Ended: s.ended, Violations: []float64{}}
+	a := Answer{Outcome: AtLeast, Ended: or(s.ended, "the search goes on"), Violations: []float64{}}
 	count := func(l *level) tally { return l.full }
 	if b.lo == nil {
 		if short := bracketOf(levels, allKinds); short.lo != nil || b.hi == nil {
@@ -106,13 +106,16 @@ func (s *Search) text(a *Answer) string {
 	case ClientBound:
 		parts = append(parts, fmt.Sprintf("≥ %s met %s (%s): the client was the limit at %s: %s", rate(a.RateRPS), o, s.trialsOf(a), rate(a.LimitedRPS), a.Limit))
 	case AtLeast:
-		parts = append(parts, fmt.Sprintf("≥ %s met %s (%s), not narrowed down: %s", rate(a.RateRPS), o, s.trialsOf(a), or(a.Ended, "interrupted")))
+		parts = append(parts, fmt.Sprintf("≥ %s met %s (%s), not narrowed down: %s", rate(a.RateRPS), o, s.trialsOf(a), a.Ended))
 	case ShortOnly:
-		parts = append(parts, fmt.Sprintf("about %s met %s, in short trials only: %s", rate(a.RateRPS), o, or(a.Ended, "interrupted")))
+		parts = append(parts, fmt.Sprintf("about %s met %s, in short trials only: %s", rate(a.RateRPS), o, a.Ended))
 	case NoRate:
-		parts = append(parts, fmt.Sprintf("no rate met %s: %s, lowest of those tried, had %s; %s", o, rate(a.FailedRPS), a.FailedWhy, or(a.Ended, "interrupted")))
+		parts = append(parts, fmt.Sprintf("no rate met %s: %s, lowest of those tried, had %s; %s", o, rate(a.FailedRPS), a.FailedWhy, a.Ended))
 	case Unknown:
-		parts = append(parts, fmt.Sprintf("unknown, no trial says anything of the server: %s", or(a.Limit, or(a.Ended, "interrupted"))))
+		parts = append(parts, "unknown: "+a.Ended)
+		if a.Limit != "" {
+			parts = append(parts, "no trial says anything of the server: "+a.Limit)
+		}
 	}
 	if a.RateRPS != nil && a.FailedRPS != nil {
 		parts = append(parts, fmt.Sprintf("%s failed: %s", rate(a.FailedRPS), a.FailedWhy))

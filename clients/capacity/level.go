@@ -87,7 +87,7 @@ func levelsOf(trials []Trial) []level {
 			n.met++
 		default:
 			n.failed++
-			n.clear = n.clear || t.AchievedRPS < saturated*t.offered()
+			n.clear = n.clear || t.AchievedRPS < saturated*t.PlannedRPS()
 		}
 	}
 	return out

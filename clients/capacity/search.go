@@ -109,6 +109,9 @@ func (s *Search) Next() (Step, bool) {
 	return step, s.ended == ""
 }
 
+// Stop ends the search before its time, for a reason that the answer names.
+func (s *Search) Stop(why string) { s.ended = why }
+
 // next is the next step, without regard to the budget; false with ended set.
 func (s *Search) next() (Step, bool) {
 	if len(s.trials) == 0 {

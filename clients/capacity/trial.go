@@ -69,6 +69,15 @@ func (t *Trial) offered() float64 {
 	return *t.OfferedRPS
 }
 
+// PlannedRPS is the rate that was offered by the schedule's own count, which differs from the one asked for by chance where
+// arrivals are random.
+func (m *Measured) PlannedRPS() float64 {
+	if m.Seconds <= 0 {
+		return 0
+	}
+	return float64(m.Planned) / m.Seconds
+}
+
 // okShare is the share of the planned requests that got a good reply.
 func (m *Measured) okShare() float64 { return float64(m.OK) / float64(max(m.Planned, 1)) }
 

@@ -123,11 +123,13 @@ func (f *capacityFlags) run(cmd *cobra.Command, plan *clients.Plan, l *loadFlags
 	}
 	t := &trialTable{w: rows, judged: f.find != ""}
 	t.head(rec)
-	var err error
+	work := f.sweepAll
 	if f.find != "" {
-		err = f.search(p, rec, t)
-	} else {
-		err = f.sweepAll(p, rec, t)
+		work = f.search
+	}
+	err := work(p, rec, t)
+	if len(rec.Trials) == 0 && err != nil {
+		return err
 	}
 	rec.Interrupted = p.ctx.Err() != nil
 	fmt.Fprintln(rows)
@@ -162,10 +164,12 @@ func (f *capacityFlags) search(p *prober, rec *capacity.Record, t *trialTable) e
 			break
 		}
 		m, took, failure := p.trial(step)
-		if failure != nil {
-			if p.ctx.Err() == nil {
-				err = failure
-			}
+		if p.ctx.Err() != nil {
+			s.Stop("interrupted")
+			break
+		} else if failure != nil {
+			s.Stop("a trial could not be run")
+			err = failure
 			break
 		}
 		tr := capacity.NewTrial(step, m, took, &f.objective)
@@ -187,10 +191,10 @@ func (f *capacityFlags) sweepAll(p *prober, rec *capacity.Record, t *trialTable)
 		step := steps[0]
 		steps = steps[1:]
 		m, took, failure := p.trial(step)
-		if failure != nil {
-			if p.ctx.Err() == nil {
-				err = failure
-			}
+		if p.ctx.Err() != nil {
+			break
+		} else if failure != nil {
+			err = failure
 			break
 		}
 		tr := capacity.NewTrial(step, m, took, nil)

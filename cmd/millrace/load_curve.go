@@ -23,7 +23,7 @@ func drawSweep(rec *capacity.Record, path string) error {
 			continue
 		}
 		r := &t.ResponseNs
-		d.Points = append(d.Points, plots.LoadPoint{OfferedRPS: *t.OfferedRPS, AchievedRPS: t.AchievedRPS, P50: r.P50, P99: r.P99, P999: r.P999, Invalid: t.Limit})
+		d.Points = append(d.Points, plots.LoadPoint{OfferedRPS: t.PlannedRPS(), AchievedRPS: t.AchievedRPS, P50: r.P50, P99: r.P99, P999: r.P999, Invalid: t.Limit})
 	}
 	if k := rec.Knee; k != nil && k.RPS != nil {
 		d.KneeRPS, d.KneeFrom, d.KneeTo = *k.RPS, k.FromRPS, k.ToRPS

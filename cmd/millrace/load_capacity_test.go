@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"math"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/millrace/millrace/clients/capacity"
+	"github.com/millrace/millrace/clients/reflect"
+)
+
+// scriptCommands are those that stories have beside testscript's own.
+var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"queue": startQueue,
+}
+
+// startQueue is "queue DURATION": a single server that takes so long for each request. Its address is $QUEUE.
+func startQueue(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: queue DURATION")
+	}
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	r, err := reflect.Start(reflect.Script{Protocol: "http1", Body: []byte("hello"), Service: d})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(r.Close()) })
+	ts.Setenv("QUEUE", r.URL())
+}
+
+// TestFindAgainstAKnownQueue: Poisson arrivals at a single server that takes D for each request (M/D/1). The median response
+// is 3·D where half of the requests wait no longer than 2·D. By Erlang's distribution (clients/known has it with its source)
+//
+//	P(W ≤ 2D) = (1−ρ)·(e^2ρ − ρ·e^ρ) = 1/2
+//
+// so that the edge is at ρ = 0.859. A trial of a second has some 25 independent stretches of a queue with that load, which
+// gives its median a spread of about 25 %, and ρ one of 5 %: the answer must lie within −20 and +12 %. A busy host makes
+// latencies longer and so errs downwards; chance errs both ways, most where the budget ends the search early. So there are
+// three tries.
+func TestFindAgainstAKnownQueue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a search takes ten seconds")
+	}
+	const service = time.Millisecond
+	low, high := 0.0, 1.0
+	for range 50 {
+		if rho := (low + high) / 2; (1-rho)*(math.Exp(2*rho)-rho*math.Exp(rho)) > 0.5 {
+			low = rho
+		} else {
+			high = rho
+		}
+	}
+	edge := low / service.Seconds()
+	r, err := reflect.Start(reflect.Script{Protocol: "http1", Body: []byte("hello"), Service: service})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var last string
+	for range 3 {
+		var out bytes.Buffer
+		cmd := exec.Command(filepath.Join(binDir, "millrace"), "load", r.URL(), "-c", "100", "-d", "1s", "--arrival", "poisson", "--find", "p50<3ms", "--budget", "14s", "--json", "-")
+		cmd.Stdout = &out
+		if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitInvalid {
+			t.Fatal(err)
+		}
+		var rec capacity.Record
+		if err := json.Unmarshal(out.Bytes(), &rec); err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+		if rec.Answer == nil || rec.Knee != nil || rec.Objective != "p50<3ms" || len(rec.Trials) < 2 || math.Abs(rec.ClosedLoopRPS*service.Seconds()-1) > 0.05 {
+			t.Fatalf("%s", out.String())
+		}
+		last = rec.Answer.Text
+		if v := rec.Answer.RateRPS; v != nil && *v > 0.8*edge && *v < 1.12*edge {
+			t.Logf("edge %.0f/s by arithmetic: %s", edge, last)
+			return
+		}
+	}
+	t.Errorf("%s: want %.0f/s by arithmetic, −20 to +12 %%", last, edge)
+}
+
+// TestInterruptedFindAnswers interrupts a search after its second trial: the best answer so far is printed.
+func TestInterruptedFindAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes four seconds")
+	}
+	r, err := reflect.Start(reflect.Script{Protocol: "http1", Body: []byte("hello"), Service: 100 * time.Microsecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := exec.Command(filepath.Join(binDir, "millrace"), "load", r.URL(), "-c", "10", "-d", "5s", "--find", "p50<100ms")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "    2  ") {
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	var rest strings.Builder
+	for lines.Scan() {
+		rest.WriteString(lines.Text() + "\n")
+	}
+	_, _ = io.Copy(io.Discard, out) // to its end
+	_ = cmd.Wait()                  // its status is looked at
+	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
+		t.Errorf("exit status %d, want %d\n%s", got, exitInterrupted, errs.String())
+	}
+	if !strings.Contains(rest.String(), "answer     ") || !strings.Contains(rest.String(), "interrupted") {
+		t.Errorf("no answer:\n%s\n%s", rest.String(), errs.String())
+	}
+}
