@@ -8,6 +8,9 @@ SCENARIO ?= burst
 # A quick run must be quick: one round.
 QUICKLY = $(filter-out 0 no false,$(QUICK))
 ROUNDS ?= $(if $(QUICKLY),1,3)
+FUZZTIME ?= 30s
+FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/hist:FuzzReadLog \
+	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace
 comma := ,
 
 .PHONY: help build bench test check lint fmt fuzz bench-go clean
@@ -33,8 +36,8 @@ lint: ## format, vet, staticcheck
 fmt: ## format the code
 	@gofmt -w .
 
-fuzz: ## fuzz the codecs for a minute each
-	@go test -fuzz FuzzParseRequest -fuzztime 60s ./internal/wire && go test -fuzz FuzzReply -fuzztime 60s ./internal/wire && go test -fuzz FuzzFrame -fuzztime 60s ./internal/wire
+fuzz: ## fuzz everything that reads foreign bytes, FUZZTIME=30s each
+	@for t in $(FUZZED); do go test -run '^$$' -fuzz "^$${t#*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$${t%:*}" || exit 1; done
 
 bench-go: ## Go benchmarks of the engine, the histograms and the sampler
 	@go test -run '^$$' -bench . -benchmem ./...
