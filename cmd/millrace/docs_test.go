@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/capacity"
 	"github.com/millrace/millrace/internal/golden"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -19,7 +21,8 @@ import (
 func TestGeneratedDocs(t *testing.T) {
 	golden.Equal(t, "../../../docs/SCENARIOS.md", scenariosPage(t))
 	golden.Equal(t, "../../../docs/CLI.md", commandsPage())
-	golden.Equal(t, "../../../docs/load.schema.json", loadSchema(t))
+	golden.Equal(t, "../../../docs/load.schema.json", schemaFile(t, reflect.TypeFor[clients.Report](), fmt.Sprint("millrace load, schema ", clients.Schema)))
+	golden.Equal(t, "../../../docs/capacity.schema.json", schemaFile(t, reflect.TypeFor[capacity.Record](), fmt.Sprint("millrace load --find and --sweep, schema ", capacity.Schema)))
 }
 
 func scenariosPage(t *testing.T) []byte {
@@ -55,11 +58,11 @@ func commandsPage() []byte {
 	return b.Bytes()
 }
 
-// loadSchema is the JSON schema of `millrace load --json`, made from the Go type.
-func loadSchema(t *testing.T) []byte {
-	schema := schemaOf(reflect.TypeFor[clients.Report]())
+// schemaFile is the JSON schema of what `millrace load --json` writes, made from the Go type.
+func schemaFile(t *testing.T, typ reflect.Type, title string) []byte {
+	schema := schemaOf(typ)
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-	schema["title"] = "millrace load, schema " + fmt.Sprint(clients.Schema)
+	schema["title"] = title
 	data, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +79,12 @@ func schemaOf(typ reflect.Type) map[string]any {
 	case reflect.Struct:
 		properties, required := map[string]any{}, []string{}
 		for i := range typ.NumField() {
+			if typ.Field(i).Anonymous { // its fields stand among those around it
+				inner := schemaOf(typ.Field(i).Type)
+				maps.Copy(properties, inner["properties"].(map[string]any))
+				required = append(required, inner["required"].([]string)...)
+				continue
+			}
 			name, options, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
 			properties[name] = schemaOf(typ.Field(i).Type)
 			if options != "omitempty" {

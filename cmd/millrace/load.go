@@ -44,11 +44,17 @@ func loadCommand() *cobra.Command {
 are due at their times whether or not earlier ones are answered, and latency counts from then. Without, every connection
 sends its next request when the last one is answered (closed loop).
 
+With --find trials search the highest rate that meets an objective: a closed loop estimates the capacity, short trials come
+near the edge, and trials of -d decide it. With --sweep a trial at each rate gives the load–latency curve and its knee. The
+JSON of both is a record of all trials (docs/capacity.schema.json).
+
 The time of -d starts when all connections are open. Exit status: 0 done, 1 failed, 2 usage, 4 the figures are INVALID.`,
 		Example: `  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s
   millrace load http://127.0.0.1:8080/ -c 1000 -d 10s --rate 20000 --arrival poisson --json -
   millrace load http://127.0.0.1:8080/ -c 1000 --rate 1k:50k/60s
   millrace load http://127.0.0.1:8080/ -c 1000 -d 30s --rate 10k,20k,40k
+  millrace load http://127.0.0.1:8080/ -c 1000 --find 'p99<5ms,ok>99.9%' --arrival poisson
+  millrace load http://127.0.0.1:8080/ -c 1000 --sweep auto --plot curve.svg
   millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return doLoad(cmd, args[0], f) },
@@ -124,6 +130,7 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 	if report == nil {
 		return err
 	}
+	holdAgainstFloor(cmd.ErrOrStderr(), plan, report)
 	// What was measured is told even where its logs could not be written.
 	if err := errors.Join(err, f.write(cmd.OutOrStdout(), file, report)); err != nil {
 		return err
