@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,11 @@ import (
 	"github.com/millrace/millrace/scenarios"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// As `millrace load` does: room for the engine's threads, for handshakes and for the rest.
+	runtime.GOMAXPROCS(2*runtime.NumCPU() + 1)
+	goleak.VerifyTestMain(m)
+}
 
 const hello = "hello, world!"
 
@@ -30,7 +35,7 @@ func steady(for_ int, rate float64) scenarios.Phase {
 }
 
 func drain(for_ int) scenarios.Phase {
-	return scenarios.Phase{Name: "drain", Load: "steady", For: ms(for_)}
+	return scenarios.Phase{Name: "drain", Load: "steady", For: slow * ms(for_)}
 }
 
 // plan is a small open loop, changed by the tests.
@@ -38,8 +43,8 @@ func plan(url string, a *authority, change func(*clients.Plan, *scenarios.Scenar
 	p := &clients.Plan{
 		URL: url, Engine: "tls", Seed: 1, Agents: 1, StartWhenOpen: true, CheckBody: []byte(hello), TLS: &clients.TLS{Authorities: a.pem},
 		Scenario: scenarios.Scenario{
-			Name: "test", Why: "to test", Protocol: "http1", Connections: scenarios.Connections{Count: 10},
-			Phases: []scenarios.Phase{steady(200, 250), drain(800)},
+			Name: "test", Why: "to test", Protocol: "http1", Connections: scenarios.Connections{Count: 5},
+			Phases: []scenarios.Phase{steady(200, 100), drain(450)},
 		},
 	}
 	if change != nil {
@@ -110,6 +115,7 @@ func together(t *testing.T) (part func(name string, f func(t *testing.T)), wait 
 }
 
 func TestEveryRequestIsAnswered(t *testing.T) {
+	t.Parallel()
 	a := newAuthority(t)
 	part, wait := together(t)
 	defer wait()
@@ -138,7 +144,7 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 	check("with a body", reflect.Script{}, &front{}, func(p *clients.Plan, _ *scenarios.Scenario) { p.Body = []byte(hello) })
 	check("with a body of many records", reflect.Script{}, &front{}, func(p *clients.Plan, s *scenarios.Scenario) {
 		p.Body = []byte(strings.Repeat(hello, 1000))
-		p.CheckBody, s.Phases = p.Body, []scenarios.Phase{steady(200, 100), drain(800)}
+		p.CheckBody = p.Body
 	})
 	check("pipelined", reflect.Script{Delay: 2 * time.Millisecond}, &front{}, pipelined)
 	check("a record for every byte", reflect.Script{}, &front{piece: 1}, nil)
@@ -149,7 +155,6 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 	for _, policy := range []string{"fin-client", "fin-server", "rst"} {
 		check(policy, reflect.Script{}, &front{}, func(_ *clients.Plan, s *scenarios.Scenario) {
 			s.Connections.Requests, s.Connections.Close = 1, policy
-			s.Phases[0] = steady(200, 100)
 		})
 		check(policy+" after 5", reflect.Script{}, &front{}, func(_ *clients.Plan, s *scenarios.Scenario) {
 			s.Connections.Requests, s.Connections.Close, s.Connections.Pipeline = 5, policy, 2
@@ -158,6 +163,7 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 }
 
 func TestWhoEndsTLS(t *testing.T) {
+	t.Parallel()
 	a := newAuthority(t)
 	part, wait := together(t)
 	defer wait()
@@ -166,7 +172,6 @@ func TestWhoEndsTLS(t *testing.T) {
 			f := &front{to: origin(t, reflect.Script{}).URL()}
 			r := run(t, plan(f.serve(t, a), a, func(_ *clients.Plan, s *scenarios.Scenario) {
 				s.Connections.Requests, s.Connections.Close = 1, policy
-				s.Phases[0] = steady(200, 100)
 			}))
 			only(t, r, "ok")
 			if told := f.notified.Load(); tells && told != r.Planned || !tells && told != 0 {
@@ -177,6 +182,7 @@ func TestWhoEndsTLS(t *testing.T) {
 }
 
 func TestEveryFaultFallsIntoItsDrawer(t *testing.T) {
+	t.Parallel()
 	a := newAuthority(t)
 	part, wait := together(t)
 	defer wait()
@@ -184,11 +190,9 @@ func TestEveryFaultFallsIntoItsDrawer(t *testing.T) {
 		part(s.Fault+" "+outcome, func(t *testing.T) {
 			f.to = origin(t, s).URL()
 			only(t, run(t, plan(f.serve(t, a), a, func(p *clients.Plan, s *scenarios.Scenario) {
-				if outcome == "timeout" {
-					s.Timeout = ms(100)
+				if outcome == "timeout" { // of the only request on each connection
+					s.Connections.Count, s.Timeout = 20, slow*ms(300)
 				}
-				s.Connections.Count = 40
-				s.Phases = []scenarios.Phase{steady(100, 200), drain(700)}
 			})), outcome)
 		})
 	}
@@ -206,8 +210,9 @@ func TestEveryFaultFallsIntoItsDrawer(t *testing.T) {
 	check(reflect.Script{Status: 404}, &front{}, "http_error")
 }
 
-// The first ten handshakes go well, the others as the part says: 10 requests with a connection each are ok.
+// The first ten handshakes go well, and so do the requests that needed them; the others as the part says.
 func TestEveryFailedHandshakeFallsIntoItsDrawer(t *testing.T) {
+	t.Parallel()
 	a, stranger := newAuthority(t), newAuthority(t)
 	part, wait := together(t)
 	defer wait()
@@ -217,8 +222,7 @@ func TestEveryFailedHandshakeFallsIntoItsDrawer(t *testing.T) {
 			f.to, f.from = origin(t, reflect.Script{}).URL(), good+1
 			r := run(t, plan(f.serve(t, a), a, func(_ *clients.Plan, s *scenarios.Scenario) {
 				s.Connections = scenarios.Connections{Count: 100, Requests: 1, Close: "rst"}
-				s.Timeout = ms(150)
-				s.Phases = []scenarios.Phase{steady(200, 250), drain(400)}
+				s.Timeout = slow * ms(250)
 			}))
 			if r.Outcomes["ok"] != good || r.Outcomes[outcome] != r.Planned-good || r.ConnectFailures != r.Planned-good {
 				t.Errorf("outcomes %v, %d failed to connect, last error %q: want %d ok and the rest %s", r.Outcomes, r.ConnectFailures, r.TLS.LastError, good, outcome)
