@@ -12,9 +12,11 @@ const Schema = 1
 type Report struct {
 	Schema int    `json:"schema"`
 	Engine string `json:"engine"`
-	URL    string `json:"url"`
-	Loop   string `json:"loop"` // "open" or "closed"
-	Seed   uint64 `json:"seed"`
+	// EngineNote is why another engine ran than was asked for; empty if none did.
+	EngineNote string `json:"engine_note,omitempty"`
+	URL        string `json:"url"`
+	Loop       string `json:"loop"` // "open" or "closed"
+	Seed       uint64 `json:"seed"`
 	// T0Ns is the CLOCK_MONOTONIC time in ns that every t_ns counts from.
 	T0Ns            int64            `json:"t0_ns"`
 	DurationSeconds float64          `json:"duration_seconds"` // of the phases, connecting apart

@@ -13,6 +13,8 @@ import (
 // Facts are what only the engine knows of a load that is over.
 type Facts struct {
 	Engine string
+	// Note is why another engine ran than the plan names; empty if none did.
+	Note string
 	// EndNs is the CLOCK_MONOTONIC time at which the load ended.
 	EndNs       int64
 	Interrupted bool
@@ -55,7 +57,7 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	err := rec.logs.Close()
 	end := min(f.EndNs-rec.t0, rec.tl.End())
 	r := &Report{
-		Schema: Schema, Engine: f.Engine, URL: rec.plan.URL, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
+		Schema: Schema, Engine: f.Engine, EngineNote: f.Note, URL: rec.plan.URL, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
 		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS, Split: f.Split,
 		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},

@@ -40,6 +40,7 @@ type Engine struct {
 	// congest is the congestion control that each socket is given, nil for the host's.
 	congest []byte
 	secure  *secure.Client // nil without TLS
+	note    string         // why it is not the engine that was asked for; empty if it is
 	shards  int
 	rec     *clients.Recording
 
@@ -92,7 +93,9 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
-	return &Engine{plan: &p, target: t, congest: congest, secure: security, shards: shards}, nil
+	e := &Engine{plan: &p, target: t, congest: congest, secure: security, shards: shards}
+	p.Engine, e.note = runnable(p.Engine)
+	return e, nil
 }
 
 // shardsFor is the largest number of shards up to a limit whose shares of the active connections differ by less than
@@ -181,6 +184,7 @@ func (e *Engine) newShards(t0 int64) ([]*shard, error) {
 func (e *Engine) facts(shards []*shard) clients.Facts {
 	f := clients.Facts{
 		Engine:      e.plan.Engine,
+		Note:        e.note,
 		CPUSeconds:  float64(e.cpuTo.Load()-e.cpuFrom.Load()) / 1e9,
 		Interrupted: e.stop.Load(),
 	}

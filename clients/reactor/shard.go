@@ -131,7 +131,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	}
 	var err error
 	if s.io, err = newTransport(s); err != nil {
-		return nil, fmt.Errorf("opening epoll: %w", err)
+		return nil, fmt.Errorf("opening %s: %w", e.plan.Engine, err)
 	}
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/millrace/millrace/clients"
 	iouring "github.com/millrace/millrace/clients/reactor/ring"
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
@@ -14,6 +15,24 @@ import (
 
 // uringName is the engine's in clients.Engines and in reports.
 const uringName = "uring"
+
+// probeRing reports why there is no io_uring here.
+var probeRing = iouring.Probe
+
+// runnable is the engine that runs when one is asked for, and why it is another one: where there is no io_uring, it is epoll.
+func runnable(engine string) (name, note string) {
+	switch engine {
+	case secureName:
+		return secureName, ""
+	case uringName:
+		err := probeRing()
+		if err == nil {
+			return uringName, ""
+		}
+		note = fmt.Sprintf("engine %s fell back to %s: %v", uringName, clients.Engines[0], err)
+	}
+	return clients.Engines[0], note
+}
 
 const (
 	// ringSubmissions are queued at most before they are submitted; ringCompletions is what these and a batch can bring.
@@ -28,7 +47,7 @@ const (
 	// of all that could come if that is fewer, and after closedLeast ns for a single one.
 	closedTaken = 128
 	closedWait  = 64
-	closedShare = 4
+	closedShare = 16
 	closedLeast = 50_000
 	// freeTries waits of freeWait ns are for the completions of what is cancelled at the end.
 	freeTries = 1000

@@ -65,7 +65,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl.StringVar(&f.rate, "rate", "", "requests a second in all: a rate such as 20k, steps such as 10k,20k,40k, or a ramp such as 1k:50k; each may end in /DURATION (default: closed loop)")
 	fl.StringVar(&f.trace, "trace", "", "file of the times at which requests are due, one a line, in seconds or with a unit")
 	fl.StringVar(&f.arrival, "arrival", "constant", "distances between arrivals: constant or poisson")
-	fl.StringVar(&f.engine, "engine", "epoll", "load engine: epoll or vegeta; tls for https://, which has no other")
+	fl.StringVar(&f.engine, "engine", "epoll", "load engine: epoll, uring (io_uring; epoll where the kernel has none) or vegeta; tls for https://, which has no other")
 	fl.StringVar(&f.json, "json", "", "write the report as JSON to a file, or - for standard output")
 	fl.StringVar(&f.logs, "logs", "", "write HdrHistogram logs into this directory")
 	fl.IntVar(&f.pipeline, "pipeline", 1, "requests in flight on one connection")
@@ -238,7 +238,11 @@ func printLoad(w io.Writer, r *clients.Report) {
 	if r.OfferedRPS != nil {
 		offered = quantity.Format(*r.OfferedRPS, quantity.PerSecond) + " offered"
 	}
-	fmt.Fprintf(w, "%s  %s engine, %.3g s, %d connections opened\n\n", r.URL, r.Engine, r.DurationSeconds, r.ConnectionsOpened)
+	fmt.Fprintf(w, "%s  %s engine, %.3g s, %d connections opened\n", r.URL, r.Engine, r.DurationSeconds, r.ConnectionsOpened)
+	if r.EngineNote != "" {
+		fmt.Fprintf(w, "note: %s\n", r.EngineNote)
+	}
+	fmt.Fprintln(w)
 	fmt.Fprintf(w, "rate       %s, %s achieved\n", offered, quantity.Format(r.AchievedRPS, quantity.PerSecond))
 	fmt.Fprintf(w, "requests   %d planned", r.Planned)
 	for o := clients.OK; o <= clients.InFlight; o++ {
