@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
+	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/sut"
@@ -32,6 +33,8 @@ type evidence struct {
 	agents   []string // all that took part, by ID
 	lost     []string // of them
 	p99Ns    []int64  // of each load agent that has one
+	plan     clients.Plan
+	floor    floor.Floor
 }
 
 // checkTrial returns the checks to stand beside the client's.
@@ -43,7 +46,7 @@ func checkTrial(e evidence) []validity.Check {
 	}
 	list = append(list, checkKernelDrops(e.readings, e.readErr)...)
 	return append(list, checkSteal(e.readings, e.readErr, e.cores), checkQuiet(e.done.Sampler), checkAgents(e.agents, e.lost),
-		checkSkew(e.skewNs), checkSpread(e.p99Ns), checkHealth(e.done), checkServerThrottling(e.done.Sampler))
+		checkSkew(e.skewNs), checkSpread(e.p99Ns), checkHealth(e.done), checkServerThrottling(e.done.Sampler), e.floor.Check(&e.plan, e.load))
 }
 
 // unread makes c unknown, since what it looks at is in no reading. err is that of reading the readings, if any.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/runner/sut"
@@ -43,6 +45,8 @@ type Config struct {
 	Agent []string
 	// Version and Commit are of this build.
 	Version, Commit string
+	// Floor is what the client reaches on this host at most. Trials of kinds of load that it lacks are SUSPECT; see Kinds.
+	Floor floor.Floor
 	// Measure fills a trial's metrics from its records; it must be pure.
 	Measure func(*results.Trial, []results.Reading, *scenarios.Scenario)
 	// Progress is called by one goroutine at a time while the run goes on, and must return quickly.
@@ -188,3 +192,8 @@ func Estimate(run *results.Run) time.Duration {
 // TrialOverhead is what a trial takes beyond its phases: starting a server, arming, collecting and stopping. Measured at
 // about half a second on two cores.
 const TrialOverhead = 500 * time.Millisecond
+
+// Kinds are the kinds of load that the floor has to have for a run.
+func Kinds(run *results.Run) []floor.Kind {
+	return floor.Kinds(&clients.Plan{Scenario: run.Scenario, Engine: run.Engine})
+}

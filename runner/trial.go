@@ -139,6 +139,7 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 	t.Checks = checks.Merge(load.Checks, checkTrial(evidence{
 		load: &load, done: done, readings: readings, readErr: err, payload: r.plan.Scenario.Payload, cores: r.plan.Env.Cores,
 		skewNs: out.StartSkewNs, agents: agentIDs(out), lost: out.Lost, p99Ns: p99s(out),
+		plan: r.loadPlan("", 0, len(out.Load)), floor: r.config.Floor,
 	}))
 	if why := stalled(&load, done); why != "" && t.Status == results.StatusDone {
 		t.Status, t.Failure = results.StatusFailed, &results.Failure{Reason: why, Log: done.Log}

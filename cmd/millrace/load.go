@@ -130,7 +130,7 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 	if report == nil {
 		return err
 	}
-	holdAgainstFloor(cmd.ErrOrStderr(), plan, report)
+	holdAgainstFloor(plan, report)
 	// What was measured is told even where its logs could not be written.
 	if err := errors.Join(err, f.write(cmd.OutOrStdout(), file, report)); err != nil {
 		return err

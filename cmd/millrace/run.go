@@ -48,7 +48,7 @@ written and reported).`,
 	c.Flags().BoolVar(&f.quick, "quick", false, "a small version of the scenario, to see that all works")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as connections.count=2000 (repeatable)")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order and of the arrivals (default: drawn and recorded)")
-	c.Flags().StringVar(&f.engine, "engine", "epoll", "load engine: epoll or vegeta")
+	c.Flags().StringVar(&f.engine, "engine", "epoll", "load engine: epoll, uring (io_uring; epoll where the kernel has none) or vegeta")
 	c.Flags().StringVar(&f.results, "results", "results/runs", "directory of the runs")
 	c.Flags().BoolVar(&f.estimate, "estimate", false, "print how long it takes and what it needs, and do nothing")
 	return c
@@ -69,6 +69,7 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 		printEstimate(out, plan)
 		return nil
 	}
+	config.Floor = floorOf(ctx, errs, plan)
 	live := newLiveLine(errs, isTerminal(errs))
 	config.Progress = live.show
 	sum, err := runner.Run(ctx, config, plan)
