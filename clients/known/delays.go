@@ -16,12 +16,12 @@ func fixedDelay(quick bool) Case {
 		length = 500 * time.Millisecond
 	}
 	return Case{
-		Name: "fixed delay", Script: reflect.Script{Protocol: "http1", Delay: delay}, Connections: 100,
+		Name: "fixed delay", Script: reflect.Script{Protocol: "http1", Delay: delay}, Connections: 100, Except: onSharedThreads,
 		Phases: phases(steady(length, constant(rate)), drain(200*time.Millisecond)),
 		Judge: func(t *Trial) []Answer {
 			out := []Answer{all(t, clients.OK)}
 			for _, q := range []quantile{p50, p90, p95, p99} {
-				a := about(q.name, delay, t.Response.Quantile(q.q))
+				a := t.about(q.name, delay, q.q)
 				a.Low = float64(delay) * (1 - early)
 				a.OK = a.OK && *a.Measured >= a.Low
 				out = append(out, a)
@@ -37,16 +37,16 @@ func fixedDelay(quick bool) Case {
 func twoPointDelay() Case {
 	const fast, slow, every, rate = 20 * time.Millisecond, 100 * time.Millisecond, 100, 1000
 	return Case{
-		Name: "two-point delay", Connections: 200,
+		Name: "two-point delay", Connections: 200, Except: onSharedThreads,
 		Script: reflect.Script{Protocol: "http1", Delay: fast, SlowDelay: slow, SlowEvery: every},
 		Phases: phases(steady(3*time.Second, constant(rate)), drain(300*time.Millisecond)),
 		Judge: func(t *Trial) []Answer {
 			return []Answer{
 				all(t, clients.OK),
-				about("p50", fast, t.Response.Quantile(0.5)),
-				about("p98.5", fast, t.Response.Quantile(0.985)),
-				about("p99.5", slow, t.Response.Quantile(0.995)),
-				about("p99.9", slow, t.Response.Quantile(0.999)),
+				t.about("p50", fast, 0.5),
+				t.about("p98.5", fast, 0.985),
+				t.about("p99.5", slow, 0.995),
+				t.about("p99.9", slow, 0.999),
 				exactly("over 60 ms", "requests", t.Report.Planned/every, t.Response.Between(int64((fast+slow)/2), int64(time.Hour))),
 			}
 		},

@@ -32,11 +32,14 @@ type Case struct {
 	Except map[string]Exception
 }
 
-// Exception is what an engine shows instead of the right answer, which is checked as well.
+// Exception is what an engine shows instead of the right answer, which is checked as well: everything but what stands
+// here.
 type Exception struct {
 	Reason string
-	// Judge takes the place of the case's. Nil: the engine can't run the case at all.
-	Judge func(t *Trial) []Answer
+	// Late is how much longer a time may be, and Drain how much longer for each request that waited in front of it.
+	Late, Drain time.Duration
+	// Skip is whether the engine can't run the case at all.
+	Skip bool
 }
 
 // Trial is one load as it ran.
@@ -47,6 +50,8 @@ type Trial struct {
 	// Response and Service are of the measured phases, from the logs: of them any quantile can be asked for, however few
 	// requests there were.
 	Response, Service *hist.Histogram
+	// Late and Drain are what the engine is allowed beyond the prediction; see Exception.
+	Late, Drain time.Duration
 }
 
 // Answer is one figure held against its prediction. A figure that is not there is nil: a percentile that a report
@@ -78,10 +83,15 @@ func within(what string, predicted time.Duration, measured int64, low, high time
 	return Answer{what, "ns", &p, &m, float64(low), float64(high), m >= float64(low) && m <= float64(high)}
 }
 
-// about judges a time by the tolerance.
-func about(what string, predicted time.Duration, measured int64) Answer {
+// about judges a response time by the tolerance.
+func (t *Trial) about(what string, predicted time.Duration, q float64) Answer {
 	p := float64(predicted)
-	return within(what, predicted, measured, time.Duration(p*(1-tolerance)), time.Duration(p*(1+tolerance))+wake)
+	return within(what, predicted, t.Response.Quantile(q), time.Duration(p*(1-tolerance)), time.Duration(p*(1+tolerance))+wake+t.Late)
+}
+
+// calm judges that a time shows no delay.
+func (t *Trial) calm(what string, measured int64) Answer {
+	return within(what, 0, measured, 0, calm+t.Late)
 }
 
 // exactly judges a count.
@@ -106,13 +116,13 @@ func withheld(what string, measured *int64) Answer {
 	return a
 }
 
-// given judges a percentile of the report, which must be there.
-func given(what string, measured *int64, high time.Duration) Answer {
+// given judges a percentile of the report, which must be there and show no delay.
+func (t *Trial) given(what string, measured *int64) Answer {
 	if measured == nil {
 		var none float64
-		return Answer{What: what, Unit: "ns", Predicted: &none, High: float64(high)}
+		return Answer{What: what, Unit: "ns", Predicted: &none, High: float64(calm)}
 	}
-	return within(what, 0, *measured, 0, high)
+	return t.calm(what, *measured)
 }
 
 // outcome judges how many requests had one.
@@ -122,6 +132,21 @@ func outcome(t *Trial, o clients.Outcome, predicted int64) Answer {
 
 // all judges that every planned request had one outcome.
 func all(t *Trial, o clients.Outcome) Answer { return outcome(t, o, t.Report.Planned) }
+
+// calm is the most that a request may take that meets no delay: far below every delay that is scripted, and far above what an
+// exchange over loopback takes on a busy host.
+const calm = 5 * time.Millisecond
+
+// onSharedThreads are engines whose requests are goroutines: one is sent, and its reply noticed, when Go's scheduler gets
+// to it, which shares few threads among the pacer, a worker for each connection and the collector. So their times are never
+// less than the right ones, but up to some ms more at a p99, and a backlog drains at some 25 000/s instead of 100 000/s.
+// That is what they show, and not what they hide: response times still count from when a request was due.
+var onSharedThreads = map[string]Exception{
+	"vegeta": {
+		Reason: "vegeta's requests are goroutines, sent and noticed when Go's scheduler gets to them: times may be 20 ms longer, and 100 µs for each request in front in a backlog",
+		Late:   20 * time.Millisecond, Drain: 100 * time.Microsecond,
+	},
+}
 
 // Names of the phases.
 const (
@@ -152,6 +177,6 @@ func Cases(quick bool) []Case {
 	if !quick {
 		cases = append(cases, twoPointDelay(), queue(quick, false), freezeAtTheEnd(quick, 1500), stalls(quick, 100))
 	}
-	cases = append(cases, wrongBodiesAtFullSpeed(quick, "http1"), wrongBodiesAtFullSpeed(quick, "frame"))
+	cases = append(cases, wrongBodies(quick, "http1", 8), wrongBodies(quick, "frame", 8), wrongBodies(quick, "http1", 1))
 	return append(cases, drawers()...)
 }

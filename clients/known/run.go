@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reflect"
@@ -21,6 +22,8 @@ import (
 type Server interface {
 	URL() string
 	Counts() (reflect.Counts, error)
+	// Process is the id of the process that it runs in.
+	Process() int
 	Close() error
 }
 
@@ -40,6 +43,8 @@ type Bench struct {
 	Prepare func(*clients.Plan)
 	// Tries is how often a case is run until it passes, at least once: a host may be busy with something else.
 	Tries int
+	// QuietWithin is how long a case that went wrong waits for a quiet host before it is run again.
+	QuietWithin time.Duration
 	// Dir is for the logs of one trial at a time, which are removed again.
 	Dir string
 }
@@ -59,6 +64,10 @@ type Result struct {
 	// Instead is why this engine is held to another answer than the right one; with Skipped it can't run the case at all.
 	Instead string `json:"instead,omitempty"`
 	Skipped bool   `json:"skipped,omitempty"`
+	// Others is the share of one CPU that other programs, and the hypervisor, took during the last try. Disturbed is
+	// whether they took more than a twentieth in every try of a case that did not pass: then nobody knows whose fault it is.
+	Others    float64 `json:"others_cpu_share"`
+	Disturbed bool    `json:"disturbed,omitempty"`
 }
 
 // Run runs cases one after the other, those that may be together at once, and hands each result to told, in the order of
@@ -91,16 +100,20 @@ func (b *Bench) Run(ctx context.Context, cases []Case, told func(Result)) error 
 	return nil
 }
 
-// retry runs a case until it passes, up to Tries times.
+// retry runs a case until it passes, up to Tries times. Where others were at work on the host, it waits for them a while.
 func (b *Bench) retry(ctx context.Context, c Case) Result {
 	var earlier []string
+	undisturbed := false
 	for n := 1; ; n++ {
 		r := b.once(ctx, c)
 		r.Tries, r.Earlier = n, earlier
+		undisturbed = undisturbed || r.Others <= QuietShare
 		if r.Passed || n >= b.Tries || ctx.Err() != nil {
+			r.Disturbed = !r.Passed && !undisturbed
 			return r
 		}
 		earlier = append(earlier, r.Wrong())
+		awaitQuiet(ctx, b.QuietWithin)
 	}
 }
 
@@ -121,26 +134,24 @@ func (r *Result) Wrong() string {
 // once runs a case and judges it.
 func (b *Bench) once(ctx context.Context, c Case) Result {
 	r := Result{Case: c.Name, Engine: b.Engine}
-	judge := c.Judge
-	if e, ok := c.Except[b.Engine]; ok {
-		r.Instead = e.Reason
-		if judge = e.Judge; judge == nil {
-			r.Skipped, r.Passed = true, true
-			return r
-		}
+	e := c.Except[b.Engine]
+	if r.Instead = e.Reason; e.Skip {
+		r.Skipped, r.Passed = true, true
+		return r
 	}
-	t, err := b.trial(ctx, c)
+	t, err := b.trial(ctx, c, &r)
 	if err != nil {
 		r.Error = err.Error()
 		return r
 	}
-	r.Answers, r.Books = judge(t), identity(t)
+	t.Late, t.Drain = e.Late, e.Drain
+	r.Answers, r.Books = c.Judge(t), identity(t)
 	r.Passed = r.Wrong() == ""
 	return r
 }
 
-// trial starts the reflector, runs the load and reads what was recorded.
-func (b *Bench) trial(ctx context.Context, c Case) (t *Trial, err error) {
+// trial starts the reflector, runs the load and reads what was recorded. It notes how busy the host was in the result.
+func (b *Bench) trial(ctx context.Context, c Case, r *Result) (t *Trial, err error) {
 	script := c.Script
 	script.Body = []byte(body)
 	server, err := b.Start(script)
@@ -164,7 +175,14 @@ func (b *Bench) trial(ctx context.Context, c Case) (t *Trial, err error) {
 		return nil, err
 	}
 	runtime.GC() // what the last case left must not be collected in this one
+	host, err := watchHost(server)
+	if err != nil {
+		return nil, err
+	}
 	if t.Report, err = engine.Run(ctx, procfs.Monotonic()); err != nil {
+		return nil, err
+	}
+	if r.Others, err = host.others(server); err != nil {
 		return nil, err
 	}
 	if t.Served, err = server.Counts(); err != nil {

@@ -175,6 +175,9 @@ func (r *Remote) Counts() (Counts, error) {
 	return a.Counts, err
 }
 
+// Process is the id of the child.
+func (r *Remote) Process() int { return r.child.cmd.Process.Pid }
+
 // Close stops the reflector; its process goes on.
 func (r *Remote) Close() error {
 	_, err := r.child.ask(order{Close: r.number})

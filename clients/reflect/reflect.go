@@ -8,6 +8,7 @@ package reflect
 import (
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -144,6 +145,9 @@ func (r *Reflector) URL() string {
 func (r *Reflector) Counts() (Counts, error) {
 	return Counts{r.Accepted.Load(), r.Handled.Load(), r.Worked.Load(), r.Faulty.Load()}, nil
 }
+
+// Process is the id of the process that it runs in: this one.
+func (r *Reflector) Process() int { return os.Getpid() }
 
 // Close stops listening, closes all connections and waits for everything to end.
 func (r *Reflector) Close() error {
