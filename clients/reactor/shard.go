@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/clients/reactor/sys"
@@ -117,6 +119,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	n := clients.Share(sc.Connections.Count, s.index, s.stride)
 	s.table = newTable(n, depth, e.target.Frame)
 	s.aim, s.ownBase = newAim(e.target), schedule.Beyond()
+	s.stamps.off = e.target.Endpoints[0].Family == unix.AF_UNIX // a stamped write to one fails
 	s.opener = opener{from: t0, lastSource: make([]int, len(e.target.Endpoints))}
 	if sc.Connections.Rate > 0 {
 		s.gap = 1e9 / float64(sc.Connections.Rate)
