@@ -64,7 +64,7 @@ func (s *Search) Answer() Answer {
 		switch st := l.state(); {
 		case b.lo != nil && l.rate < b.lo.rate && st == failed:
 			a.Violations = append(a.Violations, l.rate)
-		case b.lo != nil && l.rate <= b.lo.rate:
+		case b.lo != nil && l.rate <= b.lo.rate, a.Outcome != ShortOnly && !l.founded():
 		case st == failed && a.FailedRPS == nil:
 			a.FailedRPS, a.FailedWhy = &l.rate, s.why(l.rate, false)
 		case st == limited && a.LimitedRPS == nil:

@@ -54,6 +54,10 @@ func (l *level) state() state {
 	return l.short.state()
 }
 
+// founded reports whether the level's state stands without a longer trial: a queue that grew, and a client that was the limit,
+// get no better with length.
+func (l *level) founded() bool { return l.full.n() > 0 || l.short.clear || l.state() == limited }
+
 // levelsOf sorts the trials by their rates, lowest first.
 func levelsOf(trials []Trial) []level {
 	var out []level
@@ -103,8 +107,8 @@ type bracket struct {
 	tried  int // how many rates were decided
 }
 
-// bracketOf is the bracket that trials of a kind support. For full-length ones a rate above the edge counts as well where
-// a short trial's queue grew, or where the client was the limit: neither gets better with length.
+// bracketOf is the bracket that trials of a kind support. For full-length ones a rate above the edge counts as well whose short
+// trials are founded.
 func bracketOf(levels []level, kind Kind) bracket {
 	var b bracket
 	for i := range levels {
@@ -125,7 +129,7 @@ func bracketOf(levels []level, kind Kind) bracket {
 		if b.lo != nil && l.rate <= b.lo.rate || st != failed && st != limited {
 			continue
 		}
-		if kind == Full && l.full.n() == 0 && (b.lo == nil || st == failed && !l.short.clear) {
+		if kind == Full && (!l.founded() || l.full.n() == 0 && b.lo == nil) {
 			continue
 		}
 		b.hi = l

@@ -189,14 +189,14 @@ func (s *Search) enough() float64 {
 // floor is the lowest rate at which a full-length trial has enough requests.
 func (s *Search) floor() float64 { return ceilRate(s.enough() / s.c.Full.Seconds()) }
 
-// step is a trial of a rate. A short one that would be as long as a full one is one.
+// step is a trial of a rate. A short one that would be nearly as long as a full one is one.
 func (s *Search) step(rate float64, kind Kind) Step {
 	length := s.c.Full
 	if kind == Short {
 		need := time.Duration(s.enough() / rate * float64(time.Second))
 		length = max(s.c.Short, need+10*time.Millisecond-need%(10*time.Millisecond))
 	}
-	if length >= s.c.Full {
+	if length >= s.c.Full*4/5 {
 		kind, length = Full, s.c.Full
 	}
 	return Step{Kind: kind, Rate: rate, Length: length}

@@ -54,7 +54,7 @@ func TestSearchFinds(t *testing.T) {
 					t.Fatal(err)
 				}
 				most = max(most, len(s.Trials()))
-				if a.Outcome == Found && *a.RateRPS >= c.low*c.edge && *a.RateRPS <= c.high*c.edge && *a.FailedRPS > *a.RateRPS {
+				if a.Outcome == Found && *a.RateRPS >= c.low*c.edge && *a.RateRPS <= c.high*c.edge && wellFounded(s, a) {
 					good++
 				} else {
 					worst = fmt.Sprintf("seed %d: %s", seed, a.Text)
@@ -66,6 +66,23 @@ func TestSearchFinds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wellFounded says whether the answer has two full-length trials that met the objective, and above it a rate that failed as
+// often, or with its queue growing.
+func wellFounded(s *Search, a Answer) bool {
+	missed := 0
+	for _, t := range s.Trials() {
+		if t.OfferedRPS != nil && *t.OfferedRPS == *a.FailedRPS && t.Met != nil && !*t.Met {
+			switch {
+			case t.AchievedRPS < saturated*t.PlannedRPS(): // of any length
+				missed += 2
+			case t.Kind == Full:
+				missed++
+			}
+		}
+	}
+	return a.Met >= 2 && a.Met > a.Trials/2 && missed >= 2 && *a.FailedRPS > *a.RateRPS
 }
 
 // TestSearchSaysWhatItCannot holds the answers that are no edge.
