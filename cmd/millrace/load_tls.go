@@ -66,6 +66,9 @@ func (f *tlsFlags) plan(url string) (*clients.TLS, error) {
 	if t.Authorities, err = os.ReadFile(f.ca); err != nil {
 		return nil, fmt.Errorf("reading --ca: %w", err)
 	}
+	if len(t.Authorities) == 0 { // which would mean the host's roots
+		return nil, fmt.Errorf("reading --ca %s: no certificate found: want PEM", f.ca)
+	}
 	return t, nil
 }
 
