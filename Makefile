@@ -13,16 +13,26 @@ FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/w
 	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace
 comma := ,
 
-.PHONY: help build bench test check lint fmt fuzz bench-go clean
+.PHONY: help build bench bench-ruler crosscheck test check lint fmt fuzz bench-go clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/millrace and bin/servers/*
 	@$(BUILD) -o bin/millrace ./cmd/millrace && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
 
 bench: build ## run a scenario: SCENARIO=burst|idle|churn SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
 	@bin/millrace run $(SCENARIO) --rounds $(or $(ROUNDS),3) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(QUICKLY),--quick) $(foreach s,$(SET),--set '$(s)')
+
+# ONLY=NAME runs one part, QUICK=1 a short look; neither writes into docs/.
+RULER = $(BUILD) -o bin/ruler ./cmd/ruler && bin/ruler
+RULER_FLAGS = $(if $(ONLY),--only '$(ONLY)') $(if $(PAIRS),--pairs $(PAIRS)) $(if $(QUICKLY),--quick)
+
+bench-ruler: build ## the load client against its goals, into docs/RULER.md: ONLY=lag PAIRS=5 QUICK=1
+	@$(RULER) bench $(RULER_FLAGS)
+
+crosscheck: build ## the load client against wrk, ab, h2load and vegeta, into docs/METHOD.md: ONLY=nginx-rate PAIRS=5 QUICK=1
+	@$(RULER) crosscheck $(RULER_FLAGS)
 
 test: ## all tests
 	@go test ./...

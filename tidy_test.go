@@ -48,6 +48,7 @@ var imports = []struct {
 	{"runner/host", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/sut", []string{"clients/fleet…", "results", "scenarios", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner", []string{"runner/host", "runner/sut", "clients", "clients/checks", "clients/floor", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"cmd/ruler", []string{"clients…", "scenarios", "results", "analysis", "runner/host", "internal/…"}},
 	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis", "plots", "plots/axis", "plots/glyph", "plots/frame", "report", "runner…", "servers/conform…", "internal/…"}},
 }
 
