@@ -98,7 +98,7 @@ func (d *LoadLatency) page() (*frame.Page, error) {
 	}
 	f := &frame.Page{
 		Title:    d.Title,
-		Subtitle: "response time from the intended time, logarithmic scale; right: where the achieved rate leaves the diagonal, the queue grows without end",
+		Subtitle: "response time from the intended time, logarithmic scale; right: off the diagonal, less was achieved than offered, and a queue grew",
 		HeadRoom: frame.HeadingRoom + kneeRoom,
 	}
 	curve := frame.NewPanel("achieved rate (good replies/s)", "response time")
@@ -122,11 +122,20 @@ func (d *LoadLatency) page() (*frame.Page, error) {
 	return f, nil
 }
 
+// addCurve draws a line in bold up to its point number n, and from there on in thin: what is beyond says little.
+func addCurve(p *plot.Plot, sty Style, line plotter.XYs, n int) {
+	frame.AddLine(p, sty.line(), line[:min(n+1, len(line))], plotter.NoStep)
+	if n < len(line) {
+		frame.AddLine(p, draw.LineStyle{Color: sty.Color, Width: 0.7}, line[n:], plotter.NoStep)
+	}
+}
+
 // lines draws the data of both panels, and names it in the legend.
 func (d *LoadLatency) lines(f *frame.Page, curve, right *plot.Plot) {
 	for _, s := range loadSeries {
 		var line plotter.XYs
 		var marks loadMarks
+		whole := len(d.Points)
 		for i := range d.Points {
 			p := &d.Points[i]
 			at := plotter.XY{X: p.AchievedRPS, Y: math.NaN()}
@@ -137,12 +146,15 @@ func (d *LoadLatency) lines(f *frame.Page, curve, right *plot.Plot) {
 			if p.Invalid != "" {
 				continue // struck out; the line passes by
 			}
+			if p.behind() {
+				whole = min(whole, max(len(line)-1, 0))
+			}
 			line = append(line, at)
 		}
 		if len(marks) == 0 {
 			continue
 		}
-		frame.AddLine(curve, s.style.line(), line, plotter.NoStep)
+		addCurve(curve, s.style, line, whole)
 		curve.Add(marks)
 		f.Legend = append(f.Legend, frame.Entry{Name: s.name, Line: s.style.line(), Dot: &draw.GlyphStyle{Color: s.style.Color, Radius: 3, Shape: s.style.Glyph}})
 	}
@@ -184,7 +196,7 @@ func (d *LoadLatency) words(f *frame.Page) {
 	}
 	if len(behind) > 0 {
 		f.Legend = append(f.Legend, frame.Entry{Name: "hollow", More: []string{"achieved < 99 % of offered"}, Dot: &draw.GlyphStyle{Color: frame.Ink, Radius: 3, Shape: draw.RingGlyph{}}})
-		f.Foot = append(f.Foot, fmt.Sprintf("hollow: less was achieved than the %s offered, so that the response time there grows with the length of the trial.", strings.Join(behind, ", ")))
+		f.Foot = append(f.Foot, fmt.Sprintf("hollow, joined by thin lines: less was achieved than the %s offered, so that the response time there grows with the length of the trial.", strings.Join(behind, ", ")))
 	}
 	f.Foot = append(append(f.Foot, struck...), d.Source)
 }
