@@ -79,6 +79,9 @@ func (rec *Recording) figures(i int, end int64, r *Report) checks.Phase {
 		if n := busy - first; n > 0 {
 			g.CPU = max(g.CPU, float64(cpu)/float64(int64(n)*IntervalNs))
 		}
+		g.Stalls.Merge(&sh.flow[i].stalls)
+		g.ThreadNs += g.LengthNs
+		g.Looks = g.Looks || sh.looks
 		g.AreaNs += sh.flow[i].areaNs
 		g.HeldNs += sh.flow[i].heldNs
 		g.Finished += sh.flow[i].finished

@@ -3,6 +3,7 @@ package clients
 import (
 	"sync/atomic"
 
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/hist"
 )
 
@@ -33,6 +34,9 @@ type Recorder struct {
 	live *hist.Histogram // response times of the second under way
 	lag  *hist.Histogram // generator lag of the window under way
 	cpu  int64           // CPU time at the last Tick
+
+	stallFrom, stallTo int64 // the stall under way, or that was last; counted up to stallFrom
+	looks              bool  // Gap is told
 
 	flow     []flow // of each span
 	span     int    // the span under way
@@ -71,6 +75,7 @@ type flow struct {
 	finished int64
 	ok       int64
 	failed   int64 // attempts to connect
+	stalls   checks.Stalls
 }
 
 // pulse is what Progress reads.
@@ -185,10 +190,32 @@ func (r *Recorder) ConnectFailed(at int64) {
 // Gap tells that the shard looked for no events from one time to another, though not for want of them. The window it
 // begins in is not charged for what reaches into others, so that one short gap makes one late window.
 func (r *Recorder) Gap(from, to int64) {
+	r.looks = true
+	if to-from >= checks.StallNs {
+		r.stall(from, to)
+	}
 	last := r.index(to - r.t0)
 	for i := min(r.index(from-r.t0)+1, last); i <= last; i++ {
 		r.windows[i].gapNs = max(r.windows[i].gapNs, to-from)
 	}
+}
+
+// stall counts a stall. One that begins before a quarter of its length has gone by since the one before goes on with that:
+// the shard had no time to recover.
+func (r *Recorder) stall(from, to int64) {
+	if from-r.stallTo >= (to-from)/4 {
+		r.endStall()
+		r.stallFrom = from
+	}
+	r.stallTo = to
+}
+
+// endStall counts the stall under way, if any, in the span under way.
+func (r *Recorder) endStall() {
+	s := r.tl.Spans[r.span]
+	r.flow[r.span].stalls.Add(min(r.stallTo, r.t0+s.To) - max(r.stallFrom, r.t0+s.From))
+	// What reaches beyond the span goes on in the next.
+	r.stallFrom = min(r.stallTo, r.t0+s.To)
 }
 
 // Status is what a shard tells with every Tick.
@@ -210,6 +237,7 @@ func (r *Recorder) Tick(now int64, s Status) {
 	r.window(t).CPUNs += s.CPUNs - r.cpu
 	r.cpu = s.CPUNs
 	for r.span < len(r.tl.Spans)-1 && t >= r.tl.Spans[r.span].To {
+		r.endStall()
 		r.flows(r.t0 + r.tl.Spans[r.span].To)
 		// What is in flight at the edge was so for its age in this span, and will be for the rest in others.
 		age := r.inFlight*(r.changed-r.t0) - r.begun
@@ -239,6 +267,7 @@ func (r *Recorder) Tick(now int64, s Status) {
 
 // Close hands over all that is left. It blocks until the collector has taken it. Every request must have an outcome.
 func (r *Recorder) Close() {
+	r.endStall()
 	for i := range r.cells {
 		if e := &r.cells[i]; !e.handed {
 			r.out <- finished{int32(i), e.planned, e.hists}

@@ -51,6 +51,11 @@ type Phase struct {
 	LagP99Ns, ResponseP99Ns int64
 	Windows                 []Window // those that lie wholly within the phase
 
+	// Stalls are those of all load threads, and ThreadNs is LengthNs for each of these.
+	Stalls   Stalls
+	ThreadNs int64
+	Looks    bool // the engine tells of its stalls
+
 	CPU float64 // of the busiest load thread, as a share of one CPU
 	Surroundings
 

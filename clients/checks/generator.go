@@ -14,10 +14,11 @@ const (
 	lagLimitShare  = 0.05   // of the response p99, if that is more
 	lagSpoilsShare = 0.50   // of the response p99: beyond it that figure is mostly the client
 	lateShareLimit = 0.01   // of the windows
-	// gapLimitNs is more than a shard takes for a full batch of events with the writes between them: 64 of some 25 µs.
-	gapLimitNs   = 2_000_000
-	offeredLimit = 0.01 // of what is planned in a second
-	cpuLimit     = 0.80 // of a load thread
+	// longStallNs is more than a CPU shared with one other thread takes away at a time; rounded down to 2^24 ns.
+	longStallNs      = 20_000_000
+	stallSpoilsShare = 0.05 // of a closed loop's time: as much as a comparison is to see
+	offeredLimit     = 0.01 // of what is planned in a second
+	cpuLimit         = 0.80 // of a load thread
 	// offeredSlack requests may fall on the wrong side of a second's edge at low rates.
 	offeredSlack = 2
 )
@@ -25,32 +26,24 @@ const (
 // lagLimit is how long the client may be late by its own fault, in ns.
 func lagLimit(p Phase) float64 { return max(lagLimitNs, lagLimitShare*float64(p.ResponseP99Ns)) }
 
-// lagCheck judges how late the client itself was: the p99 of the generator lag, and how many windows were late, by their
-// own p99 or because the client did not look for replies. While all connections are busy only that shows a stall, since a
-// connection becomes free when the client reads its reply: so a stall that reaches the p99 and makes half of it counts as
-// lag does.
+// lagCheck judges how late the client itself was: the p99 of the generator lag, or of the delay by stalls, in which the client
+// did not look for replies; and how many windows were late by either. While all connections are busy only stalls show, since
+// a connection becomes free when the client reads its reply.
 func lagCheck(p Phase) validity.Check {
 	limit := lagLimit(p)
 	c := validity.Check{Name: "generator lag", State: validity.OK, Value: float64(p.LagP99Ns), Limit: limit, Unit: "ns"}
-	if p.Closed || p.Planned == 0 {
+	switch {
+	case p.Planned == 0 || p.Closed && !p.Looks:
 		c.State = validity.NotApplicable
 		return c
+	case p.Closed:
+		return stallCheck(c, p)
 	}
-	var late, all int
-	var spoiled float64 // requests
-	gapLimit, spoils := max(gapLimitNs, limit), lagSpoilsShare*float64(p.ResponseP99Ns)
-	for _, w := range p.Windows {
-		if w.Sent == 0 && w.Planned == 0 {
-			continue
-		}
-		all++
-		if gap := float64(w.GapNs); gap > max(gapLimit, spoils) {
-			spoiled += float64(w.Planned) * min(1, gap/WindowNs)
-		}
-		if float64(w.LagP99Ns) > limit || float64(w.GapNs) > gapLimit {
-			late++
-		}
+	what := "the generator lag"
+	if stall := float64(p.Stalls.DelayNs(0.99, p.ThreadNs)); stall > c.Value {
+		c.Value, what = stall, "the delay by stalls of the client"
 	}
+	late, all := lateWindows(p, limit)
 	c.Remedy = "give the client CPUs of its own, or lower the rate"
 	state, who := broken(p.Overload)
 	switch {
@@ -58,21 +51,45 @@ func lagCheck(p Phase) validity.Check {
 		if c.State = state; c.Value <= lagSpoilsShare*float64(p.ResponseP99Ns) {
 			c.State = validity.Warn
 		}
-		c.Reason = fmt.Sprintf("%sphase %s: p99 of the generator lag %s, limit %s, so up to %.0f %% of the response p99 may be the client's own",
-			who, p.Name, quantity.Tick(c.Value, quantity.Time), quantity.Tick(limit, quantity.Time), min(100, 100*c.Value/float64(max(1, p.ResponseP99Ns))))
-	case spoiled > lateShareLimit*float64(p.Planned):
-		c.State = state
-		c.Value, c.Limit, c.Unit = spoiled/float64(p.Planned), lateShareLimit, "share"
-		c.Reason = fmt.Sprintf("%sphase %s: %.1f %% of the requests were due while the client did not look for replies, each time for more than %s, so most of the response p99 may be the client's own",
-			who, p.Name, 100*c.Value, quantity.Tick(max(gapLimit, spoils), quantity.Time))
+		c.Reason = fmt.Sprintf("%sphase %s: p99 of %s %s, limit %s, so up to %.0f %% of the response p99 may be the client's own",
+			who, p.Name, what, quantity.Tick(c.Value, quantity.Time), quantity.Tick(limit, quantity.Time), min(100, 100*c.Value/float64(max(1, p.ResponseP99Ns))))
 	case late > 1 && float64(late) > lateShareLimit*float64(all):
 		// One window is no share: a single stolen slice of the CPU makes one in any phase.
 		c.State = validity.Warn
 		c.Value, c.Limit, c.Unit = float64(late)/float64(all), lateShareLimit, "share"
 		c.Reason = fmt.Sprintf("phase %s: in %d of %d windows of 100 ms the p99 of the generator lag was above %s, or the client did not look for replies for over %s",
-			p.Name, late, all, quantity.Tick(limit, quantity.Time), quantity.Tick(gapLimit, quantity.Time))
+			p.Name, late, all, quantity.Tick(limit, quantity.Time), quantity.Tick(max(StallNs, limit), quantity.Time))
 	default:
 		c.Remedy = ""
+	}
+	return c
+}
+
+// lateWindows counts the windows in which the client was late, and those in which there was something to do.
+func lateWindows(p Phase, limit float64) (late, all int) {
+	for _, w := range p.Windows {
+		if w.Sent == 0 && w.Planned == 0 {
+			continue
+		}
+		all++
+		if float64(w.LagP99Ns) > limit || float64(w.GapNs) > max(StallNs, limit) {
+			late++
+		}
+	}
+	return late, all
+}
+
+// stallCheck judges a closed loop, in which nothing can be late: but what a stall takes from the throughput is the client's.
+func stallCheck(c validity.Check, p Phase) validity.Check {
+	c.Value, c.Limit, c.Unit = p.Stalls.Share(longStallNs, p.ThreadNs), lateShareLimit, "share"
+	if c.Value > lateShareLimit {
+		state, who := broken(p.Overload)
+		if c.State = state; c.Value <= stallSpoilsShare {
+			c.State = validity.Warn
+		}
+		c.Reason = fmt.Sprintf("%sphase %s: for %.1f %% of the time a load thread did not look for replies for %s or longer, limit %.0f %%: the throughput lacks as much",
+			who, p.Name, 100*c.Value, quantity.Tick(longStallNs, quantity.Time), 100*lateShareLimit)
+		c.Remedy = "give the client CPUs of its own"
 	}
 	return c
 }

@@ -112,8 +112,10 @@ func shareCheck(l Load) validity.Check {
 		return c
 	}
 	if c.Value = float64(s.ClientP99Ns) / float64(max(1, s.ResponseP99Ns)); c.Value > shareLimit {
-		c.State = validity.Warn
-		_, who := broken(overload)
+		state, who := broken(overload)
+		if c.State = state; c.Value <= lagSpoilsShare {
+			c.State = validity.Warn
+		}
 		c.Reason = fmt.Sprintf("%sof %d sampled requests, p99 of the time spent in the client is %s, %.0f %% of their response p99 (limit %.0f %%)",
 			who, s.Samples, quantity.Tick(float64(s.ClientP99Ns), quantity.Time), 100*c.Value, 100*shareLimit)
 		c.Remedy = "give the client CPUs of its own, or lower the rate"
