@@ -13,7 +13,10 @@ import (
 //	planned = arrivals of the schedule       in every second of an open loop, up to what lies on its edge
 //	Σ over seconds, phases, intervals        = the whole
 //	latencies in the histograms              = ok
-//	requests that the server saw             = planned − unsent        none was tried again, or skipped
+//	whole replies ≤ requests that the server saw ≤ planned − unsent
+//
+// The last line has equal signs where every request got a reply. More than were sent would be retries; fewer are those that a connection
+// took with it when it ended.
 //
 // It returns what is wrong in words, nothing if all is right.
 func identity(t *Trial) []string {
@@ -61,7 +64,10 @@ func identity(t *Trial) []string {
 	}
 	check("planned in all intervals", planned, r.Planned)
 	check("outcomes in all intervals", ended, r.Planned)
-	check("requests that the server saw", t.Served.Handled, r.Planned-r.Outcomes[clients.Unsent.String()])
+	replies := r.Outcomes[clients.OK.String()] + r.Outcomes[clients.HTTPError.String()] + r.Outcomes[clients.BadPayload.String()]
+	if sent := r.Planned - r.Outcomes[clients.Unsent.String()]; t.Served.Handled < replies || t.Served.Handled > sent {
+		wrong = append(wrong, fmt.Sprintf("the server saw %d requests: want %d to %d, whole replies and requests sent", t.Served.Handled, replies, sent))
+	}
 	return append(wrong, schedule(t)...)
 }
 

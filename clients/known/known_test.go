@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // bench runs cases in this process.
 func bench(t *testing.T, engine string) *Bench {
 	return &Bench{
-		Engine: engine, Tries: 4, QuietWithin: time.Second, Dir: t.TempDir(),
+		Engine: engine, Tries: 3, QuietWithin: time.Second, Dir: t.TempDir(),
 		New: func(p *clients.Plan) (clients.Engine, error) {
 			if engine == "vegeta" {
 				return vegeta.New(p)
@@ -33,7 +33,7 @@ func bench(t *testing.T, engine string) *Bench {
 	}
 }
 
-// The quick cases of `millrace selfcheck`, with the reflectors in this process. A case that is right in none of four tries, and
+// The quick cases of `millrace selfcheck`, with the reflectors in this process. A case that is right in none of three tries, and
 // was not disturbed in one of them, fails the test; where others took CPU time in all of them nobody knows whose fault it is. The books
 // must be right whatever the others do.
 func TestKnownAnswers(t *testing.T) {

@@ -32,6 +32,9 @@ var (
 	_ Server = (*reflect.Remote)(nil)
 )
 
+// tlsEngine is the engine that speaks TLS and nothing else.
+const tlsEngine = "tls"
+
 // Bench is what cases are run with.
 type Bench struct {
 	// Engine is one of clients.Engines, and New makes it.
@@ -153,7 +156,7 @@ func (b *Bench) once(ctx context.Context, c Case) Result {
 // trial starts the reflector, runs the load and reads what was recorded. It notes how busy the host was in the result.
 func (b *Bench) trial(ctx context.Context, c Case, r *Result) (t *Trial, err error) {
 	script := c.Script
-	script.Body = []byte(body)
+	script.Body, script.TLS = []byte(body), b.Engine == tlsEngine
 	server, err := b.Start(script)
 	if err != nil {
 		return nil, err
@@ -207,8 +210,11 @@ func (c *Case) plan(engine, url, dir string) (*Trial, error) {
 		return nil, fmt.Errorf("case %s: %w", c.Name, err)
 	}
 	p := &clients.Plan{URL: url, Engine: engine, Scenario: *resolved, Seed: queueSeed, Agents: 1, StartWhenOpen: true, LogDir: dir}
-	if s.Protocol == "http1" {
+	if c.Script.Protocol == "http1" {
 		p.CheckBody = []byte(body)
+	}
+	if engine == tlsEngine {
+		p.TLS = &clients.TLS{Insecure: true} // the reflector's certificate is its own
 	}
 	return &Trial{Plan: p}, nil
 }

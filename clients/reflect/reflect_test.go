@@ -2,6 +2,7 @@ package reflect
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -140,6 +141,30 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 	}
 	if n, err := io.Copy(io.Discard, deaf); n > 64<<20-1 {
 		t.Errorf("read %d bytes, %v: want the connection ended before", n, err)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	for _, c := range []struct {
+		script Script
+		err    string
+	}{
+		{Script{CloseAfter: 1}, "EOF"},
+		{Script{Fault: FaultReset, Every: 2}, "reset by peer"},
+		{Script{Fault: FaultShort, Every: 2}, "unexpected EOF"},
+	} {
+		c.script.Protocol, c.script.Body, c.script.TLS = "http1", []byte("abc"), true
+		r := begin(t, c.script)
+		raw, _ := dial(t, strings.TrimPrefix(r.URL(), "https://"))
+		conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+		in := bufio.NewReader(conn)
+		if status, body := get(t, conn, in); status != 200 || body != "abc" {
+			t.Errorf("%+v: %d %q", c.script, status, body)
+		}
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if _, err := http.ReadResponse(in, nil); err == nil || !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%+v: error %v, want %s", c.script, err, c.err)
+		}
 	}
 }
 
