@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"os"
@@ -22,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// engineUnderTest is what plans of the tests name: epoll, or what TestOverUring says.
+var engineUnderTest = cmp.Or(os.Getenv("REACTOR_TEST_ENGINE"), "epoll")
+
 const hello = "hello, world!"
 
 // steady is a phase of ms milliseconds at a constant rate.
@@ -40,7 +44,7 @@ func drain(ms int) scenarios.Phase {
 // plan is a small open loop over http1, changed by the tests.
 func plan(url string, change func(*clients.Plan, *scenarios.Scenario)) *clients.Plan {
 	p := &clients.Plan{
-		URL: url, Engine: "epoll", Seed: 1, Agents: 1, StartWhenOpen: true, CheckBody: []byte(hello),
+		URL: url, Engine: engineUnderTest, Seed: 1, Agents: 1, StartWhenOpen: true, CheckBody: []byte(hello),
 		Scenario: scenarios.Scenario{
 			Name: "test", Why: "to test", Protocol: "http1",
 			Connections: scenarios.Connections{Count: 10},
