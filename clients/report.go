@@ -15,6 +15,10 @@ type Report struct {
 	// EngineNote is why another engine ran than was asked for; empty if none did.
 	EngineNote string `json:"engine_note,omitempty"`
 	URL        string `json:"url"`
+	// Requests is how many different requests were sent, where there are several: URL is the first one's.
+	Requests int `json:"requests,omitempty"`
+	// UnixSocket is what was connected to instead of the URL's host, if anything.
+	UnixSocket string `json:"unix_socket,omitempty"`
 	Loop       string `json:"loop"` // "open" or "closed"
 	Seed       uint64 `json:"seed"`
 	// T0Ns is the CLOCK_MONOTONIC time in ns that every t_ns counts from.

@@ -57,7 +57,8 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	err := rec.logs.Close()
 	end := min(f.EndNs-rec.t0, rec.tl.End())
 	r := &Report{
-		Schema: Schema, Engine: f.Engine, EngineNote: f.Note, URL: rec.plan.URL, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
+		Schema: Schema, Engine: f.Engine, EngineNote: f.Note, URL: rec.plan.URL, Requests: len(rec.plan.Requests),
+		UnixSocket: rec.plan.UnixSocket, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
 		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS, Split: f.Split,
 		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},

@@ -18,7 +18,7 @@ import (
 // when a request needs one.
 type dialer struct {
 	plan    *clients.Plan
-	address string
+	target  *target
 	count   int
 	j       *journal
 	ready   chan *conn // opened beforehand and not yet used; closed after the last one
@@ -35,8 +35,8 @@ type dialer struct {
 // maxOpening is how many connections are begun at once; a listener's backlog is 128 or more.
 const maxOpening = 64
 
-func newDialer(plan *clients.Plan, address string, count int, j *journal) *dialer {
-	d := &dialer{plan: plan, address: address, count: count, j: j, ready: make(chan *conn, count)}
+func newDialer(plan *clients.Plan, t *target, count int, j *journal) *dialer {
+	d := &dialer{plan: plan, target: t, count: count, j: j, ready: make(chan *conn, count)}
 	d.life, d.cancel = context.WithCancel(context.Background())
 	return d
 }
@@ -69,7 +69,7 @@ func (d *dialer) open(ctx context.Context) {
 			slots <- struct{}{}
 			each.Go(func() {
 				defer func() { <-slots }()
-				c, err := d.connect(ctx, "tcp", d.address)
+				c, err := d.connect(ctx)
 				if err != nil {
 					d.first.CompareAndSwap(nil, &err)
 					return
@@ -93,7 +93,7 @@ func (d *dialer) wait(ctx context.Context) error {
 }
 
 // dial is the transport's: a connection opened beforehand, or, when all those are used, a new one.
-func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (d *dialer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	select {
 	case c, ok := <-d.ready:
 		if ok {
@@ -102,7 +102,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	c, err := d.connect(ctx, network, d.address)
+	c, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -110,17 +110,17 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 }
 
 // connect opens a connection and enters it in the journal.
-func (d *dialer) connect(ctx context.Context, network, address string) (*conn, error) {
+func (d *dialer) connect(ctx context.Context) (*conn, error) {
 	nd := net.Dialer{Timeout: time.Duration(d.plan.Scenario.Timeout), KeepAlive: -1, Control: d.prepare}
-	if n := uint64(len(d.plan.Sources)); n > 0 {
-		nd.LocalAddr = &net.TCPAddr{IP: net.ParseIP(d.plan.Sources[(d.turn.Add(1)-1)%n])}
+	if n := uint64(len(d.target.sources)); n > 0 {
+		nd.LocalAddr = &net.TCPAddr{IP: d.target.sources[(d.turn.Add(1)-1)%n]}
 	}
 	// The transport goes on dialling for a request that was given up.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.life, cancel)()
 	begun := procfs.Monotonic()
-	c, err := nd.DialContext(ctx, network, address)
+	c, err := nd.DialContext(ctx, d.target.network, d.target.address)
 	if err != nil {
 		if d.life.Err() == nil {
 			d.j.connectFailed()

@@ -79,8 +79,8 @@ func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 		return nil, fmt.Errorf("preparing engine vegeta: %w", err)
 	}
 	tl := rec.Timeline()
-	j := newJournal(e.plan, rec, procs, e.connections)
-	d := newDialer(e.plan, e.target.address, e.connections, j)
+	j := newJournal(e.plan, e.target, rec, procs, e.connections)
+	d := newDialer(e.plan, e.target, e.connections, j)
 	defer d.close()
 	if !waitUntil(t0, ctx.Done()) {
 		rec.Abandon()

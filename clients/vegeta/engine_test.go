@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -247,6 +249,61 @@ func TestWorkShare(t *testing.T) {
 	}
 }
 
+// TestRequestsInTurn: several requests with counters, over TCP and over a unix socket, and replies held against them.
+func TestRequestsInTurn(t *testing.T) {
+	var mu sync.Mutex
+	asked := map[string]int{}
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // a broken one shows below
+		mu.Lock()
+		asked[fmt.Sprintf("%s %s %s %s %s", r.Method, r.RequestURI, r.Host, r.Header.Get("X-Id"), body)]++
+		mu.Unlock()
+		_, _ = io.WriteString(w, "n="+r.Header.Get("X-Id"))
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix := &http.Server{Handler: http.HandlerFunc(answer)}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = unix.Serve(l) }) // ends with Close
+	defer serving.Wait()
+	defer unix.Close()
+	for _, socket := range []string{"", path} {
+		clear(asked)
+		plan := aPlan(serve(t, answer), 4, 200*time.Millisecond, scenarios.Arrivals{Constant: 1000})
+		url := plan.URL
+		host := strings.TrimPrefix(url, "http://")
+		plan.UnixSocket, plan.CheckBody = socket, []byte("n={n}")
+		plan.Requests = []clients.Request{
+			{URL: url + "/get/{n}", Headers: []string{"X-Id: {n}", "Host: other"}},
+			{URL: url + "/put", Method: "PUT", Headers: []string{"X-Id: {n}"}, Body: []byte("body {n}")},
+			{URL: url + "/head", Method: "HEAD"},
+		}
+		p := plan.Scenario.Phases[0] // in which the last are answered
+		p.Name, p.Arrivals = "drain", scenarios.Arrivals{}
+		plan.Scenario.Phases = append(plan.Scenario.Phases, p)
+		r := mustRun(t, plan)
+		if r.Outcomes["ok"] != 200 || r.BodyBytesOut == 0 {
+			t.Errorf("socket %q: %v", socket, r.Outcomes)
+		}
+		for n := range 200 {
+			want := fmt.Sprintf("GET /get/%d other %d ", n, n)
+			switch n % 3 {
+			case 1:
+				want = fmt.Sprintf("PUT /put %s %d body %d", host, n, n)
+			case 2:
+				want = fmt.Sprintf("HEAD /head %s  ", host)
+			}
+			if asked[want] == 0 {
+				t.Errorf("socket %q: %q was not asked for", socket, want)
+				break
+			}
+		}
+	}
+}
+
 // TestPhases: open and closed phases and a pause on one axis, after connecting.
 func TestPhases(t *testing.T) {
 	plan := aPlan(serve(t, hello), 4, 100*time.Millisecond, scenarios.Arrivals{Constant: 500})
@@ -465,8 +522,8 @@ func TestUnsupported(t *testing.T) {
 	}{
 		{func(p *clients.Plan) { p.URL = "frame://127.0.0.1:1" }, `scheme "frame": vegeta knows http only; --engine epoll`},
 		{func(p *clients.Plan) { p.URL = "http:///x" }, "want http://host:port/path"},
-		{func(p *clients.Plan) { p.Method = "GET /" }, "making request"},
-		{func(p *clients.Plan) { p.Headers = []string{"X-Id"} }, `header "X-Id": want NAME: VALUE`},
+		{func(p *clients.Plan) { p.Method = "GET /" }, `method "GET /": want a word such as GET`},
+		{func(p *clients.Plan) { p.Headers = []string{"X-Id"} }, `header "X-Id": want "Name: value"`},
 		{func(p *clients.Plan) { p.Scenario.Connections.Pipeline = 2 }, "connections.pipeline 2"},
 		{func(p *clients.Plan) { p.Scenario.Connections.Requests = 2 }, "connections.requests 2"},
 		{func(p *clients.Plan) {
@@ -475,6 +532,12 @@ func TestUnsupported(t *testing.T) {
 		{func(p *clients.Plan) { p.Scenario.Phases[0].Open = 1 }, "phases.load: vegeta can't climb"},
 		{func(p *clients.Plan) { p.Scenario.Phases[0].Active = 1 }, "phases.load.active 1%"},
 		{func(p *clients.Plan) { p.Sources = []string{"lo"} }, `source "lo": want an IP address`},
+		{func(p *clients.Plan) { p.Sources = []string{"::1"} }, "no source address is of the same family"},
+		{func(p *clients.Plan) {
+			p.Requests = []clients.Request{{URL: "http://127.0.0.1:1/a"}, {URL: "http://127.0.0.1:2/b"}}
+		}, "vegeta connects to one host and port: --engine epoll can several"},
+		{func(p *clients.Plan) { p.URL = "https://127.0.0.1:1" }, `scheme "https": vegeta knows http only`},
+		{func(p *clients.Plan) { p.UnixSocket, p.Sources = "/x", []string{"127.0.0.1"} }, "want neither"},
 		{func(p *clients.Plan) { p.Agents = 5; p.Agent = 4 }, "leaves none for agent 4 of 5"},
 		{func(p *clients.Plan) { p.Agents = 0 }, "agent 0 of 0"},
 	} {

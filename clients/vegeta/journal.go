@@ -61,12 +61,11 @@ type journal struct {
 	drained uint64 // results so far; endings[i%len] is the end of result i
 	workers uint64
 
-	rec   *clients.Recording
-	procs int
-	open  atomic.Int64 // connections
-	once  bool         // a connection carries one request
-	// bodyOut is the size of a request's body.
-	bodyOut int64
+	rec    *clients.Recording
+	procs  int
+	open   atomic.Int64 // connections
+	once   bool         // a connection carries one request
+	target *target
 
 	// The same moment on both clocks.
 	base   time.Time
@@ -85,10 +84,10 @@ type journal struct {
 
 // newJournal returns a journal whose recorders share the process's CPU time: shard 0 has all requests, and the others
 // stand for the other processors that a single attacker spreads over.
-func newJournal(plan *clients.Plan, rec *clients.Recording, procs, workers int) *journal {
+func newJournal(plan *clients.Plan, t *target, rec *clients.Recording, procs, workers int) *journal {
 	return &journal{
 		bySeq: make(map[uint64]*request, workers+1), endings: make([]int64, 2*workers), workers: uint64(workers),
-		rec: rec, procs: procs, once: plan.Scenario.Connections.Requests == 1, bodyOut: int64(len(plan.Body)),
+		rec: rec, procs: procs, once: plan.Scenario.Connections.Requests == 1, target: t,
 		base: time.Now(), baseNs: procfs.Monotonic(), quit: make(chan struct{}), next: never,
 	}
 }
@@ -271,7 +270,7 @@ func (j *journal) apply(e event) {
 		if j.once {
 			shard.Wanted++
 		}
-		shard.BodyBytesOut += j.bodyOut
+		shard.BodyBytesOut += j.target.bodyLen(r.number)
 		shard.Sent(r.cell, r.intended, r.free, r.begun)
 	case finished:
 		shard.BodyBytesIn += r.bodyBytes

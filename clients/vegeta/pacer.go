@@ -17,6 +17,7 @@ import (
 type pacer struct {
 	plan   *clients.Plan
 	cursor *arrivals.Cursor
+	own    int64          // number of the first request outside the schedule
 	closed []clients.Span // not yet over; times after T0
 	zero   int64          // start of the first phase
 	t0     int64
@@ -26,9 +27,10 @@ type pacer struct {
 }
 
 func newPacer(plan *clients.Plan, tl *clients.Timeline, zero int64, j *journal, over <-chan struct{}) *pacer {
+	schedule := arrivals.NewSchedule(&plan.Scenario, plan.Seed)
 	p := &pacer{
-		plan: plan, zero: zero, t0: zero - tl.Start(), j: j, over: over,
-		cursor: arrivals.NewSchedule(&plan.Scenario, plan.Seed).Cursor(plan.Agent, plan.Agents),
+		own: schedule.Beyond(), plan: plan, zero: zero, t0: zero - tl.Start(), j: j, over: over,
+		cursor: schedule.Cursor(plan.Agent, plan.Agents),
 	}
 	for _, s := range tl.Spans[tl.First:] {
 		p.steady = append(p.steady, s.Measure && s.Load == "steady")
@@ -59,7 +61,7 @@ func (p *pacer) Pace(_ time.Duration, k uint64) (time.Duration, bool) {
 		if !waitUntil(p.t0+s.From, p.over) {
 			return 0, true
 		}
-		n := int64(k)*int64(p.plan.Agents) + int64(p.plan.Agent)
+		n := p.own + int64(k)*int64(p.plan.Agents) + int64(p.plan.Agent)
 		p.j.register(k, &request{number: n, closedUntil: p.t0 + s.To}, p.nextDue())
 		return 0, false
 	}

@@ -71,17 +71,17 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	late := time.AfterFunc(t.timeout, func() { cancel(errLate) })
 	defer late.Stop()
 	x := &exchange{cancel: cancel, retries: &t.retries, sent: r.begun}
-	// The copy goes out without vegeta's own headers: the same bytes as from every other engine.
-	out := req.Clone(httptrace.WithClientTrace(ctx, x.trace()))
-	out.Header, out.Host, out.URL = t.target.header, t.target.host, t.target.url
-	if arrivals.AsksForWork(t.plan.Seed, r.number, t.plan.Scenario.Work.Share) {
-		out.URL = t.target.work
+	// What goes out is without vegeta's own headers: the same request as from every other engine.
+	work := arrivals.AsksForWork(t.plan.Seed, r.number, t.plan.Scenario.Work.Share)
+	out, err := t.target.build(httptrace.WithClientTrace(ctx, x.trace()), r.number, work)
+	if err != nil {
+		return nil, err
 	}
 	resp, err := t.under.RoundTrip(out)
 	var n int64
 	var same bool
 	if err == nil {
-		n, same, err = t.read(resp)
+		n, same, err = t.read(resp, t.target.wanted(r.number))
 	}
 	connected := x.connected.Load()
 	if connected {
@@ -100,12 +100,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{Status: resp.Status, StatusCode: resp.StatusCode, Header: resp.Header, Body: http.NoBody, Request: req}, nil
 }
 
-// read reads the whole body, keeping none of it, and reports its length and whether it is the expected one.
-func (t *transport) read(resp *http.Response) (n int64, same bool, err error) {
+// read reads the whole body, keeping none of it, and reports its length and whether it is the one wanted; nil wants any.
+func (t *transport) read(resp *http.Response, want []byte) (n int64, same bool, err error) {
 	defer resp.Body.Close()
 	buffer := t.buffers.Get().(*[]byte)
 	defer t.buffers.Put(buffer)
-	rest := t.plan.CheckBody
+	rest := want
 	same = true
 	for {
 		m, err := resp.Body.Read(*buffer)

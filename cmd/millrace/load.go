@@ -22,27 +22,31 @@ import (
 
 // loadFlags are the flags of `millrace load`.
 type loadFlags struct {
-	connections, pipeline, requests         int
-	duration, timeout                       time.Duration
-	rate, connectRate, arrival, engine      string
-	json, logs, method, body, close, source string
-	congestion, trace                       string
-	durationSet                             bool // -d was given
-	headers                                 []string
-	seed                                    uint64
-	spin                                    bool
-	tls                                     tlsFlags
-	capacity                                capacityFlags
+	connections, pipeline, requests    int
+	duration, timeout                  time.Duration
+	rate, connectRate, arrival, engine string
+	json, logs, close                  string
+	congestion, trace                  string
+	durationSet                        bool // -d was given
+	seed                               uint64
+	spin                               bool
+	target                             targetFlags
+	tls                                tlsFlags
+	capacity                           capacityFlags
 }
 
 func loadCommand() *cobra.Command {
 	var f loadFlags
 	c := &cobra.Command{
-		Use:   "load URL",
+		Use:   "load URL...",
 		Short: "Load any server, like wrk, and say how far the figures can be trusted",
 		Long: `Load a server at http://host:port/path, https://host:port/path or frame://host:port. With --rate the loop is open: requests
 are due at their times whether or not earlier ones are answered, and latency counts from then. Without, every connection
 sends its next request when the last one is answered (closed loop).
+
+Several URLs, or the requests of --targets, are sent in turn. Where they name several hosts and ports, each of these has an
+equal share of the connections, and a connection carries what is meant for its own. In paths, headers and bodies {n} stands
+for the number of the request, and {{n}} for the characters {n}.
 
 With --find trials search the highest rate that meets an objective: a closed loop estimates the capacity, short trials come
 near the edge, and trials of -d decide it. With --sweep a trial at each rate gives the load–latency curve and its knee. The
@@ -55,9 +59,11 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
   millrace load http://127.0.0.1:8080/ -c 1000 -d 30s --rate 10k,20k,40k
   millrace load http://127.0.0.1:8080/ -c 1000 --find 'p99<5ms,ok>99.9%' --arrival poisson
   millrace load http://127.0.0.1:8080/ -c 1000 --sweep auto --plot curve.svg
-  millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return doLoad(cmd, args[0], f) },
+  millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16
+  millrace load http://127.0.0.1:8080/items/{n} --method PUT --body '{"id":{n}}'
+  millrace load http://localhost/ --unix-socket /run/server.sock`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return doLoad(cmd, args, f) },
 	}
 	fl := c.Flags()
 	fl.IntVarP(&f.connections, "connections", "c", 100, "connections in all")
@@ -73,28 +79,29 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl.StringVar(&f.close, "close", "", "who closes after --requests: fin-client, fin-server or rst (default fin-client)")
 	fl.StringVar(&f.connectRate, "connect-rate", "", "connections opened a second (default: as fast as they come)")
 	fl.DurationVar(&f.timeout, "timeout", 10*time.Second, "how long a sent request may stay unanswered")
-	fl.StringVar(&f.method, "method", "GET", "http1 method")
-	fl.StringArrayVarP(&f.headers, "header", "H", nil, "http1 header, such as 'X-Id: 7' (repeatable)")
-	fl.StringVar(&f.body, "body", "", "request body (http1, frame), or @FILE")
-	fl.StringVar(&f.source, "source", "", "local addresses to connect from, separated by commas (default: as needed)")
 	fl.StringVar(&f.congestion, "congestion", "", "congestion control of the client's sockets; host keeps the host's default (default: cubic where allowed)")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the arrivals")
 	fl.BoolVar(&f.spin, "spin", false, "spin, and don't sleep, while replies are to come or a request is due soon; needs a core of its own")
+	f.target.register(fl)
 	f.tls.register(fl)
 	f.capacity.register(fl)
 	return c
 }
 
-func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
+func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	f.durationSet = cmd.Flags().Changed("duration")
-	var err error
+	requests, err := f.target.requests(urls, cmd.Flags().Changed)
+	if err != nil {
+		return usage(err)
+	}
+	url := requests[0].URL
 	if f.engine, err = engineFor(url, f.engine, cmd.Flags().Changed("engine")); err != nil {
 		return usage(err)
 	}
 	if err := f.capacity.prepare(&f, cmd.Flags().Changed); err != nil {
 		return usage(err)
 	}
-	plan, err := f.plan(url)
+	plan, err := f.plan(requests)
 	if err != nil {
 		return usage(err)
 	}
@@ -142,41 +149,33 @@ func doLoad(cmd *cobra.Command, url string, f loadFlags) error {
 }
 
 // plan turns the flags into a plan of one phase.
-func (f *loadFlags) plan(url string) (*clients.Plan, error) {
+func (f *loadFlags) plan(requests []clients.Request) (*clients.Plan, error) {
 	if err := knownEngine(f.engine); err != nil {
 		return nil, err
 	}
 	switch {
-	case !strings.Contains(url, "://"):
-		return nil, fmt.Errorf("URL %q: want http://host:port/path, https://host:port/path or frame://host:port", url)
 	case f.pipeline < 1:
 		return nil, fmt.Errorf("--pipeline %d: want 1 or more", f.pipeline)
 	case f.timeout <= 0:
 		return nil, fmt.Errorf("--timeout %v: want more than 0", f.timeout)
 	}
-	s, err := f.scenario(url)
+	s, err := f.scenario(requests[0].URL)
 	if err != nil {
 		return nil, err
 	}
-	body := []byte(f.body)
-	if name, ok := strings.CutPrefix(f.body, "@"); ok {
-		if body, err = os.ReadFile(name); err != nil {
-			return nil, fmt.Errorf("reading --body: %w", err)
-		}
+	plan := &clients.Plan{
+		Scenario: *s, Engine: f.engine, Seed: f.seed, Agents: 1, Congestion: f.congestion, StartWhenOpen: true, Spin: f.spin,
+		LogDir: f.logs,
 	}
-	sources := splitList(f.source)
-	if len(sources) == 0 && isLoopback(url) {
-		sources = host.SourceAddresses(s)
+	if err := f.target.apply(plan, requests); err != nil {
+		return nil, err
 	}
 	if f.logs != "" {
 		if err := os.MkdirAll(f.logs, 0o755); err != nil {
 			return nil, fmt.Errorf("making --logs: %w", err)
 		}
 	}
-	return &clients.Plan{
-		URL: url, Scenario: *s, Engine: f.engine, Method: f.method, Headers: f.headers, Body: body, Seed: f.seed,
-		Agents: 1, Sources: sources, Congestion: f.congestion, StartWhenOpen: true, Spin: f.spin, LogDir: f.logs,
-	}, nil
+	return plan, nil
 }
 
 func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
@@ -206,12 +205,6 @@ func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
 	return s.Resolve()
 }
 
-// isLoopback reports whether a URL's host is an address in 127.0.0.0/8, from which others can stand in as sources.
-func isLoopback(url string) bool {
-	_, rest, _ := strings.Cut(url, "://")
-	return strings.HasPrefix(rest, "127.")
-}
-
 // write prints the report for people, unless its JSON goes to the same place, and writes the JSON if asked for.
 func (f *loadFlags) write(stdout io.Writer, file *os.File, r *clients.Report) error {
 	if f.json != "-" {
@@ -238,7 +231,7 @@ func printLoad(w io.Writer, r *clients.Report) {
 	if r.OfferedRPS != nil {
 		offered = quantity.Format(*r.OfferedRPS, quantity.PerSecond) + " offered"
 	}
-	fmt.Fprintf(w, "%s  %s engine, %.3g s, %d connections opened\n", r.URL, r.Engine, r.DurationSeconds, r.ConnectionsOpened)
+	fmt.Fprintf(w, "%s  %s engine, %.3g s, %d connections opened\n", where(r), r.Engine, r.DurationSeconds, r.ConnectionsOpened)
 	if r.EngineNote != "" {
 		fmt.Fprintf(w, "note: %s\n", r.EngineNote)
 	}

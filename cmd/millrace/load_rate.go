@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -150,14 +149,7 @@ func (f *loadFlags) tracePhase(p scenarios.Phase) ([]scenarios.Phase, error) {
 
 // readTrace reads a trace's file, or says that it is too large.
 func readTrace(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > scenarios.MaxTraceFile {
-		return nil, fmt.Errorf("%s has %d bytes: want at most %d", name, info.Size(), scenarios.MaxTraceFile)
-	}
-	return os.ReadFile(name)
+	return readAtMost(name, scenarios.MaxTraceFile)
 }
 
 // traceReader reads the traces that a scenario names, next to its own file.

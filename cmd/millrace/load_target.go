@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/request"
+	"github.com/millrace/millrace/runner/host"
+)
+
+// targetFlags are the flags of `millrace load` about what is asked for, where, and from where.
+type targetFlags struct {
+	method, body, file, socket, source string
+	headers                            []string
+}
+
+func (f *targetFlags) register(fl *pflag.FlagSet) {
+	fl.StringVar(&f.method, "method", "", "http1 method (default GET, with a body POST)")
+	fl.StringArrayVarP(&f.headers, "header", "H", nil, "http1 header, such as 'X-Id: 7' (repeatable)")
+	fl.StringVar(&f.body, "body", "", "request body (http1, frame), or @FILE")
+	fl.StringVar(&f.file, "targets", "", "file of requests to send in turn, in vegeta's http format or one URL a line, instead of URLs")
+	fl.StringVar(&f.socket, "unix-socket", "", "connect to this unix socket, @NAME for an abstract one, whatever host the URL names")
+	fl.StringVar(&f.source, "source", "", "local addresses to connect from, such as 127.0.0.2-127.0.0.20,::1 or 127.0.1.0/28 (default: as needed)")
+}
+
+// requests are those of the arguments or of --targets, at least one. set reports whether a flag was given.
+func (f *targetFlags) requests(urls []string, set func(string) bool) ([]clients.Request, error) {
+	common := clients.Request{Method: f.method, Headers: f.headers}
+	if set("body") {
+		common.Body = []byte(f.body)
+		if name, ok := strings.CutPrefix(f.body, "@"); ok {
+			var err error
+			if common.Body, err = readAtMost(name, request.MaxFile); err != nil {
+				return nil, fmt.Errorf("reading --body: %w", err)
+			}
+		}
+	}
+	switch {
+	case len(urls) > 0 && f.file != "":
+		return nil, fmt.Errorf("--targets %s with a URL: want one of them", f.file)
+	case f.file != "":
+		data, err := readAtMost(f.file, request.MaxFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading --targets: %w", err)
+		}
+		out, err := request.ParseFile(data, common, func(name string) ([]byte, error) { return readAtMost(name, request.MaxFile) })
+		if err != nil {
+			return nil, fmt.Errorf("reading --targets %s: %w", f.file, err)
+		}
+		return out, nil
+	case len(urls) == 0:
+		return nil, fmt.Errorf("no URL: want http://host:port/path, https://host:port/path or frame://host:port, or --targets FILE")
+	}
+	var out []clients.Request
+	for _, url := range urls {
+		if !strings.Contains(url, "://") {
+			return nil, fmt.Errorf("URL %q: want http://host:port/path, https://host:port/path or frame://host:port", url)
+		}
+		r := common
+		r.URL = url
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// apply puts what is asked for into a plan whose scenario is known, and checks it.
+func (f *targetFlags) apply(p *clients.Plan, requests []clients.Request) error {
+	first := requests[0]
+	p.URL, p.Method, p.Headers, p.Body, p.UnixSocket = first.URL, first.Method, first.Headers, first.Body, f.socket
+	if len(requests) > 1 {
+		p.Requests = requests
+	}
+	var err error
+	if p.Sources, err = request.ParseSources(f.source); err != nil {
+		return fmt.Errorf("--source: %w", err)
+	}
+	all, err := request.Of(p)
+	if err != nil {
+		return err
+	}
+	if f.source == "" && f.socket == "" && allLoopback(all) {
+		p.Sources = host.SourceAddresses(&p.Scenario)
+	}
+	return nil
+}
+
+// allLoopback reports whether every request goes to an address in 127.0.0.0/8, from which others can stand in as sources.
+func allLoopback(all []request.Request) bool {
+	for i := range all {
+		if !strings.HasPrefix(all[i].Name, "127.") {
+			return false
+		}
+	}
+	return true
+}
+
+// readAtMost reads a file, or says that it is too large.
+func readAtMost(name string, most int64) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%s has %d bytes: want at most %d", name, info.Size(), most)
+	}
+	return os.ReadFile(name)
+}
+
+// where is what a report is about, for people.
+func where(r *clients.Report) string {
+	text := r.URL
+	if r.Requests > 1 {
+		text += fmt.Sprintf(" and %d other requests", r.Requests-1)
+	}
+	if r.UnixSocket != "" {
+		text += " through " + r.UnixSocket
+	}
+	return text
+}
