@@ -64,7 +64,7 @@ func (rec *Recording) figures(i int, end int64, r *Report) checks.Phase {
 		busy = max(last, int(min(end, p.DrainedNs)/IntervalNs))
 	}
 	for _, sh := range rec.shards {
-		var cpu int64
+		var cpu, waited int64
 		for j := range g.Windows {
 			from, to := &sh.windows[first+j], &g.Windows[j]
 			to.Planned += from.Planned
@@ -72,12 +72,16 @@ func (rec *Recording) figures(i int, end int64, r *Report) checks.Phase {
 			to.Offered += from.offered
 			to.LagP99Ns = max(to.LagP99Ns, from.lagP99Ns)
 			to.GapNs = max(to.GapNs, from.gapNs)
+			waited += from.waitedNs
 		}
 		for j := first; j < busy; j++ {
 			cpu += sh.windows[j].CPUNs
 		}
 		if n := busy - first; n > 0 {
 			g.CPU = max(g.CPU, float64(cpu)/float64(int64(n)*IntervalNs))
+		}
+		if len(g.Windows) > 0 {
+			g.Waited = max(g.Waited, float64(waited)/float64(len(g.Windows)*IntervalNs))
 		}
 		g.Stalls.Merge(&sh.flow[i].stalls)
 		g.ThreadNs += g.LengthNs

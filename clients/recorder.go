@@ -34,6 +34,8 @@ type Recorder struct {
 	live *hist.Histogram // response times of the second under way
 	lag  *hist.Histogram // generator lag of the window under way
 	cpu  int64           // CPU time at the last Tick
+	// waited is WaitedNs at the last Tick.
+	waited int64
 
 	stallFrom, stallTo int64 // the stall under way, or that was last; counted up to stallFrom
 	looks              bool  // Gap is told
@@ -66,6 +68,7 @@ type window struct {
 	offered  int64 // requests sent, or waiting for a connection; at the time they became either
 	lagP99Ns int64
 	gapNs    int64 // longest Gap
+	waitedNs int64
 }
 
 // flow counts what happened during a span, whenever it was intended.
@@ -224,6 +227,8 @@ type Status struct {
 	Horizon int64
 	// CPUNs is the CPU time of the thread so far, deliberate spinning apart.
 	CPUNs int64
+	// WaitedNs is how long the thread was ready so far and had no CPU; zero if that is not known.
+	WaitedNs int64
 	// Open is how many connections are open now.
 	Open int64
 	// Due is how many requests became due since the last Tick.
@@ -236,6 +241,10 @@ func (r *Recorder) Tick(now int64, s Status) {
 	t := now - r.t0
 	r.window(t).CPUNs += s.CPUNs - r.cpu
 	r.cpu = s.CPUNs
+	if r.waited > 0 { // what came before the first Tick is not the load's
+		r.window(t).waitedNs += s.WaitedNs - r.waited
+	}
+	r.waited = s.WaitedNs
 	for r.span < len(r.tl.Spans)-1 && t >= r.tl.Spans[r.span].To {
 		r.endStall()
 		r.flows(r.t0 + r.tl.Spans[r.span].To)

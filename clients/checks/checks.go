@@ -57,6 +57,8 @@ type Phase struct {
 	Looks    bool // the engine tells of its stalls
 
 	CPU float64 // of the busiest load thread, as a share of one CPU
+	// Waited is the share of the time that the load thread worst off was ready and had no CPU; zero if not known.
+	Waited float64
 	Surroundings
 
 	Modes [len(Timers)]Mode // of response times
@@ -81,7 +83,7 @@ type Window struct {
 // All runs every check. Of those that judge a phase it keeps the worst one's result.
 func All(l Load) []validity.Check {
 	perPhase := []func(Phase) validity.Check{
-		lagCheck, offeredCheck, identityCheck, cpuCheck, throttleCheck, stealCheck,
+		lagCheck, offeredCheck, identityCheck, cpuCheck, starvedCheck, throttleCheck, stealCheck,
 		func(p Phase) validity.Check { return runtimeCheck(p, l.Goroutines) }, littleCheck, answeredCheck,
 		func(p Phase) validity.Check { return timerCheck(p, l) }, stationaryCheck,
 	}

@@ -19,6 +19,10 @@ const (
 	stallSpoilsShare = 0.05 // of a closed loop's time: as much as a comparison is to see
 	offeredLimit     = 0.01 // of what is planned in a second
 	cpuLimit         = 0.80 // of a load thread
+	// waitedLimit is more than the wake-ups of a busy open loop add up to; beyond waitedSpoils a thread lives on what others
+	// leave.
+	waitedLimit  = 0.10
+	waitedSpoils = 0.25
 	// offeredSlack requests may fall on the wrong side of a second's edge at low rates.
 	offeredSlack = 2
 )
@@ -139,6 +143,24 @@ func cpuCheck(p Phase) validity.Check {
 		c.State = state
 		c.Reason = fmt.Sprintf("%sphase %s and its drain: a load thread took %.0f %% of a CPU, limit %.0f %%", who, p.Name, 100*p.CPU, 100*cpuLimit)
 		c.Remedy = "give the client more CPUs, or lower the rate"
+	}
+	return c
+}
+
+// starvedCheck judges whether other threads kept a load thread off its CPU. What a reply waits for that is in no lag and in
+// no stall: the client can't tell it from a late reply.
+func starvedCheck(p Phase) validity.Check {
+	c := validity.Check{Name: "generator CPU wait", State: validity.OK, Value: p.Waited, Limit: waitedLimit, Unit: "share"}
+	state, who := broken(p.Overload)
+	switch {
+	case p.Closed || p.Waited == 0:
+		c.State = validity.NotApplicable
+	case p.Waited > waitedLimit:
+		if c.State = state; p.Waited <= waitedSpoils {
+			c.State = validity.Warn
+		}
+		c.Reason = fmt.Sprintf("%sphase %s: for %.0f %% of the time a load thread was ready and had no CPU, limit %.0f %%", who, p.Name, 100*p.Waited, 100*waitedLimit)
+		c.Remedy = "give the client CPUs of its own, or a higher priority"
 	}
 	return c
 }

@@ -58,12 +58,14 @@ func TestAll(t *testing.T) {
 		switch c.Name {
 		case "client share of latency":
 			expect(t, c, validity.NotApplicable, "unknown")
+		case "generator CPU wait":
+			expect(t, c, validity.NotApplicable, "")
 		default:
 			expect(t, c, validity.OK, "")
 		}
 	}
 	for _, name := range []string{
-		"generator lag", "offered rate", "outcome identity", "open loop", "bookkeeping (Little's law)", "generator CPU",
+		"generator lag", "offered rate", "outcome identity", "open loop", "bookkeeping (Little's law)", "generator CPU", "generator CPU wait",
 		"generator throttling", "generator steal", "generator runtime", "kernel drops, listen overflows", "kernel drops, listen drops",
 		"kernel drops, SYN retransmits", "kernel drops, backlog drops", "kernel drops, retransmits", "kernel drops, ports",
 		"timer fingerprints", "timer fingerprints, connect", "keep-alive truth", "stationarity", "client share of latency", "good replies",

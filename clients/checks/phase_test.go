@@ -119,6 +119,14 @@ func TestChecks(t *testing.T) {
 	check(cpuCheck, validity.Warn, "client-bound", and(busy, overload))
 	check(cpuCheck, validity.NotApplicable, "", and(busy, closed))
 
+	check(starvedCheck, validity.NotApplicable, "", nil)
+	waited := func(share float64) func(*Phase) { return func(g *Phase) { g.Waited = share } }
+	check(starvedCheck, validity.OK, "", waited(0.1))
+	check(starvedCheck, validity.Warn, "for 20 % of the time a load thread was ready and had no CPU, limit 10 %", waited(0.2))
+	check(starvedCheck, validity.Fail, "for 40 %", waited(0.4))
+	check(starvedCheck, validity.Warn, "client-bound", and(waited(0.4), overload))
+	check(starvedCheck, validity.NotApplicable, "", and(waited(0.4), closed))
+
 	lost := func(g *Phase) { g.HeldNs = g.HeldNs * 97 / 100 }
 	check(answeredCheck, validity.OK, "", nil)
 	check(answeredCheck, validity.Warn, "98.0 % of", func(g *Phase) { g.Planned, g.OK = 1000, 980 })

@@ -88,6 +88,7 @@ type shard struct {
 	control            int64 // when the next of all these is due
 	scanFrom           int
 	openNow            int64 // connections
+	delay              *procfs.RunDelay
 	cpu, cpuRead       int64 // of the thread in ns, deliberate spinning apart; and all of it, when last read
 	spun               int64 // ns since then
 	lead               int64 // how long before a request is due to wake up
@@ -144,6 +145,8 @@ func (s *shard) run() {
 	// Never unlocked: a thread with changed timers is not given back.
 	runtime.LockOSThread()
 	sys.SharpTimers()
+	s.delay, _ = procfs.OpenRunDelay() // nil reads Unknown
+	defer s.delay.Close()
 	s.now = procfs.Monotonic()
 	s.control, s.nextScan, s.looked = s.now, s.now, s.now
 	for s.round() {
@@ -253,7 +256,7 @@ func (s *shard) tick() {
 	s.launch()
 	s.count()
 	s.useCPU(sys.ThreadCPU())
-	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: s.cpu, Open: s.openNow, Due: s.due + s.own - s.told})
+	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: s.cpu, WaitedNs: max(s.delay.Read(), 0), Open: s.openNow, Due: s.due + s.own - s.told})
 	s.told = s.due + s.own
 	t0 := s.start - s.e.rec.Timeline().Start()
 	s.nextTick = s.now + clients.IntervalNs - (s.now-t0)%clients.IntervalNs
