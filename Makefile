@@ -13,7 +13,7 @@ FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/w
 	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace
 comma := ,
 
-.PHONY: help build bench bench-ruler crosscheck test check lint fmt fuzz bench-go clean
+.PHONY: help build bench bench-ruler crosscheck selfcheck test check lint fmt fuzz bench-go clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench-ruler: build ## the load client against its goals, into docs/RULER.md: ONL
 
 crosscheck: build ## the load client against wrk, ab, h2load and vegeta, into docs/METHOD.md: ONLY=nginx-rate PAIRS=5 QUICK=1
 	@$(RULER) crosscheck $(RULER_FLAGS)
+
+selfcheck: build ## hold the load client against known answers on this host: ENGINE=epoll,vegeta QUICK=1
+	@bin/millrace selfcheck $(if $(ENGINE),--engine '$(ENGINE)') $(if $(QUICKLY),--quick)
 
 test: ## all tests
 	@go test ./...
