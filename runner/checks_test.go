@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/sut"
@@ -163,7 +164,7 @@ func TestCheckTrialRunsEveryCheck(t *testing.T) {
 	}
 	for _, name := range []string{
 		"two-sided requests", "two-sided connections", "two-sided bytes", "steal", "quiet host", "agents", "start skew", "agents' p99 spread",
-		"server health", "server throttling", "kernel drops, listen overflows",
+		"server health", "server throttling", "kernel drops, listen overflows", floor.CheckName,
 	} {
 		if !names[name] {
 			t.Errorf("no check %s among %v", name, names)

@@ -79,6 +79,8 @@ func (f *calibrateFlags) kinds(one bool) ([]floor.Kind, error) {
 		return nil, fmt.Errorf("--protocol %q: want one of %s", k.Protocol, strings.Join(raw.Protocols, ", "))
 	case k.Connections < 1 || k.Connections > most:
 		return nil, fmt.Errorf("-c %d: want 1 to %d: %s", k.Connections, most, why)
+	case k.Pipeline < 1:
+		return nil, fmt.Errorf("--pipeline %d: want 1 or more", k.Pipeline)
 	case k.Payload < 0 || k.Payload > wire.MaxBody-8:
 		return nil, fmt.Errorf("--payload %d: want 0 to %d bytes", k.Payload, wire.MaxBody-8)
 	case k.Requests < 0:
@@ -108,7 +110,7 @@ func (f *calibrateFlags) calibrate(cmd *cobra.Command, one bool) error {
 	if err := c.prepare(cmd.Context(), kinds); err != nil {
 		return err
 	}
-	var disturbed []string
+	disturbed := 0
 	for i, k := range kinds {
 		c.again = c.started.Add(c.within * time.Duration(i+1) / time.Duration(len(kinds)))
 		if one {
@@ -119,16 +121,16 @@ func (f *calibrateFlags) calibrate(cmd *cobra.Command, one bool) error {
 			return fmt.Errorf("calibrating %v: %w", k, err)
 		}
 		if !quiet {
-			disturbed = append(disturbed, k.String())
+			disturbed++
 			continue
 		}
 		if err := floor.Store(c.path, c.floor); err != nil {
 			return err
 		}
 	}
-	if len(disturbed) > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "millrace: not kept, since other programs or machines took over %.0f %% of the CPUs meanwhile: %s: repeat when the host is quiet\n",
-			100*maxDisturbed, strings.Join(disturbed, "; "))
+	if disturbed > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "millrace: %d of %d not kept, since other programs or machines took over %.0f %% of the CPUs meanwhile: repeat when the host is quiet\n",
+			disturbed, len(kinds), 100*maxDisturbed)
 	}
 	if f.json {
 		out := json.NewEncoder(cmd.OutOrStdout())
@@ -166,8 +168,10 @@ func printFloor(to io.Writer, f floor.Floor, path string) error {
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
-	_, err := fmt.Fprintf(to, "\nkept in %s for this host, kernel and program\n", path)
-	return err
+	if _, err := fmt.Fprintf(to, "\nkept for this host, kernel and program, but for what was disturbed, in %s\n", path); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
 }
 
 // timeOf is a latency for people, where there is one.
