@@ -146,6 +146,10 @@ var onSharedThreads = map[string]Exception{
 		Reason: "vegeta's requests are goroutines, sent and noticed when Go's scheduler gets to them: times may be 20 ms longer, and 100 µs for each request in front in a backlog",
 		Late:   20 * time.Millisecond, Drain: 100 * time.Microsecond,
 	},
+	tlsEngine: {
+		Reason: "engine tls and the reflector's TLS are goroutines: times may be 2 ms longer, and 200 µs for each request in front in a backlog",
+		Late:   2 * time.Millisecond, Drain: 200 * time.Microsecond,
+	},
 }
 
 // Names of the phases.
