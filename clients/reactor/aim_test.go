@@ -3,6 +3,7 @@ package reactor
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,13 @@ func testify(t *testing.T, l net.Listener, answer func(r *http.Request, body []b
 	return w
 }
 
+// answers are what was asked and from where, so far.
+func (w *witness) answers() (asked, from map[string]int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.asked), maps.Clone(w.from)
+}
+
 func listen(t *testing.T, network, address string) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -76,10 +84,11 @@ func TestRequestsOfOneHostGoInTurn(t *testing.T) {
 		}
 	}))
 	only(t, r, "ok")
+	asked, _ := w.answers()
 	host := w.Listener.Addr().String()
 	for _, want := range []string{"GET /a " + host, "HEAD /b other 7", "POST /c " + host + "  body"} {
-		if w.asked[want] != 100 {
-			t.Errorf("%q was asked for %d times, want 100: %v", want, w.asked[want], w.asked)
+		if asked[want] != 100 {
+			t.Errorf("%q was asked for %d times, want 100: %v", want, asked[want], asked)
 		}
 	}
 }
@@ -103,10 +112,11 @@ func TestCounterIsUnique(t *testing.T) {
 				t.Errorf("agent %d: %d bytes of bodies out, %d in, want %d", agent, r.BodyBytesOut, r.BodyBytesIn, want)
 			}
 		}
+		asked, _ := w.answers()
 		host := w.Listener.Addr().String()
 		for n := range 400 {
-			if want := fmt.Sprintf(`PUT /item/%d?x={n} %s id-%d {"id":%d}`, n, host, n, n); w.asked[want] != 1 {
-				t.Errorf("pipeline %d: %q was asked for %d times", depth, want, w.asked[want])
+			if want := fmt.Sprintf(`PUT /item/%d?x={n} %s id-%d {"id":%d}`, n, host, n, n); asked[want] != 1 {
+				t.Errorf("pipeline %d: %q was asked for %d times", depth, want, asked[want])
 			}
 		}
 	}
@@ -132,13 +142,14 @@ func TestRequestsOutsideTheScheduleHaveNumbersOfTheirOwn(t *testing.T) {
 		s.Phases = append([]scenarios.Phase{steady(100, 1000)}, s.Phases...)
 		s.Phases[0].Name = "open"
 	}))
-	for asked, times := range w.asked {
+	asked, _ := w.answers()
+	for what, times := range asked {
 		if times != 1 {
-			t.Errorf("%q was asked for %d times", asked, times)
+			t.Errorf("%q was asked for %d times", what, times)
 		}
 	}
-	if int64(len(w.asked)) < r.Outcomes["ok"] {
-		t.Errorf("%d different requests, but %d good replies", len(w.asked), r.Outcomes["ok"])
+	if int64(len(asked)) < r.Outcomes["ok"] {
+		t.Errorf("%d different requests, but %d good replies", len(asked), r.Outcomes["ok"])
 	}
 }
 
@@ -183,13 +194,15 @@ func TestSeveralHosts(t *testing.T) {
 		p.Requests = []clients.Request{{URL: a.URL + "/1"}, {URL: b.URL + "/2"}, {URL: b.URL + "/3"}}
 	}))
 	only(t, r, "ok")
-	ones := a.asked["GET /1 "+a.Listener.Addr().String()]
-	twos, threes := b.asked["GET /2 "+b.Listener.Addr().String()], b.asked["GET /3 "+b.Listener.Addr().String()]
+	askedA, fromA := a.answers()
+	askedB, fromB := b.answers()
+	ones := askedA["GET /1 "+a.Listener.Addr().String()]
+	twos, threes := askedB["GET /2 "+b.Listener.Addr().String()], askedB["GET /3 "+b.Listener.Addr().String()]
 	if ones+twos+threes != 400 || ones < 150 || ones > 250 || twos < 50 || threes < 50 {
 		t.Errorf("%d, %d and %d requests, want about 200, 100 and 100", ones, twos, threes)
 	}
-	if a.from["127.0.0.5"] < ones/4 || a.from["127.0.0.6"] < ones/4 || b.from["::1"] != twos+threes {
-		t.Errorf("requests came from %v and %v, want the sources in turn", a.from, b.from)
+	if fromA["127.0.0.5"] < ones/4 || fromA["127.0.0.6"] < ones/4 || fromB["::1"] != twos+threes {
+		t.Errorf("requests came from %v and %v, want the sources in turn", fromA, fromB)
 	}
 }
 
@@ -211,8 +224,9 @@ func TestUnixSocket(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if n := w.asked["GET /x name.example"]; n != 800 {
-		t.Errorf("%d requests: %v", n, w.asked)
+	asked, _ := w.answers()
+	if n := asked["GET /x name.example"]; n != 800 {
+		t.Errorf("%d requests: %v", n, asked)
 	}
 	if _, err := New(plan("http://x/", func(p *clients.Plan, _ *scenarios.Scenario) { p.UnixSocket = path + "/none" })); err != nil {
 		t.Error(err)

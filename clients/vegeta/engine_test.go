@@ -271,7 +271,9 @@ func TestRequestsInTurn(t *testing.T) {
 	defer serving.Wait()
 	defer unix.Close()
 	for _, socket := range []string{"", path} {
+		mu.Lock()
 		clear(asked)
+		mu.Unlock()
 		plan := aPlan(serve(t, answer), 4, 200*time.Millisecond, scenarios.Arrivals{Constant: 1000})
 		url := plan.URL
 		host := strings.TrimPrefix(url, "http://")
@@ -288,6 +290,7 @@ func TestRequestsInTurn(t *testing.T) {
 		if r.Outcomes["ok"] != 200 || r.BodyBytesOut == 0 {
 			t.Errorf("socket %q: %v", socket, r.Outcomes)
 		}
+		mu.Lock()
 		for n := range 200 {
 			want := fmt.Sprintf("GET /get/%d other %d ", n, n)
 			switch n % 3 {
@@ -301,6 +304,7 @@ func TestRequestsInTurn(t *testing.T) {
 				break
 			}
 		}
+		mu.Unlock()
 	}
 }
 

@@ -53,7 +53,9 @@ func TestLoadAsksForItsTargets(t *testing.T) {
 	}
 	check := func(says string, args []string, want ...string) {
 		t.Helper()
+		mu.Lock()
 		clear(asked)
+		mu.Unlock()
 		var out bytes.Buffer
 		c := loadCommand()
 		c.SetOut(&out)
