@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,18 @@ func startLoad(t *testing.T, args ...string) *loading {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.cmd.Process.Kill() }) // if the test gave up
+	return l
+}
+
+// first gives the load priority over what else runs on this host, where that is allowed.
+func (l *loading) first() *loading {
+	// Without the right to it, the tries of quietly must do. Threads that are there already, too, have a priority each.
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", l.cmd.Process.Pid))
+	for _, task := range tasks {
+		if tid, err := strconv.Atoi(task.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, tid, -20)
+		}
+	}
 	return l
 }
 
@@ -186,14 +199,14 @@ func TestLoadStarvedOfCPU(t *testing.T) {
 	inNamespace(t)
 	r := answering(t, reflect.Script{})
 	onCPU(t, cpus[len(cpus)-1])
-	run := func(disturb func()) *measured {
+	run := func(disturb func(l *loading)) *measured {
 		before := r.Handled.Load()
 		l := startLoad(t, r.URL(), "-c", "10", "-d", "1500ms", "--rate", "2000")
 		eventually(t, "the load to be under way", func() bool { return r.Handled.Load() > before+100 })
-		disturb()
+		disturb(l)
 		return l.over(t)
 	}
-	starved := run(func() {
+	starved := run(func(*loading) {
 		spinner := exec.Command("nice", "-n", "-20", "sh", "-c", "while :; do :; done")
 		if err := spinner.Start(); err != nil {
 			t.Fatal(err)
@@ -202,17 +215,15 @@ func TestLoadStarvedOfCPU(t *testing.T) {
 		spinner.Process.Kill()
 		spinner.Wait()
 	})
+	starved.expect(t, "generator CPU wait", validity.Fail)
 	starved.expect(t, "generator lag", validity.Fail, validity.Warn)
-	if lag := starved.LagNs.Mean; lag < 1e5 {
-		t.Errorf("a mean lag of %v ns beside a spinning neighbour", lag)
+	if mean := starved.ResponseNs.Mean; mean < 1e6 { // of the lag only the first requests of a stall tell: the others wait for a connection
+		t.Errorf("a mean response of %v ns beside a spinning neighbour", mean)
 	}
-	if starved.Verdict == validity.Valid {
-		t.Error("the verdict is VALID")
-	}
-	quietly(t, "the generator lag is judged though nothing disturbs it", func() string {
-		m := run(func() {})
-		if c := m.check(t, "generator lag"); c.State == validity.Fail || m.LagNs.Mean >= starved.LagNs.Mean {
-			return fmt.Sprintf("%+v, mean %v ns", c, m.LagNs.Mean)
+	quietly(t, "the load is called starved though it has priority", func() string {
+		m := run(func(l *loading) { l.first() })
+		if c := m.check(t, "generator CPU wait"); c.State != validity.OK {
+			return fmt.Sprintf("%+v", c)
 		}
 		return ""
 	})
@@ -220,16 +231,21 @@ func TestLoadStarvedOfCPU(t *testing.T) {
 
 // A client that is stopped for 300 ms sends late what was due, and its figures are void.
 func TestLoadStoppedForAWhile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
 	const pause = 300 * time.Millisecond
-	r := answering(t, reflect.Script{})
-	run := func(disturb func(pid int)) *measured {
+	r := answering(t, reflect.Script{Delay: 20 * time.Millisecond}) // so that a busy host's lag of some ms is little
+	loop := []string{"--rate", "1000"}
+	run := func(disturb func(l *loading)) *measured {
 		before := r.Handled.Load()
-		l := startLoad(t, r.URL(), "-c", "10", "-d", "1500ms", "--rate", "1000")
+		l := startLoad(t, append([]string{r.URL(), "-c", "50", "-d", "1500ms"}, loop...)...)
 		eventually(t, "the load to be under way", func() bool { return r.Handled.Load() > before+100 })
-		disturb(l.cmd.Process.Pid)
+		disturb(l)
 		return l.over(t)
 	}
-	stopped := run(func(pid int) {
+	stop := func(l *loading) {
+		pid := l.cmd.Process.Pid
 		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
@@ -237,14 +253,23 @@ func TestLoadStoppedForAWhile(t *testing.T) {
 		if err := unix.Kill(pid, unix.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-	})
+	}
+	stopped := run(stop)
 	stopped.expect(t, "generator lag", validity.Fail)
-	if stopped.Verdict != validity.Invalid || *stopped.LagNs.Max < int64(pause*9/10) || *stopped.ResponseNs.Max < int64(pause*9/10) {
-		t.Errorf("%s, longest lag %d ns, longest response %d ns: want the pause in both", stopped.Verdict, *stopped.LagNs.Max, *stopped.ResponseNs.Max)
+	if longest := stopped.LagNs.Max; longest == nil || *longest < int64(pause*9/10) {
+		t.Errorf("the lag is %+v: want the pause in it", stopped.LagNs)
 	}
 	quietly(t, "the generator lag is INVALID though nothing stops it", func() string {
-		m := run(func(int) {})
-		if c := m.check(t, "generator lag"); c.State == validity.Fail || *m.LagNs.Max >= int64(pause) {
+		if c := run(func(l *loading) { l.first() }).check(t, "generator lag"); c.State == validity.Fail {
+			return fmt.Sprintf("%+v", c)
+		}
+		return ""
+	})
+	// In a closed loop the latencies hardly feel it, but the throughput lacks a fifth.
+	loop = nil
+	run(stop).expect(t, "generator lag", validity.Fail)
+	quietly(t, "the closed loop's stalls are INVALID though nothing stops it", func() string {
+		if c := run(func(l *loading) { l.first() }).check(t, "generator lag"); c.State == validity.Fail {
 			return fmt.Sprintf("%+v", c)
 		}
 		return ""
@@ -253,6 +278,9 @@ func TestLoadStoppedForAWhile(t *testing.T) {
 
 // A listener whose queue is full drops SYNs: connections time out, and the kernel's counters say why.
 func TestLoadAgainstAFullListenQueue(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
 	inNamespace(t)
 	deaf, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
