@@ -10,7 +10,7 @@ QUICKLY = $(filter-out 0 no false,$(QUICK))
 ROUNDS ?= $(if $(QUICKLY),1,3)
 FUZZTIME ?= 30s
 FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/hist:FuzzReadLog \
-	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace
+	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile
 comma := ,
 
 .PHONY: help build bench bench-ruler crosscheck selfcheck test check lint fmt fuzz bench-go clean
