@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/validity"
@@ -99,5 +101,19 @@ func TestMerge(t *testing.T) {
 	got := Merge(a, b)
 	if len(got) != 3 || got[0].State != validity.Unknown || got[1].State != validity.Fail || got[2].Name != "c" || a[0].State != validity.OK {
 		t.Errorf("%+v of %+v", got, a)
+	}
+}
+
+// docs/METHOD.md has a row for every check.
+func TestTheMethodNamesEveryCheck(t *testing.T) {
+	method, err := os.ReadFile("../../docs/METHOD.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range append(All(sound()), KnownAnswer(Verified{})) {
+		name, _, _ := strings.Cut(c.Name, ",")
+		if !strings.Contains(string(method), "\n| "+name+" | ") {
+			t.Errorf("docs/METHOD.md has no row for %s", name)
+		}
 	}
 }
