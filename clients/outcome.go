@@ -30,17 +30,18 @@ var outcomeNames = [outcomes]string{
 // String is the outcome's name in reports.
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// tally counts outcomes.
-type tally [outcomes]int64
+// Tally counts outcomes, by Outcome.
+type Tally [outcomes]int64
 
-func (t *tally) add(o *tally) {
+// Add adds another tally.
+func (t *Tally) Add(o *Tally) {
 	for i, n := range o {
 		t[i] += n
 	}
 }
 
-// named returns every outcome by its name, those that never happened included.
-func (t *tally) named() map[string]int64 {
+// Named returns every outcome by its name, those that never happened included.
+func (t *Tally) Named() map[string]int64 {
 	m := make(map[string]int64, outcomes)
 	for i, n := range t {
 		m[outcomeNames[i]] = n

@@ -1,5 +1,5 @@
-// Package clients is the ruler: arrival schedules, outcome accounting and the validity of a load. The engines that make
-// the load are in its subpackages. It knows no server.
+// Package clients is the ruler: what a load is asked to do (Plan), what becomes of its requests (Outcome) and what it tells
+// (Report). The engines that make the load, the arrivals, the recording and its checks are in subpackages. It knows no server.
 package clients
 
 import (

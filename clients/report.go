@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/validity"
 )
@@ -133,4 +134,10 @@ type Interval struct {
 	Opened  int64 `json:"opened"` // connections
 	// CPUNs is the CPU time of the load threads, deliberate spinning apart.
 	CPUNs int64 `json:"cpu_ns"`
+}
+
+// Judge adds checks to the report's, the worse one of two of a name, and renews the verdict.
+func (r *Report) Judge(more ...validity.Check) {
+	r.Checks = checks.Merge(r.Checks, more)
+	r.Verdict, r.Reasons = validity.Judge(r.Checks)
 }

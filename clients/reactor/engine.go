@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reactor/target"
+	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/clients/secure"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/scenarios"
@@ -42,7 +43,7 @@ type Engine struct {
 	secure  *secure.Client // nil without TLS
 	note    string         // why it is not the engine that was asked for; empty if it is
 	shards  int
-	rec     *clients.Recording
+	rec     *recording.Recording
 
 	// What the shards tell each other before the phases start, and what ends them.
 	opened  atomic.Int64 // connections, ever
@@ -112,7 +113,7 @@ func shardsFor(p *clients.Plan, limit int) int {
 
 // Run offers the load, as clients.Engine says. It may be called once.
 func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
-	rec, err := clients.NewRecording(e.plan, e.shards)
+	rec, err := recording.NewRecording(e.plan, e.shards)
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
@@ -181,8 +182,8 @@ func (e *Engine) newShards(t0 int64) ([]*shard, error) {
 	return shards, nil
 }
 
-func (e *Engine) facts(shards []*shard) clients.Facts {
-	f := clients.Facts{
+func (e *Engine) facts(shards []*shard) recording.Facts {
+	f := recording.Facts{
 		Engine:      e.plan.Engine,
 		Note:        e.note,
 		CPUSeconds:  float64(e.cpuTo.Load()-e.cpuFrom.Load()) / 1e9,

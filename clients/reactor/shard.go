@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/clients/reactor/sys"
+	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/scenarios"
@@ -53,7 +54,7 @@ const (
 // shard is one thread of load with its share of the connections and of the arrivals.
 type shard struct {
 	e   *Engine
-	rec *clients.Recorder
+	rec *recording.Recorder
 	io  transport
 	aim
 	*table
@@ -256,10 +257,10 @@ func (s *shard) tick() {
 	s.launch()
 	s.count()
 	s.useCPU(sys.ThreadCPU())
-	s.rec.Tick(s.now, clients.Status{Horizon: horizon, CPUNs: s.cpu, WaitedNs: max(s.delay.Read(), 0), Open: s.openNow, Due: s.due + s.own - s.told})
+	s.rec.Tick(s.now, recording.Status{Horizon: horizon, CPUNs: s.cpu, WaitedNs: max(s.delay.Read(), 0), Open: s.openNow, Due: s.due + s.own - s.told})
 	s.told = s.due + s.own
 	t0 := s.start - s.e.rec.Timeline().Start()
-	s.nextTick = s.now + clients.IntervalNs - (s.now-t0)%clients.IntervalNs
+	s.nextTick = s.now + recording.IntervalNs - (s.now-t0)%recording.IntervalNs
 	if s.phase+1 < len(s.phases) {
 		s.nextTick = min(s.nextTick, s.start+s.phases[s.phase+1].from)
 	}

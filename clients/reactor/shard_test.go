@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/clients/reflect"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
@@ -25,7 +26,7 @@ func alone(t *testing.T, p *clients.Plan) (*Engine, *shard) {
 		t.Fatal(err)
 	}
 	e.shards = 1
-	if e.rec, err = clients.NewRecording(e.plan, 1); err != nil {
+	if e.rec, err = recording.NewRecording(e.plan, 1); err != nil {
 		t.Fatal(err)
 	}
 	shards, err := e.newShards(procfs.Monotonic())

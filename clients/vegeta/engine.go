@@ -29,6 +29,7 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
 )
@@ -41,7 +42,7 @@ type Engine struct {
 	plan        *clients.Plan
 	target      *target
 	connections int // of this agent
-	rec         atomic.Pointer[clients.Recording]
+	rec         atomic.Pointer[recording.Recording]
 }
 
 var _ clients.Engine = (*Engine)(nil)
@@ -74,7 +75,7 @@ func (e *Engine) Progress() clients.Progress {
 // Run makes the load, as clients.Engine says. When it returns, all its goroutines are ending and its connections closed.
 func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 	procs := min(runtime.GOMAXPROCS(0), runtime.NumCPU())
-	rec, err := clients.NewRecording(e.plan, procs)
+	rec, err := recording.NewRecording(e.plan, procs)
 	if err != nil {
 		return nil, fmt.Errorf("preparing engine vegeta: %w", err)
 	}
@@ -100,7 +101,7 @@ func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 }
 
 // attack runs from T0 to the end of the last phase.
-func (e *Engine) attack(ctx context.Context, rec *clients.Recording, j *journal, d *dialer, tl *clients.Timeline, t0 int64) (*clients.Report, error) {
+func (e *Engine) attack(ctx context.Context, rec *recording.Recording, j *journal, d *dialer, tl *recording.Timeline, t0 int64) (*clients.Report, error) {
 	// Requests outlive ctx by a moment, so that those in flight at the end are told apart from those that failed.
 	base, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
@@ -134,7 +135,7 @@ func (e *Engine) attack(ctx context.Context, rec *clients.Recording, j *journal,
 	d.close()
 	j.close(p, end)
 
-	report, err := rec.Report(clients.Facts{
+	report, err := rec.Report(recording.Facts{
 		Engine: name, EndNs: end, Interrupted: interrupted, CPUSeconds: float64(cpuEnd-cpu) / 1e9,
 		Congestion: d.congestion(), Goroutines: true,
 		Limited: j.waited, Limit: fmt.Sprintf("all %d workers, one a connection, being busy", e.connections),

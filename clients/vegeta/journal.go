@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
@@ -61,7 +62,7 @@ type journal struct {
 	drained uint64 // results so far; endings[i%len] is the end of result i
 	workers uint64
 
-	rec    *clients.Recording
+	rec    *recording.Recording
 	procs  int
 	open   atomic.Int64 // connections
 	once   bool         // a connection carries one request
@@ -84,7 +85,7 @@ type journal struct {
 
 // newJournal returns a journal whose recorders share the process's CPU time: shard 0 has all requests, and the others
 // stand for the other processors that a single attacker spreads over.
-func newJournal(plan *clients.Plan, t *target, rec *clients.Recording, procs, workers int) *journal {
+func newJournal(plan *clients.Plan, t *target, rec *recording.Recording, procs, workers int) *journal {
 	return &journal{
 		bySeq: make(map[uint64]*request, workers+1), endings: make([]int64, 2*workers), workers: uint64(workers),
 		rec: rec, procs: procs, once: plan.Scenario.Connections.Requests == 1, target: t,
@@ -247,7 +248,7 @@ func (j *journal) record(until, horizon int64) {
 	j.pending = slices.Delete(j.pending, 0, n)
 	cpu, _ := procfs.CPUTime(0)
 	for i := range j.procs {
-		s := clients.Status{Horizon: horizon, CPUNs: (cpu - j.cpu) / int64(j.procs)}
+		s := recording.Status{Horizon: horizon, CPUNs: (cpu - j.cpu) / int64(j.procs)}
 		if i == 0 {
 			s.Due, s.Open = j.due, j.open.Load()
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
+	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
@@ -17,16 +18,16 @@ import (
 type pacer struct {
 	plan   *clients.Plan
 	cursor *arrivals.Cursor
-	own    int64          // number of the first request outside the schedule
-	closed []clients.Span // not yet over; times after T0
-	zero   int64          // start of the first phase
+	own    int64            // number of the first request outside the schedule
+	closed []recording.Span // not yet over; times after T0
+	zero   int64            // start of the first phase
 	t0     int64
 	steady []bool // measured steady phases, by index
 	j      *journal
 	over   <-chan struct{}
 }
 
-func newPacer(plan *clients.Plan, tl *clients.Timeline, zero int64, j *journal, over <-chan struct{}) *pacer {
+func newPacer(plan *clients.Plan, tl *recording.Timeline, zero int64, j *journal, over <-chan struct{}) *pacer {
 	schedule := arrivals.NewSchedule(&plan.Scenario, plan.Seed)
 	p := &pacer{
 		own: schedule.Beyond(), plan: plan, zero: zero, t0: zero - tl.Start(), j: j, over: over,

@@ -49,7 +49,7 @@ func reflectorFor(k floor.Kind) reflectorKind {
 const (
 	// calibrateWarmup comes before each measured phase.
 	calibrateWarmup = 100 * time.Millisecond
-	// bestFor is the time whose mean rate is the maximum, in intervals of clients.IntervalNs; quickBestFor with --quick.
+	// bestFor is the time whose mean rate is the maximum, in intervals of recording.IntervalNs; quickBestFor with --quick.
 	bestFor      = 5
 	quickBestFor = 2
 	// maxDisturbed is the share of the CPUs that others may take of a closed loop: beyond it the loop is repeated, up to

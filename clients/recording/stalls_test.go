@@ -1,16 +1,17 @@
-package clients
+package recording
 
 import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/scenarios"
 )
 
 // Stalls that follow one another too closely to recover are one, and one that reaches over a phase's edge is cut there.
 func TestStallsAreJoinedAndCut(t *testing.T) {
 	second := scenarios.Duration(time.Second)
-	plan := &Plan{Agents: 1, StartWhenOpen: true, Scenario: scenarios.Scenario{Connections: scenarios.Connections{Count: 1}, Phases: []scenarios.Phase{
+	plan := &clients.Plan{Agents: 1, StartWhenOpen: true, Scenario: scenarios.Scenario{Connections: scenarios.Connections{Count: 1}, Phases: []scenarios.Phase{
 		{Name: "a", Load: "steady", For: second}, {Name: "b", Load: "steady", For: second},
 	}}}
 	rec, err := NewRecording(plan, 1)

@@ -1,4 +1,5 @@
-package clients
+// Package recording counts what a load does, shard by shard and without allocating, and adds it up to a report.
+package recording
 
 import (
 	"runtime"
@@ -6,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/witness"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
@@ -21,7 +23,7 @@ import (
 //
 // Its collector merges and encodes on a thread of lowest priority, so that on a shared CPU it runs while the load sleeps.
 type Recording struct {
-	plan   *Plan
+	plan   *clients.Plan
 	tl     *Timeline
 	t0     int64
 	shards []*Recorder
@@ -78,7 +80,7 @@ func (h *cellHists) merge(o *cellHists) {
 }
 
 // NewRecording prepares the recording of a plan over so many shards, and creates the logs in plan.LogDir.
-func NewRecording(plan *Plan, shards int) (*Recording, error) {
+func NewRecording(plan *clients.Plan, shards int) (*Recording, error) {
 	tl := NewTimeline(plan)
 	rec := &Recording{
 		plan: plan, tl: tl,
@@ -133,8 +135,8 @@ func (rec *Recording) Abandon() {
 }
 
 // Progress is what the shards last told.
-func (rec *Recording) Progress() Progress {
-	var p Progress
+func (rec *Recording) Progress() clients.Progress {
+	var p clients.Progress
 	for _, r := range rec.shards {
 		u := &r.pulse
 		p.TNs = max(p.TNs, u.at.Load())

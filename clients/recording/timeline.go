@@ -1,8 +1,9 @@
-package clients
+package recording
 
 import (
 	"slices"
 
+	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -41,7 +42,7 @@ type cellSpan struct {
 const connectName = "connect"
 
 // NewTimeline returns the axis of a plan's phases.
-func NewTimeline(plan *Plan) *Timeline {
+func NewTimeline(plan *clients.Plan) *Timeline {
 	t := &Timeline{}
 	var at int64
 	if !plan.StartWhenOpen {

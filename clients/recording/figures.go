@@ -1,9 +1,10 @@
-package clients
+package recording
 
 import (
 	"net/netip"
 	"net/url"
 
+	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/validity"
@@ -11,10 +12,10 @@ import (
 )
 
 // checks gathers the figures of the measured phases and has them judged.
-func (rec *Recording) checks(r *Report, f Facts, connects *hist.Histogram, end int64) []validity.Check {
+func (rec *Recording) checks(r *clients.Report, f Facts, connects *hist.Histogram, end int64) []validity.Check {
 	l := checks.Load{
 		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Interrupted: r.Interrupted, Planned: r.Planned,
-		NoPort: r.Outcomes[NoPort.String()], Loopback: loopback(rec.plan.URL), Kernel: rec.witness.Kernel(),
+		NoPort: r.Outcomes[clients.NoPort.String()], Loopback: loopback(rec.plan.URL), Kernel: rec.witness.Kernel(),
 		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: f.Share,
 	}
 	// A resolved scenario's work is sound.
@@ -40,12 +41,12 @@ func loopback(target string) bool {
 }
 
 // figures gathers the numbers of phase i.
-func (rec *Recording) figures(i int, end int64, r *Report) checks.Phase {
+func (rec *Recording) figures(i int, end int64, r *clients.Report) checks.Phase {
 	s, p := rec.tl.Spans[i], &r.Phases[i]
 	h := rec.phases[i]
 	g := checks.Phase{
 		Name: s.Name, Overload: s.Load == "overload", Closed: s.Closed, LengthNs: min(end, s.To) - s.From,
-		Planned: p.Planned, OK: p.Outcomes[OK.String()], Counted: h.response.Count() + h.response.Outside(),
+		Planned: p.Planned, OK: p.Outcomes[clients.OK.String()], Counted: h.response.Count() + h.response.Outside(),
 		LagP99Ns: h.lag.Quantile(0.99), ResponseP99Ns: h.response.Quantile(0.99),
 		Surroundings: rec.witness.Between(i), Modes: checks.Modes(h.response.Between),
 	}

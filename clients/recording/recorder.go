@@ -1,8 +1,9 @@
-package clients
+package recording
 
 import (
 	"sync/atomic"
 
+	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/hist"
 )
@@ -56,7 +57,7 @@ type cell struct {
 	planned int64
 	waited  int64 // for a connection
 	done    int64
-	tally   tally
+	tally   clients.Tally
 	last    int64 // when the last of them got its outcome
 	handed  bool
 	hists   *cellHists
@@ -64,7 +65,7 @@ type cell struct {
 
 // window is an Interval and what the checks want to know beside it.
 type window struct {
-	Interval
+	clients.Interval
 	offered  int64 // requests sent, or waiting for a connection; at the time they became either
 	lagP99Ns int64
 	gapNs    int64 // longest Gap
@@ -137,13 +138,13 @@ func (r *Recorder) Begun(c int32, intended, free, sent int64) {
 
 // Finish counts the outcome of a request at a time. begun is the time that Sent was told, zero for a request that never
 // was; sent is when its first byte was written, later than begun if its connection had to be opened, zero if it never was.
-func (r *Recorder) Finish(c int32, o Outcome, intended, begun, sent, done int64) {
+func (r *Recorder) Finish(c int32, o clients.Outcome, intended, begun, sent, done int64) {
 	e := &r.cells[c]
 	e.tally[o]++
 	e.done++
 	e.last = max(e.last, done)
 	w := r.window(done - r.t0)
-	if o == OK {
+	if o == clients.OK {
 		w.OK++
 		r.flow[r.span].ok++
 		h := r.hists(c)

@@ -1,13 +1,13 @@
-package clients
+package recording
 
 import (
 	"maps"
 	"os"
 
+	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
-	"github.com/millrace/millrace/internal/validity"
 )
 
 // Facts are what only the engine knows of a load that is over.
@@ -28,8 +28,8 @@ type Facts struct {
 	Goroutines bool
 	// Share is what the kernel's time stamps say, if there are any.
 	Share checks.Share
-	Split *Split
-	TLS   *TLSReport
+	Split *clients.Split
+	TLS   *clients.TLSReport
 }
 
 // latencies are those of one phase or several, and what has none: bad requests and failed attempts to connect.
@@ -52,12 +52,12 @@ func (l *latencies) summaries() (response, service, lag, connect hist.Summary) {
 
 // Report waits for the collector, closes the logs and adds everything up. Every shard must be closed. An error is one of
 // writing the logs: the report is complete all the same.
-func (rec *Recording) Report(f Facts) (*Report, error) {
+func (rec *Recording) Report(f Facts) (*clients.Report, error) {
 	<-rec.done
 	err := rec.logs.Close()
 	end := min(f.EndNs-rec.t0, rec.tl.End())
-	r := &Report{
-		Schema: Schema, Engine: f.Engine, EngineNote: f.Note, URL: rec.plan.URL, Requests: len(rec.plan.Requests),
+	r := &clients.Report{
+		Schema: clients.Schema, Engine: f.Engine, EngineNote: f.Note, URL: rec.plan.URL, Requests: len(rec.plan.Requests),
 		UnixSocket: rec.plan.UnixSocket, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
 		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS, Split: f.Split,
@@ -77,21 +77,21 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 		r.BodyBytesOut += s.BodyBytesOut
 	}
 	r.ConnectFailures = measured.failed
-	var total tally
+	var total clients.Tally
 	for i, s := range rec.tl.Spans {
 		p, t, l := rec.phaseReport(i, end)
 		r.Phases = append(r.Phases, p)
 		r.Planned += p.Planned
 		r.ConnectFailures += l.failed
-		total.add(&t)
+		total.Add(&t)
 		if s.Measure {
 			measured.add(&l)
 		}
 	}
-	r.Outcomes = total.named()
+	r.Outcomes = total.Named()
 	r.ResponseNs, r.ServiceNs, r.LagNs, r.ConnectNs = measured.summaries()
 	if r.DurationSeconds > 0 {
-		r.AchievedRPS = float64(total[OK]) / r.DurationSeconds
+		r.AchievedRPS = float64(total[clients.OK]) / r.DurationSeconds
 	}
 	if rec.tl.closedLoop() {
 		r.Loop = "closed"
@@ -102,17 +102,11 @@ func (rec *Recording) Report(f Facts) (*Report, error) {
 	return r, err
 }
 
-// Judge adds checks to the report's, the worse one of two of a name, and renews the verdict.
-func (r *Report) Judge(more ...validity.Check) {
-	r.Checks = checks.Merge(r.Checks, more)
-	r.Verdict, r.Reasons = validity.Judge(r.Checks)
-}
-
 // phaseReport adds up one phase until the end of the load.
-func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latencies) {
+func (rec *Recording) phaseReport(i int, end int64) (clients.PhaseReport, clients.Tally, latencies) {
 	s := rec.tl.Spans[i]
-	p := PhaseReport{Name: s.Name, Load: s.Load, Measure: s.Measure, FromNs: s.From, ToNs: s.To}
-	var t tally
+	p := clients.PhaseReport{Name: s.Name, Load: s.Load, Measure: s.Measure, FromNs: s.From, ToNs: s.To}
+	var t clients.Tally
 	var ok int64 // within the phase, whenever due
 	l := latencies{cellHists: rec.phases[i], connect: hist.New()}
 	for _, r := range rec.shards {
@@ -121,7 +115,7 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latenci
 				e := &r.cells[c]
 				p.Planned += e.planned
 				p.Waited += e.waited
-				t.add(&e.tally)
+				t.Add(&e.tally)
 				if e.planned > 0 {
 					p.DrainedNs = max(p.DrainedNs, e.last-rec.t0)
 				}
@@ -133,8 +127,8 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latenci
 		l.failed += r.flow[i].failed
 		ok += r.flow[i].ok
 	}
-	p.Waited += t[Unsent]
-	if t[Unsent]+t[InFlight] > 0 {
+	p.Waited += t[clients.Unsent]
+	if t[clients.Unsent]+t[clients.InFlight] > 0 {
 		p.DrainedNs = 0
 	}
 	length := float64(max(min(end, s.To)-s.From, 0)) / 1e9
@@ -144,35 +138,35 @@ func (rec *Recording) phaseReport(i int, end int64) (PhaseReport, tally, latenci
 	if !s.Closed {
 		p.OfferedRPS = rateOf(p.Planned, length)
 	}
-	p.Outcomes = t.named()
-	l.bad = p.Planned - t[OK]
+	p.Outcomes = t.Named()
+	l.bad = p.Planned - t[clients.OK]
 	p.ResponseNs, p.ServiceNs, p.LagNs, p.ConnectNs = l.summaries()
 	return p, t, l
 }
 
 // perSecond adds up the requests of the first n seconds.
-func (rec *Recording) perSecond(n int) []Second {
-	out := make([]Second, n)
-	tallies := make([]tally, n)
+func (rec *Recording) perSecond(n int) []clients.Second {
+	out := make([]clients.Second, n)
+	tallies := make([]clients.Tally, n)
 	for _, r := range rec.shards {
 		for c := range r.cells {
 			if i := int(rec.tl.cells[c].second); i < n {
 				out[i].Planned += r.cells[c].planned
-				tallies[i].add(&r.cells[c].tally)
+				tallies[i].Add(&r.cells[c].tally)
 			}
 		}
 	}
 	for i := range out {
-		out[i].Outcomes = tallies[i].named()
+		out[i].Outcomes = tallies[i].Named()
 		maps.DeleteFunc(out[i].Outcomes, func(_ string, n int64) bool { return n == 0 })
 	}
 	return out
 }
 
 // intervals adds up the intervals of all shards until the end.
-func (rec *Recording) intervals(end int64) []Interval {
+func (rec *Recording) intervals(end int64) []clients.Interval {
 	n := int((max(end, 0) + IntervalNs - 1) / IntervalNs)
-	out := make([]Interval, n)
+	out := make([]clients.Interval, n)
 	for _, r := range rec.shards {
 		for i := range r.windows {
 			// What was counted at the very end belongs to the last interval.

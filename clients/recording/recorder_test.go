@@ -1,4 +1,4 @@
-package clients
+package recording
 
 import (
 	"math"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
@@ -25,9 +26,9 @@ type simulation struct {
 
 const simulated = 1000 * time.Hour // T0 of all simulations
 
-func (s simulation) run(t *testing.T) (*Report, []time.Duration) {
+func (s simulation) run(t *testing.T) (*clients.Report, []time.Duration) {
 	t.Helper()
-	plan := &Plan{
+	plan := &clients.Plan{
 		URL: "http://127.0.0.1:1/", StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
 			{Name: "steady", Load: "steady", Measure: true, For: scenarios.Duration(2500 * time.Millisecond), Arrivals: scenarios.Arrivals{Constant: 5000}},
 			{Name: "after", Load: "steady", For: scenarios.Duration(500 * time.Millisecond)},
@@ -100,9 +101,9 @@ func (s simulation) shard(r *Recorder, c *arrivals.Cursor) (responses []time.Dur
 			r.Sent(cells[e.number], abs(e.intended), free, abs(e.sent))
 			continue
 		}
-		o := OK
+		o := clients.OK
 		if n := -1 - e.number; s.fail != nil && s.fail(n) {
-			o = Reset
+			o = clients.Reset
 		} else {
 			responses = append(responses, e.at-e.intended)
 		}
@@ -114,7 +115,7 @@ func (s simulation) shard(r *Recorder, c *arrivals.Cursor) (responses []time.Dur
 	return responses
 }
 
-func states(r *Report) map[string]validity.State {
+func states(r *clients.Report) map[string]validity.State {
 	m := map[string]validity.State{}
 	for _, c := range r.Checks {
 		m[c.Name] = c.State
@@ -195,7 +196,7 @@ func TestFailedConnectsCountAsInfinite(t *testing.T) {
 }
 
 func TestFiguresInAllAreOfMeasuredPhases(t *testing.T) {
-	plan := &Plan{StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
+	plan := &clients.Plan{StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
 		{Name: "warm-up", Load: "steady", For: scenarios.Duration(time.Second), Arrivals: scenarios.Arrivals{Constant: 1}},
 		{Name: "steady", Load: "steady", For: scenarios.Duration(time.Second), Arrivals: scenarios.Arrivals{Constant: 1}, Measure: true},
 	}}}
@@ -210,7 +211,7 @@ func TestFiguresInAllAreOfMeasuredPhases(t *testing.T) {
 		at := int64(simulated) + int64(i)*1e9
 		c := r.Due(at)
 		r.Sent(c, at, 0, at+took/10)
-		r.Finish(c, OK, at, at+took/10, at+took/10, at+took)
+		r.Finish(c, clients.OK, at, at+took/10, at+took/10, at+took)
 		r.Tick(at+1e9, Status{Horizon: at + 1e9})
 	}
 	r.Close()
@@ -227,7 +228,7 @@ func TestFiguresInAllAreOfMeasuredPhases(t *testing.T) {
 // all of it in the next are 85 %.
 func TestAnOverloadIsJudgedUntilItsDrain(t *testing.T) {
 	second := scenarios.Duration(time.Second)
-	plan := &Plan{Agents: 1, Scenario: scenarios.Scenario{Connections: scenarios.Connections{Count: 1}, Phases: []scenarios.Phase{
+	plan := &clients.Plan{Agents: 1, Scenario: scenarios.Scenario{Connections: scenarios.Connections{Count: 1}, Phases: []scenarios.Phase{
 		{Name: "burst", Load: "overload", For: second, Arrivals: scenarios.Arrivals{Burst: 1}, Measure: true},
 		{Name: "after", Load: "steady", For: second},
 	}}}
@@ -244,7 +245,7 @@ func TestAnOverloadIsJudgedUntilItsDrain(t *testing.T) {
 	var cpu int64
 	for at := int64(0); at <= 2e9; at += 5e7 {
 		if at == 2e9 {
-			r.Finish(c, OK, from, from, from, from+at-1e6)
+			r.Finish(c, clients.OK, from, from, from, from+at-1e6)
 		}
 		r.Tick(from+at, Status{Horizon: from + at, CPUNs: cpu})
 		if cpu += 35e6; at >= 1e9 {
@@ -268,7 +269,7 @@ func TestAnOverloadIsJudgedUntilItsDrain(t *testing.T) {
 
 // A client that overslept the end of the load has lost nothing.
 func TestWhatIsDoneAfterTheEndIsInNoPhase(t *testing.T) {
-	plan := &Plan{URL: "http://127.0.0.1:1/", StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
+	plan := &clients.Plan{URL: "http://127.0.0.1:1/", StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
 		{Name: "steady", Load: "steady", Measure: true, For: scenarios.Duration(time.Second), Arrivals: scenarios.Arrivals{Constant: 100}},
 	}}}
 	rec, err := NewRecording(plan, 1)
@@ -285,18 +286,18 @@ func TestWhatIsDoneAfterTheEndIsInNoPhase(t *testing.T) {
 		cells = append(cells, r.Due(at(intended)))
 		r.Sent(cells[len(cells)-1], at(intended), at(0), at(sent))
 	}
-	finish := func(i int, o Outcome, intended, sent, done time.Duration) {
+	finish := func(i int, o clients.Outcome, intended, sent, done time.Duration) {
 		r.Finish(cells[i], o, at(intended), at(sent), at(sent), at(done))
 	}
 	for i := range 99 {
 		d := time.Duration(i) * 10 * time.Millisecond
 		send(d, d)
-		finish(i, OK, d, d, d+5*time.Millisecond)
+		finish(i, clients.OK, d, d, d+5*time.Millisecond)
 	}
 	send(990*time.Millisecond, 990*time.Millisecond)
 	send(end-1, late)
-	finish(99, InFlight, 990*time.Millisecond, 990*time.Millisecond, end)
-	finish(100, InFlight, end-1, late, end)
+	finish(99, clients.InFlight, 990*time.Millisecond, 990*time.Millisecond, end)
+	finish(100, clients.InFlight, end-1, late, end)
 	r.Tick(at(late), Status{Horizon: at(late)})
 	r.Close()
 	report, err := rec.Report(Facts{EndNs: at(end)})
