@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -70,6 +71,9 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 		return nil
 	}
 	config.Floor = floorOf(ctx, errs, plan)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	live := newLiveLine(errs, isTerminal(errs))
 	config.Progress = live.show
 	sum, err := runner.Run(ctx, config, plan)
