@@ -52,9 +52,9 @@ func answeredCheck(p Phase) validity.Check {
 //
 // Where: X = throughput, R = mean service time, N = requests that the active connections can carry at once. In an open
 // loop both sides come from the same events, so that they differ only if the client lost or doubled some: it says nothing
-// of the server. In a closed loop it tells whether connections starved.
+// of the server. In a closed loop it tells whether connections starved. Its Value is how far the two sides lie apart, as a share.
 func littleCheck(p Phase) validity.Check {
-	c := validity.Check{Name: "bookkeeping (Little's law)", State: validity.OK, Value: 1, Limit: littleLimit, Unit: "share"}
+	c := validity.Check{Name: "bookkeeping (Little's law)", State: validity.OK, Limit: littleLimit, Unit: "share"}
 	if p.Closed {
 		c.Limit = starveLimit
 	}
@@ -63,18 +63,18 @@ func littleCheck(p Phase) validity.Check {
 		return c
 	}
 	if p.Closed {
-		c.Value = float64(p.HeldNs) / (float64(p.LengthNs) * float64(p.Slots))
-		if math.Abs(c.Value-1) > starveLimit {
+		ratio := float64(p.HeldNs) / (float64(p.LengthNs) * float64(p.Slots))
+		if c.Value = math.Abs(ratio - 1); c.Value > starveLimit {
 			c.State = validity.Warn
-			c.Reason = fmt.Sprintf("phase %s: throughput × service time is %.1f %% of the connections: some sat idle", p.Name, 100*c.Value)
+			c.Reason = fmt.Sprintf("phase %s: throughput × service time is %.1f %% of the connections: some sat idle", p.Name, 100*ratio)
 			c.Remedy = "lower connections.count, or give the client more CPUs"
 		}
 		return c
 	}
-	c.Value = float64(p.HeldNs) / float64(p.AreaNs)
-	if math.Abs(c.Value-1) > littleLimit {
+	ratio := float64(p.HeldNs) / float64(p.AreaNs)
+	if c.Value = math.Abs(ratio - 1); c.Value > littleLimit {
 		c.State = validity.Fail
-		c.Reason = fmt.Sprintf("phase %s: by the client's own books, rate × service time is %.1f %% of the mean number in flight, limit 100 ± 2 %%", p.Name, 100*c.Value)
+		c.Reason = fmt.Sprintf("phase %s: by the client's own books, rate × service time is %.1f %% of the mean number in flight, limit 100 ± 2 %%", p.Name, 100*ratio)
 		c.Remedy = "requests were lost or counted twice: please report it"
 	}
 	return c

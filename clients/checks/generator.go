@@ -98,15 +98,16 @@ func stallCheck(c validity.Check, p Phase) validity.Check {
 	return c
 }
 
-// offeredCheck judges whether in every second as much was sent, or waiting for a connection, as was planned.
+// offeredCheck judges whether in every second as much was sent, or waiting for a connection, as was planned. Its Value is the
+// largest difference, as a share of the plan.
 func offeredCheck(p Phase) validity.Check {
-	c := validity.Check{Name: "offered rate", State: validity.OK, Value: 1, Limit: offeredLimit, Unit: "share"}
+	c := validity.Check{Name: "offered rate", State: validity.OK, Limit: offeredLimit, Unit: "share"}
 	const perSecond = 1_000_000_000 / WindowNs
 	if p.Closed || len(p.Windows) < perSecond || p.Planned == 0 {
 		c.State = validity.NotApplicable
 		return c
 	}
-	worst, second := 0.0, 0
+	second, ratio := 0, 1.0
 	for i := 0; i+perSecond <= len(p.Windows); i += perSecond {
 		var planned, offered int64
 		for _, w := range p.Windows[i : i+perSecond] {
@@ -117,16 +118,15 @@ func offeredCheck(p Phase) validity.Check {
 		if planned == 0 || off <= offeredSlack {
 			continue
 		}
-		if share := off / float64(planned); share > worst {
-			worst, second = share, i/perSecond
-			c.Value = float64(offered) / float64(planned)
+		if share := off / float64(planned); share > c.Value {
+			c.Value, second, ratio = share, i/perSecond, float64(offered)/float64(planned)
 		}
 	}
-	if worst > offeredLimit {
+	if c.Value > offeredLimit {
 		state, who := broken(p.Overload)
 		c.State = state
 		c.Reason = fmt.Sprintf("%sphase %s, second %d: %.1f %% of the planned requests were sent or waiting for a connection, limit 100 ± 1 %%",
-			who, p.Name, second, 100*c.Value)
+			who, p.Name, second, 100*ratio)
 		c.Remedy = "the client stalled: give it CPUs of its own, or lower the rate"
 	}
 	return c
