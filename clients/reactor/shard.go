@@ -38,17 +38,6 @@ const (
 	scanParts = 10
 	// waitStart is how often a shard looks whether the phases have begun.
 	waitStart = 2_000_000
-	// spinNs before a request is due are spent spinning, if the plan says so: more than a wake-up takes, were it the
-	// hypervisor's.
-	spinNs = 1_000_000
-	// maxLead is how long before a request is due a shard may wake up otherwise, to make up for the time that waking up
-	// takes: some 20 µs on a virtual machine, 2 µs on bare metal.
-	maxLead = 30_000
-	// leadStep is by how much a wake-up changes that: up by leadRise steps if it came too late, down by one if not, so that
-	// leadRise of leadRise + 1 come in time.
-	leadStep, leadRise = 200, 3
-	// leadShare is the most of its time that a shard waits spinning for what it woke up early for.
-	leadShare = 0.10
 )
 
 // shard is one thread of load with its share of the connections and of the arrivals.
@@ -266,84 +255,10 @@ func (s *shard) tick() {
 	}
 }
 
-// useCPU takes the thread's CPU time so far. Spinning is known by the clock only, and the thread may not have run all of
-// it: at most as much is taken off as the thread used since the last call.
-func (s *shard) useCPU(total int64) {
-	used := total - s.cpuRead
-	s.cpu += max(used-s.spun, 0)
-	s.cpuRead, s.spun = total, 0
-}
-
 // count brings due up to date.
 func (s *shard) count() {
 	if s.start <= s.now {
 		s.due += s.counter.SkipTo(time.Duration(s.now - s.start))
-	}
-}
-
-// wait is for the next event, or the next thing to do, and returns the number of events.
-func (s *shard) wait() int {
-	until, arrival := s.control, false
-	if s.available() {
-		if s.closed {
-			until = s.now
-		} else if at, _, ok := s.cursor.Peek(); ok && s.start != math.MaxInt64 && s.start+int64(at) < until {
-			until, arrival = s.start+int64(at), true
-		}
-	}
-	s.launch()
-	if s.start != math.MaxInt64 {
-		s.rec.Gap(s.looked, s.now)
-	}
-	lead := s.leadTo(until, arrival)
-	if until > s.now && until-s.now <= lead {
-		return s.spin(until)
-	}
-	until = max(until-lead, s.now)
-	n := s.io.wait(until - s.now)
-	from := s.now
-	s.now = procfs.Monotonic()
-	if arrival && n == 0 && until > from {
-		s.learn(s.now - until)
-	}
-	s.looked = min(s.now, until) // what it overslept counts
-	return n
-}
-
-// leadTo is how long before a time to stop sleeping and to spin.
-func (s *shard) leadTo(until int64, arrival bool) int64 {
-	switch {
-	case s.e.plan.Spin && s.rec.InFlight() > 0:
-		return until - s.now // a reply may come at any time
-	case s.e.plan.Spin && arrival:
-		return spinNs
-	case !arrival || float64(s.led) > leadShare*float64(s.now-s.start):
-		return 0
-	}
-	return s.lead
-}
-
-// learn takes in how late a wake-up was.
-func (s *shard) learn(late int64) {
-	if late > s.lead {
-		s.lead = min(s.lead+leadRise*leadStep, maxLead)
-	} else {
-		s.lead = max(s.lead-leadStep, 0)
-	}
-}
-
-// spin looks for events until a time and counts what that takes.
-func (s *shard) spin(until int64) int {
-	from := s.now
-	for {
-		n := s.io.wait(0)
-		s.now = procfs.Monotonic()
-		if n > 0 || s.now >= until {
-			s.spun += s.now - from
-			s.led += s.now - from
-			s.looked = min(s.now, until)
-			return n
-		}
 	}
 }
 
