@@ -38,6 +38,7 @@ const (
 	missed      = "**missed**"
 	noGoal      = "–"
 	notMeasured = "not measured"
+	void        = "**void**" // more than half of millrace's own runs were INVALID
 )
 
 // judge is met or missed.
@@ -46,6 +47,20 @@ func judge(ok bool) string {
 		return met
 	}
 	return missed
+}
+
+// judgeValid is judge, where not more than half of millrace's runs were INVALID: those prove nothing met.
+func judgeValid(ok bool, samples []sample) string {
+	invalid := 0
+	for _, s := range samples {
+		if s.report != nil && s.report.Verdict == validity.Invalid {
+			invalid++
+		}
+	}
+	if ok && 2*invalid > len(samples) {
+		return void
+	}
+	return judge(ok)
 }
 
 // figure is what --only takes.

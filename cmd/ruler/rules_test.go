@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/validity"
 )
 
 // seen is a tool of which five pairs all showed the same but for a little noise.
@@ -98,4 +99,19 @@ func TestOfferedWithin(t *testing.T) {
 	near(t, "sent, at most when all were answered", offeredWithin(r), 0.21)
 	r.Phases[0].Planned = 200
 	near(t, "never sent", offeredWithin(r), math.NaN())
+}
+
+func TestInvalidRunsProveNothing(t *testing.T) {
+	run := func(v validity.Verdict) sample { return sample{reading: reading{report: &clients.Report{Verdict: v}}} }
+	few := []sample{run(validity.Invalid), run(validity.Suspect), run(validity.Valid)}
+	most := []sample{run(validity.Invalid), run(validity.Invalid), run(validity.Valid)}
+	for _, c := range []struct {
+		ok      bool
+		samples []sample
+		want    string
+	}{{true, few, met}, {false, few, missed}, {true, most, void}, {false, most, missed}} {
+		if got := judgeValid(c.ok, c.samples); got != c.want {
+			t.Errorf("%v with %s: %s, want %s", c.ok, verdicts(c.samples), got, c.want)
+		}
+	}
 }
