@@ -58,8 +58,8 @@ func TestAStallWithBusyConnectionsIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := find(r, "generator lag")
-	if c.State != validity.Warn || !strings.Contains(c.Reason, "did not look for replies") {
-		t.Errorf("%+v: want it to tell of late windows", c)
+	if c.State != validity.Warn || !strings.Contains(c.Reason, "stalls of the client") {
+		t.Errorf("%+v: want it to tell of the stall", c)
 	}
 }
 
