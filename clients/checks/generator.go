@@ -16,7 +16,7 @@ const (
 	lateShareLimit = 0.01   // of the windows
 	// longStallNs is more than a CPU shared with one other thread takes away at a time; rounded down to 2^24 ns.
 	longStallNs      = 20_000_000
-	stallSpoilsShare = 0.05 // of a closed loop's time: as much as a comparison is to see
+	stallSpoilsShare = 0.10 // of a closed loop's time: twice as much as a comparison is to see
 	offeredLimit     = 0.01 // of what is planned in a second
 	cpuLimit         = 0.80 // of a load thread
 	// waitedLimit is more than the wake-ups of a busy open loop add up to; beyond waitedSpoils a thread lives on what others
