@@ -120,7 +120,7 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	}
 	tuneForLoad()
 	if plan.TLS != nil {
-		tuneForTLS()
+		tuneForTLS(f.connections)
 	}
 	if f.capacity.asked() {
 		return f.capacity.run(cmd, plan, &f, file)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -72,11 +73,19 @@ func (f *tlsFlags) plan(url string) (*clients.TLS, error) {
 	return t, nil
 }
 
+const (
+	// tlsMemory and tlsConnectionMemory are when the collector starts after all: crypto/tls leaves some 100 KB of garbage
+	// for a handshake and 64 bytes for a reply, and keeps some 20 KB a connection.
+	tlsMemory           = 256 << 20
+	tlsConnectionMemory = 128 << 10
+)
+
 // tuneForTLS makes room in the scheduler for as many handshakes at once as there are CPUs, beside the threads of
-// tuneForLoad.
-func tuneForTLS() {
+// tuneForLoad, and lets the collector run now and then.
+func tuneForTLS(connections int) {
 	n := runtime.NumCPU()
 	runtime.GOMAXPROCS(min(n, reactor.MaxShards) + 1 + n)
+	debug.SetMemoryLimit(tlsMemory + int64(connections)*tlsConnectionMemory)
 }
 
 // printTLS tells what the handshakes agreed on, and that this is the slower path.
