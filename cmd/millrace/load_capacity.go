@@ -209,7 +209,8 @@ func (f *capacityFlags) sweepAll(p *prober, rec *capacity.Record, t *trialTable)
 			steps = append(steps, step)
 			continue
 		case why != "" && slices.ContainsFunc(f.loads, func(l capacity.Load) bool { return l.Share > 0 }):
-			return fmt.Errorf("estimating the capacity, of which --sweep %s wants shares: %s", f.sweep, why)
+			err = fmt.Errorf("estimating the capacity, of which --sweep %s wants shares: %s", f.sweep, why)
+			continue // to the end: there are no steps
 		}
 		rec.ClosedLoopRPS = ceiling
 		steps = capacity.Points(f.loads, ceiling, f.length)
@@ -221,19 +222,31 @@ func (f *capacityFlags) sweepAll(p *prober, rec *capacity.Record, t *trialTable)
 
 // outcome is the error that stands for how it ended.
 func (f *capacityFlags) outcome(rec *capacity.Record, err error) error {
-	counts := slices.ContainsFunc(rec.Trials, func(t capacity.Trial) bool { return t.OfferedRPS != nil && t.Limit == "" })
-	limited := slices.ContainsFunc(rec.Trials, func(t capacity.Trial) bool { return t.Limit != "" })
-	switch {
+	switch limit := spoilt(rec); {
 	case rec.Interrupted:
 		return &statusError{exitInterrupted, errors.New("interrupted: the answer is of what was measured until then")}
+	case limit != "":
+		return &statusError{exitInvalid, fmt.Errorf("no trial says anything of the server: %s", limit)}
 	case err != nil:
 		return err
-	case !counts && limited:
-		return &statusError{exitInvalid, errors.New("no trial says anything of the server: all are INVALID by the client's fault")}
 	case rec.Answer != nil && rec.Answer.Outcome == capacity.Unknown:
 		return fmt.Errorf("finding %s: %s", rec.Objective, rec.Answer.Ended)
 	}
 	return nil
+}
+
+// spoilt says why no rate that was tried counts, or, where none was, why the closed loop does not; empty where one counts.
+func spoilt(rec *capacity.Record) string {
+	limit := ""
+	for i := range rec.Trials {
+		switch t := &rec.Trials[i]; {
+		case t.OfferedRPS != nil && t.Limit == "":
+			return ""
+		case t.OfferedRPS != nil || rec.ClosedLoopRPS == 0:
+			limit = t.Limit
+		}
+	}
+	return limit
 }
 
 // trialTable prints a line for each trial as it ends.
