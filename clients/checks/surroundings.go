@@ -17,6 +17,8 @@ const (
 	shareLimit     = 0.20 // of the response p99
 	// shareLeast samples must be there for a p99 of theirs.
 	shareLeast = 100
+	// shareSure samples have ten beyond their p99, enough to void a load.
+	shareSure = 1000
 )
 
 // Surroundings are what the client's host and runtime did to its process during a phase, between the readings next to the
@@ -113,7 +115,7 @@ func shareCheck(l Load) validity.Check {
 	}
 	if c.Value = float64(s.ClientP99Ns) / float64(max(1, s.ResponseP99Ns)); c.Value > shareLimit {
 		state, who := broken(overload)
-		if c.State = state; c.Value <= lagSpoilsShare {
+		if c.State = state; c.Value <= lagSpoilsShare || s.Samples < shareSure {
 			c.State = validity.Warn
 		}
 		c.Reason = fmt.Sprintf("%sof %d sampled requests, p99 of the time spent in the client is %s, %.0f %% of their response p99 (limit %.0f %%)",

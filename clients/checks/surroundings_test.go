@@ -46,11 +46,12 @@ func TestShareOfLatency(t *testing.T) {
 	expect(t, shareCheck(load(Share{Samples: 99, ClientP99Ns: ms, ResponseP99Ns: ms}, nil)), validity.NotApplicable, "99 requests with time stamps, want 100")
 	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 2 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.OK, "")
 	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 3 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Warn, "p99 of the time spent in the client is 3 ms, 30 % of their response p99 (limit 20 %)")
-	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 6 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Fail, "60 % of their")
+	expect(t, shareCheck(load(Share{Samples: 1000, ClientP99Ns: 6 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Fail, "60 % of their")
+	expect(t, shareCheck(load(Share{Samples: 999, ClientP99Ns: 6 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Warn, "60 % of their")
 	closed := func(p *Phase) { p.Closed = true }
 	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 3 * ms, ResponseP99Ns: 10 * ms}, closed)), validity.NotApplicable, "")
 	overload := func(p *Phase) { p.Overload = true }
-	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 6 * ms, ResponseP99Ns: 10 * ms}, overload)), validity.Warn, "client-bound")
+	expect(t, shareCheck(load(Share{Samples: 1000, ClientP99Ns: 6 * ms, ResponseP99Ns: 10 * ms}, overload)), validity.Warn, "client-bound")
 	if v, _ := validity.Judge([]validity.Check{shareCheck(load(Share{}, nil))}); v != validity.Valid {
 		t.Errorf("a kernel without time stamps makes the load %s", v)
 	}
