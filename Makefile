@@ -9,7 +9,7 @@ SCENARIO ?= burst
 QUICKLY = $(filter-out 0 no false,$(QUICK))
 ROUNDS ?= $(if $(QUICKLY),1,3)
 FUZZTIME ?= 30s
-FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/hist:FuzzReadLog \
+FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/wire:FuzzPush ./internal/hist:FuzzReadLog \
 	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile
 comma := ,
 

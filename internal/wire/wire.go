@@ -61,6 +61,7 @@ var (
 	ErrReplyHeader = &Error{0, "parsing reply: head over 64 KiB"}
 	ErrReplyChunk  = &Error{0, "parsing reply: malformed chunked body"}
 	ErrFrameLength = &Error{0, "parsing frame: length outside 8 to 1048576"}
+	ErrPushLength  = &Error{0, "parsing push frame: length outside 16 to 1048576"}
 )
 
 // Bytes that a token (method, header name) and a field value may consist of, RFC 9110 section 5.
