@@ -2,7 +2,6 @@ package runner
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/clients"
@@ -15,8 +14,7 @@ import (
 
 // Limits of the checks that need both sides of a trial. The client's own are in package clients.
 const (
-	maxStealShare  = 0.02 // of all CPU time, method 3
-	maxStartSkewNs = 5_000_000
+	maxStealShare = 0.02 // of all CPU time, method 3
 	// maxForeignShare is how much of one CPU other programs on this host may take.
 	maxForeignShare = 0.05
 )
@@ -45,8 +43,8 @@ func checkTrial(e evidence) []validity.Check {
 		checkBytes(e.load, e.done.Final, e.payload),
 	}
 	list = append(list, checkKernelDrops(e.readings, e.readErr)...)
-	return append(list, checkSteal(e.readings, e.readErr, e.cores), checkQuiet(e.done.Sampler), checkAgents(e.agents, e.lost),
-		checkSkew(e.skewNs), checkSpread(e.p99Ns), checkHealth(e.done), checkServerThrottling(e.done.Sampler), e.floor.Check(&e.plan, e.load))
+	return append(list, checkSteal(e.readings, e.readErr, e.cores), checkQuiet(e.done.Sampler), checks.Agents(e.agents, e.lost),
+		checks.StartSkew(e.skewNs), checks.Spread(e.p99Ns), checkHealth(e.done), checkServerThrottling(e.done.Sampler), e.floor.Check(&e.plan, e.load))
 }
 
 // unread makes c unknown, since what it looks at is in no reading. err is that of reading the readings, if any.
@@ -177,43 +175,6 @@ func checkQuiet(s sut.SamplerStats) validity.Check {
 		c.Reason = fmt.Sprintf("other programs on this host took %.1f %% of a CPU (limit %.0f %%)", c.Value*100, maxForeignShare*100)
 		c.Remedy = "end them, or repeat when the host is quiet"
 	}
-	return c
-}
-
-func checkSkew(skewNs int64) validity.Check {
-	c := validity.Check{Name: "start skew", State: validity.OK, Value: float64(skewNs), Limit: maxStartSkewNs, Unit: "ns"}
-	if skewNs > maxStartSkewNs {
-		c.State = validity.Fail
-		c.Reason = fmt.Sprintf("the agents started %.1f ms apart (limit %d ms)", float64(skewNs)/1e6, maxStartSkewNs/1_000_000)
-		c.Remedy = "keep other work off the host"
-	}
-	return c
-}
-
-// checkAgents: a load that one of its agents left says nothing, and neither do the other trials of its round.
-func checkAgents(all, lost []string) validity.Check {
-	c := validity.Check{
-		Name: results.AgentsCheck, State: validity.OK, Value: float64(len(all) - len(lost)), Limit: float64(len(all)), Unit: "agents",
-	}
-	if len(lost) > 0 {
-		c.State = validity.Fail
-		c.Reason = fmt.Sprintf("%d of %d agents were lost: %s, which voids the round", len(lost), len(all), strings.Join(lost, ", "))
-		c.Remedy = "see the failure and the agent's standard error, and repeat the run"
-	}
-	return c
-}
-
-// checkSpread shows how far the agents' own p99 lie apart, (largest − smallest) ÷ median: agents that see different servers
-// are on different hosts, or share their CPUs with others. It is for information.
-func checkSpread(p99Ns []int64) validity.Check {
-	c := validity.Check{Name: "agents' p99 spread", State: validity.OK, Unit: "share"}
-	if len(p99Ns) < 2 {
-		c.State = validity.NotApplicable
-		return c
-	}
-	sorted := slices.Sorted(slices.Values(p99Ns))
-	n := len(sorted)
-	c.Value = float64(sorted[n-1]-sorted[0]) / (float64(sorted[(n-1)/2]+sorted[n/2]) / 2)
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
@@ -121,21 +122,10 @@ func TestCheckSteal(t *testing.T) {
 	check(nil, errors.New("disk gone"), validity.Unknown, "disk gone")
 }
 
-func TestCheckSkew(t *testing.T) {
-	expect(t, checkSkew(0), validity.OK, "")
-	expect(t, checkSkew(5_000_000), validity.OK, "")
-	expect(t, checkSkew(5_100_000), validity.Fail, "5.1 ms apart (limit 5 ms)")
-}
-
-func TestCheckAgents(t *testing.T) {
-	all := []string{"sut-1", "load-1", "load-2"}
-	expect(t, checkAgents(all, nil), validity.OK, "")
-	expect(t, checkAgents(all, []string{"load-2"}), validity.Fail, "1 of 3 agents were lost: load-2, which voids the round")
-	if c := checkSpread([]int64{100}); c.State != validity.NotApplicable {
-		t.Errorf("%+v of one agent", c)
-	}
-	if c := checkSpread([]int64{120, 90, 100}); c.State != validity.OK || c.Value != 0.3 {
-		t.Errorf("%+v, want (120 − 90) ÷ 100", c)
+// results looks the check up by its name, and must not know package checks.
+func TestALostAgentIsKnownByItsCheck(t *testing.T) {
+	if checks.AgentsName != results.AgentsCheck {
+		t.Errorf("the check is called %q, results looks for %q", checks.AgentsName, results.AgentsCheck)
 	}
 }
 

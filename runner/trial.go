@@ -50,7 +50,7 @@ func (r *run) trial(ctx context.Context, s spec) *results.Trial {
 		return t
 	}
 	if len(out.Lost) > 0 { // also where there is nothing to record
-		t.Checks = append(t.Checks, checkAgents(agentIDs(out), out.Lost))
+		t.Checks = append(t.Checks, checks.Agents(agentIDs(out), out.Lost))
 	}
 	if len(out.Load) == 0 {
 		return t

@@ -1,6 +1,10 @@
 package checks
 
-import "math/bits"
+import (
+	"encoding/json"
+	"fmt"
+	"math/bits"
+)
 
 // StallNs is the shortest time without a look for replies that counts as a stall, in ns: below it lie full batches of work.
 const StallNs = 2_000_000
@@ -8,6 +12,36 @@ const StallNs = 2_000_000
 // Stalls counts stalls of load threads by length: class i holds those in [2^i, 2^(i+1)) ns. The zero value is empty.
 type Stalls struct {
 	n, sumNs [44]int64 // up to some five hours
+}
+
+// stallsJSON is Stalls in JSON, without the empty classes at the end.
+type stallsJSON struct {
+	N     []int64 `json:"n,omitempty"`
+	SumNs []int64 `json:"sum_ns,omitempty"`
+}
+
+// MarshalJSON is Stalls on their way to another process.
+func (s Stalls) MarshalJSON() ([]byte, error) {
+	last := len(s.n)
+	for last > 0 && s.n[last-1] == 0 {
+		last--
+	}
+	return json.Marshal(stallsJSON{s.n[:last], s.sumNs[:last]})
+}
+
+// UnmarshalJSON makes s what MarshalJSON was called on.
+func (s *Stalls) UnmarshalJSON(data []byte) error {
+	var in stallsJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return fmt.Errorf("decoding stalls: %w", err)
+	}
+	if len(in.N) > len(s.n) || len(in.SumNs) != len(in.N) {
+		return fmt.Errorf("decoding stalls: %d classes with %d sums: want as many, and at most %d", len(in.N), len(in.SumNs), len(s.n))
+	}
+	*s = Stalls{}
+	copy(s.n[:], in.N)
+	copy(s.sumNs[:], in.SumNs)
+	return nil
 }
 
 // Add counts a stall of so many ns.

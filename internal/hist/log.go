@@ -85,6 +85,18 @@ func (l *LogWriter) Write(tag string, startNs, lengthNs int64, h *Histogram) err
 // do Max and Outside; Min as the smallest value of its bucket.
 func ReadLog(r io.Reader) ([]Entry, error) {
 	var entries []Entry
+	err := EachEntry(r, func(e Entry) error {
+		entries = append(entries, e)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// EachEntry calls f with each interval of a log as ReadLog would return it, and returns f's first error as it is.
+func EachEntry(r io.Reader, f func(Entry) error) error {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 0, 64<<10), maxLine)
 	var outside uint64
@@ -96,7 +108,7 @@ func ReadLog(r io.Reader) ([]Entry, error) {
 		switch {
 		case no == 1:
 			if line != logVersion {
-				return nil, fmt.Errorf("reading histogram log: line 1: %.60q: want %q", line, logVersion)
+				return fmt.Errorf("reading histogram log: line 1: %.60q: want %q", line, logVersion)
 			}
 		case strings.HasPrefix(line, outsideMark):
 			outside, err = strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(line, outsideMark), "]"), 10, 63)
@@ -104,22 +116,23 @@ func ReadLog(r io.Reader) ([]Entry, error) {
 		default:
 			var e Entry
 			if e, err = readEntry(line); err == nil {
-				e.Histogram.outside = outside
-				entries = append(entries, e)
-				outside = 0
+				e.Histogram.outside, outside = outside, 0
+				if stop := f(e); stop != nil {
+					return stop
+				}
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading histogram log: line %d: %w", no, err)
+			return fmt.Errorf("reading histogram log: line %d: %w", no, err)
 		}
 	}
 	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("reading histogram log: line %d: %w", no+1, err)
+		return fmt.Errorf("reading histogram log: line %d: %w", no+1, err)
 	}
 	if no == 0 {
-		return nil, errors.New("reading histogram log: it is empty")
+		return errors.New("reading histogram log: it is empty")
 	}
-	return entries, nil
+	return nil
 }
 
 // readEntry reads the line of an interval.
@@ -145,14 +158,8 @@ func readEntry(line string) (Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	if h.count > 0 {
-		if maxNs := times[2]; maxNs < lowOf(index(h.max)) || maxNs > h.max {
-			return e, fmt.Errorf("maximum of %d ns: the histogram's is in [%d, %d]", maxNs, lowOf(index(h.max)), h.max)
-		}
-		h.max = times[2]
-	}
 	e.Histogram = h
-	return e, nil
+	return e, h.exactMax(times[2])
 }
 
 // parseFixed reads a decimal number that is not negative as an integer of its digits-th decimal place.
