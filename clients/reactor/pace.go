@@ -31,6 +31,7 @@ func (s *shard) wait() int {
 		}
 	}
 	s.launch()
+	s.worked += s.now - s.woke
 	if s.start != math.MaxInt64 {
 		s.rec.Gap(s.looked, s.now)
 	}
@@ -45,7 +46,7 @@ func (s *shard) wait() int {
 	if arrival && n == 0 && until > from {
 		s.learn(s.now - until)
 	}
-	s.looked = min(s.now, until) // what it overslept counts
+	s.looked, s.woke = min(s.now, until), s.now // what it overslept counts as not looking
 	return n
 }
 
@@ -80,16 +81,17 @@ func (s *shard) spin(until int64) int {
 		if n > 0 || s.now >= until {
 			s.spun += s.now - from
 			s.led += s.now - from
-			s.looked = min(s.now, until)
+			s.looked, s.woke = min(s.now, until), s.now
 			return n
 		}
 	}
 }
 
-// useCPU takes the thread's CPU time so far. Spinning is known by the clock only, and the thread may not have run all of
-// it: at most as much is taken off as the thread used since the last call.
+// useCPU takes the thread's CPU time so far. Spinning and working are known by the clock only, and the thread may not have
+// run all of both: what it used since the last call without the spinning counts, or all the time that it worked, if that is
+// more.
 func (s *shard) useCPU(total int64) {
 	used := total - s.cpuRead
-	s.cpu += max(used-s.spun, 0)
-	s.cpuRead, s.spun = total, 0
+	s.cpu += max(used-s.spun, min(used, s.worked))
+	s.cpuRead, s.spun, s.worked = total, 0, 0
 }

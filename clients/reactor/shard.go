@@ -80,7 +80,8 @@ type shard struct {
 	openNow            int64 // connections
 	delay              *procfs.RunDelay
 	cpu, cpuRead       int64 // of the thread in ns, deliberate spinning apart; and all of it, when last read
-	spun               int64 // ns since then
+	spun, worked       int64 // ns since then
+	woke               int64 // when it last had waited
 	lead               int64 // how long before a request is due to wake up
 	led                int64 // ns spent spinning for having woken up early
 	looked             int64 // since when the poller has not been asked, though not for want of events
@@ -138,7 +139,7 @@ func (s *shard) run() {
 	s.delay, _ = procfs.OpenRunDelay() // nil reads Unknown
 	defer s.delay.Close()
 	s.now = procfs.Monotonic()
-	s.control, s.nextScan, s.looked = s.now, s.now, s.now
+	s.control, s.nextScan, s.looked, s.woke = s.now, s.now, s.now, s.now
 	for s.round() {
 	}
 	s.finish()

@@ -44,7 +44,7 @@ func TestAStallWithBusyConnectionsIsTold(t *testing.T) {
 		s.Phases = []scenarios.Phase{steady(1000, 1000)}
 	}))
 	s.now = procfs.Monotonic()
-	s.control, s.nextScan, s.looked = s.now, s.now, s.now
+	s.control, s.nextScan, s.looked, s.woke = s.now, s.now, s.now, s.now
 	stall := 350 * time.Millisecond
 	for s.round() {
 		if stall > 0 && s.phase == 0 && s.now > s.start+int64(300*time.Millisecond) {
@@ -93,16 +93,18 @@ func TestAConnectionIsFreeOnceItsWriteIsDone(t *testing.T) {
 
 func TestSpinningTakesNoMoreThanTheThreadUsed(t *testing.T) {
 	s := &shard{}
-	for _, c := range []struct{ total, spun, want int64 }{
-		{100, 40, 60},
-		{150, 80, 60}, // descheduled while it spun
-		{250, 0, 160},
-		{250, 30, 160},
-		{300, 10, 200},
+	for _, c := range []struct{ total, spun, worked, want int64 }{
+		{100, 40, 50, 60},
+		{150, 80, 0, 60}, // descheduled while it spun
+		{250, 0, 20, 160},
+		{250, 30, 0, 160},
+		{300, 10, 0, 200},
+		{400, 95, 30, 230}, // the spinning did not leave room for the work: descheduled in both
+		{410, 0, 90, 240},
 	} {
-		s.spun = c.spun
-		if s.useCPU(c.total); s.cpu != c.want || s.spun != 0 {
-			t.Errorf("%d ns of CPU and %d of spinning: used %d in all, want %d", c.total, c.spun, s.cpu, c.want)
+		s.spun, s.worked = c.spun, c.worked
+		if s.useCPU(c.total); s.cpu != c.want || s.spun != 0 || s.worked != 0 {
+			t.Errorf("%d ns of CPU, %d of spinning and %d of work: used %d in all, want %d", c.total, c.spun, c.worked, s.cpu, c.want)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -300,23 +300,25 @@ func TestServerThatNeverGetsReady(t *testing.T) {
 // TestLoadAgainstNetHTTP puts `millrace load` to a server that is not ours.
 func TestLoadAgainstNetHTTP(t *testing.T) {
 	for _, engine := range clients.Engines {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		foreign := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		foreign := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/missing" {
 				http.NotFound(w, r)
 				return
 			}
 			fmt.Fprint(w, "hello")
-		})}
-		go foreign.Serve(listener)
+		}))
+		var more []string
+		if engine == "tls" {
+			foreign.StartTLS()
+			more = []string{"--insecure"}
+		} else {
+			foreign.Start()
+		}
 		defer foreign.Close()
 		for path, outcome := range map[string]string{"/": "ok", "/missing": "http_error"} {
 			var out, errs bytes.Buffer
-			cmd := exec.Command(filepath.Join(binDir, "millrace"), "load", "http://"+listener.Addr().String()+path, "-c", "10", "-d", "1s",
-				"--rate", "500", "--engine", engine, "--json", "-")
+			args := append([]string{"load", foreign.URL + path, "-c", "10", "-d", "1s", "--rate", "500", "--engine", engine, "--json", "-"}, more...)
+			cmd := exec.Command(filepath.Join(binDir, "millrace"), args...)
 			cmd.Stdout, cmd.Stderr = &out, &errs
 			if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitInvalid {
 				t.Fatalf("%s: %v\n%s", engine, err, errs.String())
