@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/millrace/millrace/clients/reactor/sys"
 )
 
@@ -82,7 +80,7 @@ func Start(s Script) (*Reflector, error) {
 	if err := s.complete(); err != nil {
 		return nil, fmt.Errorf("starting reflector: %w", err)
 	}
-	fd, addr, err := listen(s.Host)
+	fd, addr, err := listenAt(net.JoinHostPort(s.Host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("starting reflector: %w", err)
 	}
@@ -118,30 +116,6 @@ func (s *Script) complete() error {
 	}
 	s.Every = max(s.Every, 1)
 	return nil
-}
-
-// listen opens a listening socket on a free port of a host, which may be an IPv6 address.
-func listen(host string) (fd int32, addr string, err error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return 0, "", err
-	}
-	defer l.Close()
-	raw, err := l.(*net.TCPListener).SyscallConn()
-	if err != nil {
-		return 0, "", err
-	}
-	// A duplicate, so that it is ours alone and not in the runtime's poller.
-	var bad error
-	err = raw.Control(func(own uintptr) {
-		var n int
-		n, bad = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
-		fd = int32(n)
-	})
-	if err == nil {
-		err = bad
-	}
-	return fd, l.Addr().String(), err
 }
 
 // URL is where the reflector answers.
