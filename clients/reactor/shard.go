@@ -89,6 +89,7 @@ type shard struct {
 	memo    wire.Memo
 	flights []flight // of a transport that defers
 	defers  bool
+	service int64  // ns, the mean of the last requests
 	out     []byte // several requests at once
 	idShift uint
 	ownBase int64 // number of the first request outside the schedule

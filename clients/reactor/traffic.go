@@ -313,6 +313,7 @@ func (s *shard) complete(i int32, sl *slot, o clients.Outcome) {
 		s.takeStamp(sl)
 	}
 	s.rec.Finish(sl.cell, o, sl.intended, sl.begun, sl.sent, s.now)
+	s.service += (s.now - sl.sent - s.service) / 64
 	sl.begun = 0
 	if int(c.flying) == s.depth {
 		c.freeAt = s.now
