@@ -165,7 +165,7 @@ func resolveVariants(ctx context.Context, c Config, run *results.Run) (map[strin
 		run.Variants = append(run.Variants, v)
 	}
 	if len(run.Variants) == 0 {
-		return nil, &UsageError{fmt.Errorf("none of the servers %s speaks %s", strings.Join(names, ", "), run.Scenario.Protocol)}
+		return nil, &UsageError{fmt.Errorf("none of the servers %s speaks %s: %s %s", strings.Join(names, ", "), run.Scenario.Protocol, names[0], run.NotApplicable[names[0]])}
 	}
 	return frameworks, nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -139,7 +140,13 @@ func TestMakePlanRefuses(t *testing.T) {
 	check(func(c *Config) { c.Servers = []string{"gnat"} }, true, `unknown server "gnat"`, "goroutine, gnet, gnet/ants")
 	check(func(c *Config) { c.Servers = []string{"gnet/pool"} }, true, `"gnet/pool"`)
 	check(func(c *Config) { c.Servers = []string{"goroutine", "goroutine"} }, true, "goroutine is named twice")
-	check(func(c *Config) { c.Servers = []string{"gnet"} }, true, "none of the servers gnet speaks http1")
+	check(func(c *Config) { c.Servers = []string{"gnet"} }, true, "none of the servers gnet speaks http1: gnet does not speak http1: no parser")
+	check(func(c *Config) {
+		quiet := *c.Scenario
+		quiet.Protocol, quiet.Quick = scenarios.Push, nil
+		quiet.Phases = []scenarios.Phase{{Name: "hold", For: scenarios.Duration(time.Second), Measure: true}}
+		c.Scenario, c.Quick, c.Servers = &quiet, false, []string{"goroutine"}
+	}, true, "none of the servers goroutine speaks push")
 	check(func(c *Config) { c.ServersDir = t.TempDir() }, false, "no server program in", "make build")
 	check(func(c *Config) { c.ServersDir = serversDir(t, map[string]string{"gnet": "no json"}) }, false, "describing", "gnet")
 }

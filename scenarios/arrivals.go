@@ -30,6 +30,11 @@ type Ramp struct {
 	Poisson bool `yaml:"poisson" json:"poisson,omitempty"`
 }
 
+// none reports whether no requests are offered.
+func (a Arrivals) none() bool {
+	return a.Constant == 0 && a.Poisson == 0 && a.Burst == 0 && a.Ramp == Ramp{} && a.Trace == nil && !a.Closed
+}
+
 // Rate is the mean rate of the arrivals over a phase of length d, in requests per second. It is zero for a closed loop
 // and for a trace that was not read yet.
 func (a Arrivals) Rate(d time.Duration) float64 {

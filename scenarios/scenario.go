@@ -15,7 +15,8 @@ type Scenario struct {
 	Why string `yaml:"why" json:"why"`
 	// Protocol is one of Protocols.
 	Protocol string `yaml:"protocol" json:"protocol"`
-	// Payload is the size in bytes of a reply's body (http1) or of the echoed body (frame). Default 13.
+	// Payload is the size in bytes of a reply's body (http1), of the echoed body (frame) or of what a pushed frame has
+	// behind its clock (push). Default 13.
 	Payload     int         `yaml:"payload" json:"payload"`
 	Connections Connections `yaml:"connections" json:"connections"`
 	Work        Work        `yaml:"work" json:"work"`
@@ -44,6 +45,10 @@ type Connections struct {
 	// Close is who ends a connection and how: "none" (kept until the end), "fin-client" (the client closes after the
 	// last reply), "fin-server" (the client asks with Connection: close, http1 only) or "rst" (the client resets).
 	Close string `yaml:"close" json:"close"`
+	// Trickle is how often each connection that takes no requests (see Phase.Active) sends one all the same, so that
+	// nobody takes it for dead. They are evenly staggered, count as planned, and their latencies are kept apart. Zero means
+	// never.
+	Trickle Duration `yaml:"trickle" json:"trickle,omitempty"`
 	// Steps are increasing connection counts that one trial climbs: a phase with Each "step" is repeated for each of
 	// them. Empty: all of Count at once. The last step equals Count after Resolve.
 	Steps []int `yaml:"steps" json:"steps,omitempty"`
@@ -76,9 +81,12 @@ type Phase struct {
 	Active Percent `yaml:"active" json:"active,omitempty"`
 }
 
+// Push is the protocol in which the server sends on its own: its scenarios plan no requests, and no server speaks it yet.
+const Push = "push"
+
 // Closed sets of words, each the one truth for messages, flags and tests.
 var (
-	Protocols     = []string{"http1", "frame"}
+	Protocols     = []string{"http1", "frame", Push}
 	LoadKinds     = []string{"steady", "overload"}
 	ClosePolicies = []string{"none", "fin-client", "fin-server", "rst"}
 )

@@ -150,6 +150,11 @@ func TestSet(t *testing.T) {
 	check("burst", []string{"work.share=5%"}, nil, "with work.kind none")
 	check("churn", []string{"connections.rate=500/s"}, nil, "connections.rate 500 with connections.requests 1: has no effect")
 	check("idle", []string{"phases.still.open=15000"}, func(s *Scenario) bool { return s.Phases[2].Open == 15000 }, "")
+	check("idle", []string{"connections.trickle=30s"}, func(s *Scenario) bool { return s.Connections.Trickle == Duration(30*time.Second) }, "")
+	check("idle", []string{"connections.trickle=1ms"}, nil, "connections.trickle 1ms: want 0 (never), or 10ms to 24h0m0s")
+	check("churn", []string{"connections.trickle=1s"}, nil, "only connections that are kept can be idle")
+	check("burst", []string{"protocol=push"}, nil, "phases.warmup with protocol push: the server sends on its own")
+	check("churn", []string{"protocol=push"}, nil, "connections of protocol push")
 	check("idle", []string{"phases.still.open=14999"}, nil, "phases.still.open 14999: want at least the 15000")
 	check("burst", []string{"phases.warmup.open=10", "phases.burst.open=10"}, func(s *Scenario) bool { return s.Phases[2].Open == 10 }, "")
 	check("burst", []string{"phases.warmup.open=10", "phases.burst.open=9"}, nil, "phases.burst.open 9: want at least the 10")
@@ -167,6 +172,13 @@ func TestDecodeIsStrict(t *testing.T) {
 	if _, err := Decode("own.yaml", []byte(good)); err != nil {
 		t.Error(err)
 	}
+	push := strings.Replace(good, "frame", "push", 1)
+	if s, err := Decode("own.yaml", []byte(push)); err != nil {
+		t.Error(err)
+	} else if _, err := s.Resolve(); err != nil {
+		t.Error(err)
+	}
+	check(push+"work: {kind: sleep=1ms, share: 1%}\n", "work.kind sleep=1ms with protocol push")
 	check(good+"paylod: 3\n", "known: name, why, protocol, payload, connections.count")
 	check(good+"payload: -3\n", "want 1 to")
 	check(good+"timeout: 3\n", `duration "3"`)

@@ -15,6 +15,8 @@ const (
 	maxPhases      = 64
 	maxPhase       = 24 * time.Hour
 	maxPlanned     = 2_000_000_000 // arrivals in a phase
+	minTrickle     = Duration(10 * time.Millisecond)
+	maxTrickle     = Duration(24 * time.Hour)
 )
 
 // Validate checks every field and names the first that is wrong, with its path, value and the offered range.
@@ -62,6 +64,14 @@ func (s *Scenario) validateConnections() error {
 		return fmt.Errorf("connections.close %s with connections.requests 0: say after how many requests a connection is closed, such as 1", c.Close)
 	case c.Close == "fin-server" && s.Protocol != "http1":
 		return fmt.Errorf("connections.close fin-server with protocol %s: a server can be asked to close in http1 only; want fin-client or rst", s.Protocol)
+	case c.Trickle != 0 && (c.Trickle < minTrickle || c.Trickle > maxTrickle):
+		return fmt.Errorf("connections.trickle %v: want 0 (never), or %v to %v between two requests of a connection", c.Trickle, minTrickle, maxTrickle)
+	case c.Trickle > 0 && c.Requests > 0:
+		return fmt.Errorf("connections.trickle %v with connections.requests %d: only connections that are kept can be idle: want 0 for one of them", c.Trickle, c.Requests)
+	case s.Protocol == Push && (c.Requests > 0 || c.Pipeline > 1 || c.Trickle > 0):
+		return fmt.Errorf("connections of protocol push: requests %d, pipeline %d, trickle %v: a subscriber sends no requests: want none of these", c.Requests, c.Pipeline, c.Trickle)
+	case s.Protocol == Push && s.Work.Kind != "none":
+		return fmt.Errorf("work.kind %s with protocol push: nobody asks for it: want none", s.Work.Kind)
 	case c.Rate > 0 && c.Requests > 0:
 		return fmt.Errorf("connections.rate %v with connections.requests %d: has no effect, since the arrivals open the connections: want 0, and the rate in the phases' arrivals", float64(c.Rate), c.Requests)
 	}
@@ -120,6 +130,10 @@ func (s *Scenario) validatePhases() error {
 			return fmt.Errorf("%s.each step: connections.steps is empty", path)
 		case p.Open < 0 || p.Open > s.Connections.Count:
 			return fmt.Errorf("%s.open %d: want 0 to connections.count, %d", path, p.Open, s.Connections.Count)
+		case !(p.Active >= 0 && p.Active <= 100):
+			return fmt.Errorf("%s.active %v: want 0%% to 100%%", path, p.Active)
+		case s.Protocol == Push && (!p.Arrivals.none() || p.Open > 0 || p.Each != "" || p.Active != 100):
+			return fmt.Errorf("%s with protocol push: the server sends on its own, and all connections receive: want no arrivals, open, each and active", path)
 		case p.Open > 0 && s.Connections.Requests > 0:
 			return fmt.Errorf("%s.open: connections are opened by requests where connections.requests is set", path)
 		}

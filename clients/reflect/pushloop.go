@@ -192,7 +192,9 @@ func (l *pushLoop) spoil(c *channel, now, copies int64) int64 {
 			l.frame[i] = 0xff
 		}
 	case PushSlow:
-		c.until = max(c.until, now+int64(s.Delay))
+		if len(c.delayed) == 0 {
+			c.until = now + int64(s.Delay)
+		}
 	case PushStop:
 		c.stopped = true
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/wire"
 )
 
 // Limits on what a plan may ask for.
@@ -26,19 +27,21 @@ const (
 
 // Request is one thing to ask for, complete.
 type Request struct {
-	// Scheme is http, https or frame.
+	// Scheme is http, https, frame or push.
 	Scheme string
 	// Address is host:port to connect to, with the zone of an IPv6 address; a unix socket may take its place.
 	Address string
 	// Name is the URL's host without port, and Host what the Host header says where no header does.
 	Name, Host string
-	// Method, Path and Headers are empty in frame. Path begins with a slash, or is * of OPTIONS.
+	// Method, Path and Headers are empty in frame and push. Path begins with a slash, or is * of OPTIONS.
 	Method  string
 	Path    Template
 	Headers []Header
 	// HasBody tells an empty body from none.
 	HasBody bool
 	Body    Template
+	// Channel is what to subscribe to, in push; empty for the one without a name.
+	Channel string
 }
 
 // Header is a field of an http1 request.
@@ -70,8 +73,8 @@ func Of(p *clients.Plan) ([]Request, error) {
 	return out, nil
 }
 
-// defaultPorts are those of the schemes there are; frame has none.
-var defaultPorts = map[string]string{"http": "80", "https": "443", "frame": ""}
+// defaultPorts are those of the schemes there are; frame and push have none.
+var defaultPorts = map[string]string{"http": "80", "https": "443", "frame": "", "push": ""}
 
 func newRequest(g clients.Request) (Request, error) {
 	u, err := url.Parse(unbraced(g.URL))
@@ -81,13 +84,13 @@ func newRequest(g clients.Request) (Request, error) {
 	port, known := defaultPorts[u.Scheme]
 	switch {
 	case !known || u.Host == "" || u.Hostname() == "":
-		return Request{}, fmt.Errorf("reading URL %q: want http://host:port/path, https://host:port/path or frame://host:port", g.URL)
+		return Request{}, fmt.Errorf("reading URL %q: want http://host:port/path, https://host:port/path or frame://host:port, or push://host:port/channel", g.URL)
 	case u.User != nil:
 		return Request{}, fmt.Errorf("reading URL %q: names a user: want a header, such as 'Authorization: Basic …'", g.URL)
 	case braced(u.Host) != u.Host:
 		return Request{}, fmt.Errorf("reading URL %q: want {n} in the path or the query only", g.URL)
 	case u.Port() == "" && port == "":
-		return Request{}, fmt.Errorf("reading URL %q: frame has no default port: want frame://host:port", g.URL)
+		return Request{}, fmt.Errorf("reading URL %q: %s has no default port: want %s://host:port", g.URL, u.Scheme, u.Scheme)
 	}
 	if u.Port() != "" {
 		port = u.Port()
@@ -100,6 +103,16 @@ func newRequest(g clients.Request) (Request, error) {
 	if r.Scheme == "frame" {
 		if g.Method != "" && g.Method != "GET" || len(g.Headers) > 0 || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
 			return Request{}, fmt.Errorf("building request %s: a frame has no method, no headers and no path: want a body only", g.URL)
+		}
+		return r, nil
+	}
+	if r.Scheme == "push" {
+		if g.Method != "" && g.Method != "GET" || len(g.Headers) > 0 || r.HasBody || u.RawQuery != "" {
+			return Request{}, fmt.Errorf("building request %s: a subscriber sends no request: want no method, no headers, no body and no query", g.URL)
+		}
+		r.Channel = strings.TrimPrefix(u.Path, "/")
+		if r.Channel != "" && !wire.ValidChannel([]byte(r.Channel)) {
+			return Request{}, fmt.Errorf("reading URL %q: channel %q: want up to %d printable characters without blanks", g.URL, r.Channel, wire.MaxChannel)
 		}
 		return r, nil
 	}

@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -27,7 +26,8 @@ type Model struct {
 	Doc  string // one line
 	// Module is the import path of the framework's module; empty means Go's standard library.
 	Module string
-	// Protocols that the model speaks, and the reason for each of scenarios.Protocols that it doesn't.
+	// Protocols that the model speaks, and the reason for each of scenarios.Protocols that it doesn't; for push there is one
+	// already.
 	Protocols []string
 	Missing   map[string]string
 	Variants  []Variant
@@ -78,7 +78,11 @@ func (m *Model) describe(w io.Writer) error {
 		Schema: Schema, Name: m.Name, Doc: m.Doc, Framework: framework{m.Module, moduleVersion(m.Module)},
 		Protocols: m.Protocols, Missing: map[string]string{}, Variants: m.Variants, HalfClose: m.HalfClose,
 	}
-	maps.Copy(d.Missing, m.Missing)
+	for _, p := range scenarios.Protocols {
+		if !slices.Contains(m.Protocols, p) {
+			d.Missing[p] = m.missing(p)
+		}
+	}
 	if d.Variants == nil {
 		d.Variants = []Variant{}
 	}
@@ -113,6 +117,17 @@ func moduleVersion(path string) string {
 	return "unknown"
 }
 
+// noPush is why a model does not speak push.
+const noPush = "no server speaks push yet"
+
+// missing is why the model does not speak a protocol.
+func (m *Model) missing(protocol string) string {
+	if why := m.Missing[protocol]; why != "" || protocol != scenarios.Push {
+		return why
+	}
+	return noPush
+}
+
 // validate finds slips in a model's own table; they are the programmer's.
 func (m *Model) validate() error {
 	for _, p := range m.Protocols {
@@ -121,7 +136,7 @@ func (m *Model) validate() error {
 		}
 	}
 	for _, p := range scenarios.Protocols {
-		if !slices.Contains(m.Protocols, p) && m.Missing[p] == "" {
+		if !slices.Contains(m.Protocols, p) && m.missing(p) == "" {
 			return fmt.Errorf("model %s: say in Missing why it doesn't speak %s", m.Name, p)
 		}
 	}
