@@ -58,6 +58,9 @@ type Report struct {
 	Checks  []validity.Check `json:"checks"`
 
 	Phases []PhaseReport `json:"phases"`
+
+	// Agents are the processes that made the load, where there were several. All other figures are of all of them together.
+	Agents []AgentReport `json:"agents,omitempty"`
 	// Intervals follow one another every IntervalNs from T0 on, by intended time for Planned and by the time it
 	// happened for the rest.
 	IntervalNs int64      `json:"interval_ns"`
@@ -94,6 +97,20 @@ type PhaseReport struct {
 	ConnectNs   hist.Summary     `json:"connect_ns"`
 	// DrainedNs is when, after T0, the last request intended in this phase got its outcome; zero if some never did.
 	DrainedNs int64 `json:"drained_ns"`
+}
+
+// AgentReport is one process's share in a load, as a diagnostic: processes that differ share their CPUs with others.
+type AgentReport struct {
+	Agent             int   `json:"agent"`
+	Planned           int64 `json:"planned"`
+	OK                int64 `json:"ok"`
+	ConnectionsOpened int64 `json:"connections_opened"`
+	// ResponseP99Ns is of the measured phases; nil with too few requests.
+	ResponseP99Ns *int64  `json:"response_p99_ns"`
+	CPUSeconds    float64 `json:"cpu_seconds"`
+	PeakRSSBytes  int64   `json:"peak_rss_bytes"`
+	// LateNs is how long after T0 it learned of T0; zero if it was told before.
+	LateNs int64 `json:"late_ns"`
 }
 
 // Split is where the time of good replies to sampled requests went, in the measured phases. With the wait for a connection,

@@ -195,9 +195,10 @@ func (e *Engine) facts(shards []*shard) recording.Facts {
 	if name := e.congestion.Load(); name != nil {
 		f.Congestion = *name
 	}
-	f.Split, f.Share = splitOf(shards)
+	f.Stamped = stampedOf(shards)
 	if e.secure != nil {
-		f.Engine, f.TLS = secureName, secureReport(e.secure, shards)
+		f.Engine = secureName
+		f.TLS, f.Handshakes = secureReport(e.secure, shards)
 	}
 	return f
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/clients/secure"
+	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
@@ -246,7 +247,7 @@ func (t *secureTransport) broken(i int32, err error) {
 }
 
 // secureReport is what all shards agreed on with the server.
-func secureReport(client *secure.Client, shards []*shard) *clients.TLSReport {
+func secureReport(client *secure.Client, shards []*shard) (*clients.TLSReport, *hist.Histogram) {
 	var tallies []*secure.Tally
 	for _, s := range shards {
 		tallies = append(tallies, &s.io.(*secureTransport).tally)

@@ -3,10 +3,8 @@ package reactor
 import (
 	"syscall"
 
-	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/clients/reactor/sys"
-	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/clients/recording"
 )
 
 const (
@@ -28,12 +26,10 @@ type stamps struct {
 	count   int64 // writes since the last one
 	last    int64 // when that was
 
-	client, out, wire, in, response *hist.Histogram
+	told *recording.Stamped
 }
 
-func newStamps() *stamps {
-	return &stamps{conn: -1, client: hist.New(), out: hist.New(), wire: hist.New(), in: hist.New(), response: hist.New()}
-}
+func newStamps() *stamps { return &stamps{conn: -1, told: recording.NewStamped()} }
 
 // wantsStamp reports whether the request that is about to be written on connection i is to be stamped.
 func (s *shard) wantsStamp(i int32) bool {
@@ -73,33 +69,20 @@ func (s *shard) takeStamp(sl *slot) {
 		return
 	}
 	lag := sl.sent - max(sl.intended, p.free)
-	p.out.Record(left - sl.sent)
-	p.wire.Record(arrived - left)
-	p.in.Record(s.now - arrived)
-	p.client.Record(lag + left - sl.sent + s.now - arrived)
-	p.response.Record(s.now - sl.intended)
+	p.told.Sending.Record(left - sl.sent)
+	p.told.WireServer.Record(arrived - left)
+	p.told.Receiving.Record(s.now - arrived)
+	p.told.Client.Record(lag + left - sl.sent + s.now - arrived)
+	p.told.Response.Record(s.now - sl.intended)
 }
 
-// splitOf adds up what the shards' stamps say; nil without any.
-func splitOf(shards []*shard) (*clients.Split, checks.Share) {
-	all := newStamps()
+// stampedOf adds up what the shards' stamps say.
+func stampedOf(shards []*shard) *recording.Stamped {
+	all := recording.NewStamped()
 	for _, s := range shards {
-		all.client.Merge(s.stamps.client)
-		all.out.Merge(s.stamps.out)
-		all.wire.Merge(s.stamps.wire)
-		all.in.Merge(s.stamps.in)
-		all.response.Merge(s.stamps.response)
+		all.Merge(s.stamps.told)
 	}
-	n := all.client.Count()
-	if n == 0 {
-		return nil, checks.Share{}
-	}
-	return &clients.Split{
-			Samples: n, ClientNs: all.client.Summary(0), SendingNs: all.out.Summary(0), WireServerNs: all.wire.Summary(0),
-			ReceivingNs: all.in.Summary(0), ResponseNs: all.response.Summary(0),
-		}, checks.Share{
-			Samples: n, ClientP99Ns: all.client.Quantile(0.99), ResponseP99Ns: all.response.Quantile(0.99),
-		}
+	return all
 }
 
 // send writes to the socket of connection i, and asks for the kernel's time stamp where that is wanted.

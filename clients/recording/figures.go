@@ -12,11 +12,11 @@ import (
 )
 
 // checks gathers the figures of the measured phases and has them judged.
-func (rec *Recording) checks(r *clients.Report, f Facts, connects *hist.Histogram, end int64) []validity.Check {
+func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, connects *hist.Histogram, end int64) []validity.Check {
 	l := checks.Load{
 		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Interrupted: r.Interrupted, Planned: r.Planned,
-		NoPort: r.Outcomes[clients.NoPort.String()], Loopback: loopback(rec.plan.URL), Kernel: rec.witness.Kernel(),
-		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: f.Share,
+		NoPort: r.Outcomes[clients.NoPort.String()], Loopback: loopback(rec.plan.URL), Kernel: rec.kernel,
+		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: share,
 	}
 	// A resolved scenario's work is sound.
 	if kind, d, err := scenarios.ParseWork(rec.plan.Scenario.Work.Kind); err == nil && kind != "none" {
@@ -48,7 +48,7 @@ func (rec *Recording) figures(i int, end int64, r *clients.Report) checks.Phase 
 		Name: s.Name, Overload: s.Load == "overload", Closed: s.Closed, LengthNs: min(end, s.To) - s.From,
 		Planned: p.Planned, OK: p.Outcomes[clients.OK.String()], Counted: h.response.Count() + h.response.Outside(),
 		LagP99Ns: h.lag.Quantile(0.99), ResponseP99Ns: h.response.Quantile(0.99),
-		Surroundings: rec.witness.Between(i), Modes: checks.Modes(h.response.Between),
+		Surroundings: rec.surroundings[i], Modes: checks.Modes(h.response.Between),
 	}
 	for j := int((s.From + 1e9 - 1) / 1e9); int64(j+1)*1e9 <= min(end, s.To); j++ {
 		if x := rec.seconds[j].summary; x.Count > 0 {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/clients/witness"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
@@ -31,15 +32,18 @@ type Recording struct {
 	back   chan *cellHists
 	done   chan struct{}
 
-	// witness is the collector's, if there is one, until done is closed.
-	witness *witness.Witness
+	// witness is the collector's, if there is one, until done is closed. What it saw is in the next three at the end.
+	witness      *witness.Witness
+	kernel       checks.Kernel
+	surroundings []checks.Surroundings // by span
+	peakRSS      int64                 // of the process in bytes
 
 	// The collector's, until done is closed.
 	cells   map[int32]*finished // not yet finished by all shards
 	left    []int               // shards that have not finished a cell
 	phases  []*cellHists
 	seconds []second
-	logs    *hist.Files // in the order of cellHists.each
+	logs    *hist.Files // logNames
 }
 
 // finished is what a shard measured of one cell; hists is nil without requests.
@@ -79,22 +83,15 @@ func (h *cellHists) merge(o *cellHists) {
 	h.lag.Merge(o.lag)
 }
 
+// logNames are the logs in the order of cellHists.each.
+var logNames = []string{"response.hlog", "service.hlog", "lag.hlog"}
+
 // NewRecording prepares the recording of a plan over so many shards, and creates the logs in plan.LogDir.
 func NewRecording(plan *clients.Plan, shards int) (*Recording, error) {
-	tl := NewTimeline(plan)
-	rec := &Recording{
-		plan: plan, tl: tl,
-		in: make(chan finished, collectorQueue), back: make(chan *cellHists, collectorQueue), done: make(chan struct{}),
-		cells: make(map[int32]*finished), left: make([]int, len(tl.cells)),
-		phases: make([]*cellHists, len(tl.Spans)), witness: witness.New(), seconds: make([]second, (tl.End()+1e9-1)/1e9),
-	}
-	for i := range rec.phases {
-		rec.phases[i] = newCellHists()
-	}
-	for i, c := range tl.cells {
-		rec.left[i] = shards
-		rec.seconds[c.second].left++
-	}
+	rec := newRecording(plan, shards)
+	tl := rec.tl
+	rec.witness = witness.New()
+	rec.in, rec.back, rec.done = make(chan finished, collectorQueue), make(chan *cellHists, collectorQueue), make(chan struct{})
 	for range shards {
 		rec.shards = append(rec.shards, &Recorder{
 			tl: tl, Slots: make([]int64, len(tl.Spans)-tl.First), cells: make([]cell, len(tl.cells)), windows: make([]window, (tl.End()+IntervalNs-1)/IntervalNs),
@@ -105,11 +102,36 @@ func NewRecording(plan *clients.Plan, shards int) (*Recording, error) {
 	for range min(warmSets*shards, collectorQueue) {
 		rec.back <- newCellHists()
 	}
-	var err error
-	if plan.LogDir != "" {
-		rec.logs, err = hist.CreateFiles(plan.LogDir, "response.hlog", "service.hlog", "lag.hlog")
+	return rec, rec.createLogs()
+}
+
+// newRecording is a recording without shards, of whose cells each is finished by so many.
+func newRecording(plan *clients.Plan, finishers int) *Recording {
+	tl := NewTimeline(plan)
+	rec := &Recording{
+		plan: plan, tl: tl, cells: make(map[int32]*finished), left: make([]int, len(tl.cells)),
+		phases: make([]*cellHists, len(tl.Spans)), seconds: make([]second, (tl.End()+1e9-1)/1e9),
 	}
-	return rec, err
+	for i := range rec.phases {
+		rec.phases[i] = newCellHists()
+	}
+	for i, c := range tl.cells {
+		rec.left[i] = finishers
+		rec.seconds[c.second].left++
+	}
+	return rec
+}
+
+func (rec *Recording) createLogs() (err error) {
+	if rec.plan.LogDir != "" {
+		rec.logs, err = hist.CreateFiles(rec.plan.LogDir, logNames...)
+	}
+	return err
+}
+
+// startLogs writes their heads, with T0 by the wall clock.
+func (rec *Recording) startLogs() {
+	rec.logs.Start(time.Now().Add(time.Duration(rec.t0 - procfs.Monotonic())))
 }
 
 // Timeline is the time axis of the recording.
@@ -164,7 +186,7 @@ func (rec *Recording) collect() {
 	runtime.LockOSThread()
 	// A priority may always be lowered; without it, the collector only competes.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 19)
-	rec.logs.Start(time.Now().Add(time.Duration(rec.t0 - procfs.Monotonic())))
+	rec.startLogs()
 	edges := []int64{rec.t0}
 	for _, s := range rec.tl.Spans {
 		edges = append(edges, rec.t0+s.To)

@@ -5,31 +5,31 @@ import (
 	"os"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
 // Facts are what only the engine knows of a load that is over.
 type Facts struct {
-	Engine string
+	Engine string `json:"engine"`
 	// Note is why another engine ran than the plan names; empty if none did.
-	Note string
+	Note string `json:"note,omitempty"`
 	// EndNs is the CLOCK_MONOTONIC time at which the load ended.
-	EndNs       int64
-	Interrupted bool
+	EndNs       int64 `json:"end_ns"`
+	Interrupted bool  `json:"interrupted,omitempty"`
 	// CPUSeconds of the whole process over the phases.
-	CPUSeconds float64
-	Congestion string
+	CPUSeconds float64 `json:"cpu_seconds"`
+	Congestion string  `json:"congestion_control,omitempty"`
 	// Limited counts requests of steady measured phases that a limit of the engine, named by Limit, held back.
-	Limited int64
-	Limit   string
+	Limited int64  `json:"limited,omitempty"`
+	Limit   string `json:"limit,omitempty"`
 	// Goroutines is whether goroutines send the requests.
-	Goroutines bool
-	// Share is what the kernel's time stamps say, if there are any.
-	Share checks.Share
-	Split *clients.Split
-	TLS   *clients.TLSReport
+	Goroutines bool `json:"goroutines,omitempty"`
+	// Stamped is what the kernel's time stamps say; nil of an engine that asks for none.
+	Stamped *Stamped `json:"stamped,omitempty"`
+	// TLS, whose HandshakeNs is made of Handshakes; both nil without TLS.
+	TLS        *clients.TLSReport `json:"tls,omitempty"`
+	Handshakes *hist.Histogram    `json:"handshakes,omitempty"`
 }
 
 // latencies are those of one phase or several, and what has none: bad requests and failed attempts to connect.
@@ -53,14 +53,32 @@ func (l *latencies) summaries() (response, service, lag, connect hist.Summary) {
 // Report waits for the collector, closes the logs and adds everything up. Every shard must be closed. An error is one of
 // writing the logs: the report is complete all the same.
 func (rec *Recording) Report(f Facts) (*clients.Report, error) {
+	err := rec.end()
+	return rec.report(f), err
+}
+
+// end waits for the collector and takes what its witness saw.
+func (rec *Recording) end() error {
 	<-rec.done
-	err := rec.logs.Close()
+	rec.kernel, rec.peakRSS = rec.witness.Kernel(), peakRSS()
+	for i := range rec.tl.Spans {
+		rec.surroundings = append(rec.surroundings, rec.witness.Between(i))
+	}
+	return rec.logs.Close()
+}
+
+// report adds up a recording that has ended.
+func (rec *Recording) report(f Facts) *clients.Report {
 	end := min(f.EndNs-rec.t0, rec.tl.End())
+	split, share := f.Stamped.split()
+	if f.TLS != nil && f.Handshakes != nil {
+		f.TLS.HandshakeNs = f.Handshakes.Summary(0)
+	}
 	r := &clients.Report{
 		Schema: clients.Schema, Engine: f.Engine, EngineNote: f.Note, URL: rec.plan.URL, Requests: len(rec.plan.Requests),
 		UnixSocket: rec.plan.UnixSocket, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
-		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: peakRSS(), Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS, Split: f.Split,
+		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: rec.peakRSS, Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS, Split: split,
 		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},
 	}
 	for i := 0; i < len(rec.seconds) && int64(i)*1e9 < end; i++ {
@@ -98,8 +116,8 @@ func (rec *Recording) Report(f Facts) (*clients.Report, error) {
 	} else {
 		r.OfferedRPS = rateOf(r.Planned, r.DurationSeconds)
 	}
-	r.Judge(rec.checks(r, f, measured.connect, end)...)
-	return r, err
+	r.Judge(rec.checks(r, f, share, measured.connect, end)...)
+	return r
 }
 
 // phaseReport adds up one phase until the end of the load.
