@@ -20,7 +20,7 @@ type Report struct {
 	Requests int `json:"requests,omitempty"`
 	// UnixSocket is what was connected to instead of the URL's host, if anything.
 	UnixSocket string `json:"unix_socket,omitempty"`
-	Loop       string `json:"loop"` // "open" or "closed"
+	Loop       string `json:"loop"` // "open", "closed", or "push" where the server sends on its own
 	Seed       uint64 `json:"seed"`
 	// T0Ns is the CLOCK_MONOTONIC time in ns that every t_ns counts from.
 	T0Ns            int64            `json:"t0_ns"`
@@ -52,6 +52,8 @@ type Report struct {
 	Split *Split `json:"kernel_split,omitempty"`
 	// TLS is what the handshakes agreed on; nil without TLS.
 	TLS *TLSReport `json:"tls,omitempty"`
+	// Push is what subscribers received; nil but in protocol push.
+	Push *PushReport `json:"push,omitempty"`
 
 	Verdict validity.Verdict `json:"verdict"`
 	Reasons []string         `json:"reasons"`

@@ -35,6 +35,9 @@ type Request struct {
 
 // compile builds what is sent for a request of a plan.
 func (t *Target) compile(r *request.Request, p *clients.Plan) Request {
+	if t.Push {
+		return Request{}
+	}
 	c := Request{body: r.Body, length: r.SendsLength()}
 	if t.Frame {
 		if !r.HasBody {

@@ -19,6 +19,8 @@ type Target struct {
 	Host string
 	// Frame and HTTPS tell the protocol: http1 without either.
 	Frame, HTTPS bool
+	// Push says that nothing is sent but what subscribes: there are endpoints only.
+	Push bool
 	// Endpoints are what connections are made to, at least one: connection i of the whole load to Endpoints[i mod their
 	// number].
 	Endpoints []Endpoint
@@ -44,7 +46,7 @@ func New(p *clients.Plan) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{Host: requests[0].Name, Frame: requests[0].Scheme == "frame", HTTPS: requests[0].Scheme == "https"}
+	t := &Target{Host: requests[0].Name, Frame: requests[0].Scheme == "frame", HTTPS: requests[0].Scheme == "https", Push: requests[0].Scheme == "push"}
 	pool, err := newPool(p.Sources)
 	if err != nil {
 		return nil, err
