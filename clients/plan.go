@@ -37,6 +37,8 @@ type Plan struct {
 	// Agent is this agent's index in [0, Agents); it takes every arrival n ≡ Agent (mod Agents).
 	Agent  int `json:"agent"`
 	Agents int `json:"agents"`
+	// Threads is the most that may send in each agent; zero is one for every CPU that it may use.
+	Threads int `json:"threads,omitempty"`
 	// Sources are the local addresses to connect from, used in turn; empty leaves the choice to the kernel.
 	Sources []string `json:"sources,omitempty"`
 	// Congestion is the congestion control of the client's sockets. Empty takes cubic where the host allows it, since a

@@ -24,7 +24,7 @@ const (
 	MaxShards = 8
 	// nobodyFor is how long no connection at all may open, while some failed, before the load is given up.
 	nobodyFor = time.Second
-	// openGrace is how long, beyond ConnectFor, StartWhenOpen waits for the last connections.
+	// openGrace is how long, beyond ConnectFor and beyond the last one that opened, StartWhenOpen waits for connections.
 	openGrace = 5 * time.Second
 	// settle is from the last connection open to the start of the phases.
 	settle = 5 * time.Millisecond
@@ -55,6 +55,11 @@ type Engine struct {
 	stop      atomic.Bool
 	giveUp    atomic.Bool // nobody could connect
 	once      sync.Once
+	// lastOpen is when the last connection opened.
+	lastOpen atomic.Int64
+	// hold is told once, instead of begin being called.
+	hold func(open int64)
+	held sync.Once
 
 	cpuFrom, cpuTo atomic.Int64
 	congestion     atomic.Pointer[string]
@@ -89,7 +94,12 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if mine == 0 {
 		return nil, fmt.Errorf("preparing load: %d connections for %d agents: want at least one each", p.Scenario.Connections.Count, p.Agents)
 	}
-	shards := shardsFor(&p, min(cpus(), MaxShards, mine))
+	threads := cpus()
+	if p.Threads > 0 {
+		threads = p.Threads
+	}
+	// The same for every agent, of which some have a connection more.
+	shards := shardsFor(&p, min(threads, MaxShards, p.Scenario.Connections.Count/p.Agents))
 	security, err := newSecurity(&p, t, shards)
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
@@ -111,23 +121,56 @@ func shardsFor(p *clients.Plan, limit int) int {
 	return 1
 }
 
-// Run offers the load, as clients.Engine says. It may be called once.
+// Hold makes Run of a plan with StartWhenOpen wait for Start when its connections are open, or when there is no hope for the
+// rest, and tells how many are. tell must not block. It must come before Run.
+func (e *Engine) Hold(tell func(open int64)) { e.hold = tell }
+
+// Start starts the phases of an engine that waits for it, at T0, a CLOCK_MONOTONIC time in ns.
+func (e *Engine) Start(t0 int64) { e.begin(t0) }
+
+// Run offers the load, as clients.Engine says. It may be called once, and not after RunPart.
 func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
+	facts, err := e.run(ctx, t0)
+	if err != nil {
+		return nil, err
+	}
+	report, err := e.rec.Report(facts)
+	if err != nil {
+		return report, fmt.Errorf("recording load: %w", err)
+	}
+	return report, nil
+}
+
+// RunPart does what Run does, for a report that is made of several agents' parts. The plan must have a LogDir.
+func (e *Engine) RunPart(ctx context.Context, t0 int64) (*recording.Part, error) {
+	facts, err := e.run(ctx, t0)
+	if err != nil {
+		return nil, err
+	}
+	part, err := e.rec.Part(facts)
+	if err != nil {
+		return nil, fmt.Errorf("recording load: %w", err)
+	}
+	return part, nil
+}
+
+// run offers the load. Without an error there is something to report.
+func (e *Engine) run(ctx context.Context, t0 int64) (recording.Facts, error) {
 	rec, err := recording.NewRecording(e.plan, e.shards)
 	if err != nil {
-		return nil, fmt.Errorf("preparing load: %w", err)
+		return recording.Facts{}, fmt.Errorf("preparing load: %w", err)
 	}
 	e.rec = rec
 	shards, err := e.newShards(t0)
 	if err != nil {
 		rec.Abandon()
-		return nil, fmt.Errorf("preparing load: %w", err)
+		return recording.Facts{}, fmt.Errorf("preparing load: %w", err)
 	}
 	// Not before: once begun, a recording ends with its shards only.
 	if !e.plan.StartWhenOpen {
 		e.begin(t0)
 	} else if e.plan.Scenario.OpensLater() {
-		e.begin(max(procfs.Monotonic(), t0))
+		e.ready(max(procfs.Monotonic(), t0))
 	}
 	defer context.AfterFunc(ctx, func() { e.stop.Store(true) })()
 	var wg sync.WaitGroup
@@ -142,13 +185,18 @@ func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 	}
 	if e.start.Load() == 0 || e.giveUp.Load() {
 		rec.Abandon()
-		return nil, e.nobody(ctx)
+		return recording.Facts{}, e.nobody(ctx)
 	}
-	report, err := rec.Report(e.facts(shards))
-	if err != nil {
-		return report, fmt.Errorf("recording load: %w", err)
+	return e.facts(shards), nil
+}
+
+// ready starts the phases at T0, unless somebody else is to say when.
+func (e *Engine) ready(t0 int64) {
+	if e.hold == nil {
+		e.begin(t0)
+		return
 	}
-	return report, nil
+	e.held.Do(func() { e.hold(e.opened.Load()) })
 }
 
 // Progress tells how it goes.

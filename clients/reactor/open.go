@@ -127,6 +127,9 @@ func (s *shard) opened(i int32) {
 	s.control = s.now
 	s.openNow++
 	s.rec.Connected(c.since, s.now)
+	if s.start == math.MaxInt64 {
+		s.e.lastOpen.Store(s.now)
+	}
 	if s.e.opened.Add(1) == 1 {
 		name := sys.Congestion(c.fd)
 		s.e.congestion.Store(&name)

@@ -199,12 +199,13 @@ func (s *shard) awaitStart() bool {
 	e := s.e
 	at := e.start.Load()
 	if at == 0 {
-		limit := s.t0 + int64(e.plan.Scenario.ConnectFor()+openGrace)
+		limit := max(s.t0+int64(e.plan.Scenario.ConnectFor()), e.lastOpen.Load()) + int64(openGrace)
 		mine := int64(clients.Share(e.plan.Scenario.Connections.Count, e.plan.Agent, e.plan.Agents))
-		if e.opened.Load() >= mine || s.now > limit && e.opened.Load() > 0 {
-			e.begin(s.now + int64(settle))
+		opened := e.opened.Load()
+		if opened >= mine || s.now > limit && opened > 0 {
+			e.ready(s.now + int64(settle))
 		}
-		return s.now <= limit || e.opened.Load() > 0
+		return s.now <= limit || opened > 0
 	}
 	s.start = at
 	tl := e.rec.Timeline()

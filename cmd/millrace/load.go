@@ -9,15 +9,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
-
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/internal/hist"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
-	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/scenarios"
+	"github.com/spf13/cobra"
 )
 
 // loadFlags are the flags of `millrace load`.
@@ -33,6 +31,7 @@ type loadFlags struct {
 	target                             targetFlags
 	tls                                tlsFlags
 	capacity                           capacityFlags
+	processes                          processFlags
 }
 
 func loadCommand() *cobra.Command {
@@ -85,6 +84,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	f.target.register(fl)
 	f.tls.register(fl)
 	f.capacity.register(fl)
+	f.processes.register(fl)
 	return c
 }
 
@@ -108,8 +108,9 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	if plan.TLS, err = f.tls.plan(url); err != nil {
 		return usage(err)
 	}
-	if most, why := host.FitConnections(&plan.Scenario); f.connections > most {
-		return usage(fmt.Errorf("-c %d: this host can hold %d: %s: raise the limit (ulimit -n) or take fewer", f.connections, most, why))
+	processes, err := f.processes.prepare(plan, f.capacity.asked())
+	if err != nil {
+		return usage(err)
 	}
 	var file *os.File // before the load: a wrong path must not cost a measurement
 	if f.json != "" && f.json != "-" {
@@ -118,22 +119,16 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 		}
 		defer file.Close()
 	}
-	tuneForLoad()
-	if plan.TLS != nil {
-		tuneForTLS(f.connections)
+	if processes == 1 {
+		tuneForLoad()
+		if plan.TLS != nil {
+			tuneForTLS(f.connections)
+		}
 	}
 	if f.capacity.asked() {
 		return f.capacity.run(cmd, plan, &f, file)
 	}
-	engine, err := newEngine(plan)
-	if err != nil {
-		return usage(err)
-	}
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return fmt.Errorf("reading the clock: %w", err)
-	}
-	report, err := engine.Run(cmd.Context(), now.Nano())
+	report, err := loadOnce(cmd, plan, processes)
 	if report == nil {
 		return err
 	}
@@ -146,6 +141,18 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 		return &statusError{exitInvalid, fmt.Errorf("the figures are INVALID: %s", strings.Join(report.Reasons, "; "))}
 	}
 	return nil
+}
+
+// loadOnce makes the load of a plan. Without a report there is an error.
+func loadOnce(cmd *cobra.Command, plan *clients.Plan, processes int) (*clients.Report, error) {
+	if processes > 1 {
+		return loadWithCrew(cmd, plan, processes)
+	}
+	engine, err := newEngine(plan)
+	if err != nil {
+		return nil, usage(err)
+	}
+	return engine.Run(cmd.Context(), procfs.Monotonic())
 }
 
 // plan turns the flags into a plan of one phase.
@@ -269,6 +276,7 @@ func printLoad(w io.Writer, r *clients.Report) {
 	if r.Interrupted {
 		fmt.Fprintln(w, "interrupted: the figures are of what was measured until then")
 	}
+	printAgents(w, r)
 	fmt.Fprintf(w, "process    %.2f s CPU, %s peak RSS\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes))
 	printVerdict(w, r)
 }
