@@ -4,6 +4,7 @@
 package floor
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,11 +55,11 @@ type Shape struct {
 	Quick bool `json:"quick"`
 	// MaxRPS are requests a second in a closed loop: the best half second, so that a stolen slice of CPU does not lower it.
 	MaxRPS float64 `json:"max_rps"`
-	// ClientCPU is the CPU time of the client's process meanwhile, as a share of its CPUs: well below 1 the reflector, or
-	// waking up, was the limit, and not the client.
-	ClientCPU float64 `json:"client_cpu"`
+	// ClientBusy is the share of its CPUs that the client took meanwhile, spinning apart: near 1 it was the limit, otherwise
+	// the reflector or waking up was, and the client itself reaches more.
+	ClientBusy float64 `json:"client_busy"`
 	// OpenRPS is OpenShare of MaxRPS, offered in an open loop; the latencies in ns are of that, nil where the requests were
-	// too few.
+	// too few or others took the CPUs.
 	OpenRPS  float64 `json:"open_rps"`
 	P50Ns    *int64  `json:"p50_ns"`
 	P99Ns    *int64  `json:"p99_ns"`
@@ -142,7 +143,7 @@ func payloadClass(n int) int {
 	return bits.Len(uint(n - 1))
 }
 
-// Add puts a shape in place of one of the same kind. A disturbed one replaces no other.
+// Add puts a shape in its place, instead of one of the same kind. A disturbed one replaces no other.
 func (f *Floor) Add(s Shape) {
 	if i := slices.IndexFunc(f.Shapes, func(o Shape) bool { return o.Kind == s.Kind }); i >= 0 {
 		if !s.Disturbed || f.Shapes[i].Disturbed {
@@ -151,6 +152,10 @@ func (f *Floor) Add(s Shape) {
 		return
 	}
 	f.Shapes = append(f.Shapes, s)
+	slices.SortFunc(f.Shapes, func(a, b Shape) int {
+		return cmp.Or(strings.Compare(a.Engine, b.Engine), -strings.Compare(a.Protocol, b.Protocol), a.Requests-b.Requests,
+			a.Payload-b.Payload, a.Pipeline-b.Pipeline, a.Connections-b.Connections)
+	})
 }
 
 // SameCPUs reports whether two floors were measured with the same CPUs for client and server.

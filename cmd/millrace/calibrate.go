@@ -151,7 +151,7 @@ func printFloor(to io.Writer, f floor.Floor, path string) error {
 	}
 	fmt.Fprintf(to, "The client's floor on this host: %s\n\n", split)
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "engine\tprotocol\tconnections\tpipeline\tmaximum\tclient CPU\tat\tp50\tp99\tlag p99\t")
+	fmt.Fprintln(w, "engine\tprotocol\tconnections\tpipeline\tmaximum\tclient busy\tat\tp50\tp99\tlag p99\t")
 	for _, s := range f.Shapes {
 		connections := strconv.Itoa(s.Connections)
 		if s.Requests > 0 {
@@ -162,7 +162,7 @@ func printFloor(to io.Writer, f floor.Floor, path string) error {
 			mark = " disturbed"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Engine, s.Protocol, connections, s.Pipeline,
-			quantity.Format(s.MaxRPS, quantity.PerSecond), quantity.Share(s.ClientCPU), quantity.Format(s.OpenRPS, quantity.PerSecond),
+			quantity.Format(s.MaxRPS, quantity.PerSecond), quantity.Share(s.ClientBusy), rateOrNone(s.OpenRPS),
 			timeOf(s.P50Ns), timeOf(s.P99Ns), timeOf(s.LagP99Ns), mark)
 	}
 	if err := w.Flush(); err != nil {
@@ -172,6 +172,14 @@ func printFloor(to io.Writer, f floor.Floor, path string) error {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil
+}
+
+// rateOrNone is a rate for people, where one was offered.
+func rateOrNone(rps float64) string {
+	if rps == 0 {
+		return "–"
+	}
+	return quantity.Format(rps, quantity.PerSecond)
 }
 
 // timeOf is a latency for people, where there is one.

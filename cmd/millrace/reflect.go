@@ -53,6 +53,7 @@ where it listens. It ends when its standard input does.`,
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:0", "HOST:PORT with an IP address, or unix:PATH (of several processes PATH.0, PATH.1, …)")
 	f.IntVar(&c.Payload, "payload", 13, "bytes in the reply to a request without a body (http1)")
 	f.IntVar(&c.Threads, "threads", 1, "threads that serve the connections")
+	f.BoolVar(&c.Spin, "spin", false, "look for requests for a millisecond before sleeping; needs CPUs of its own")
 	f.IntVar(&processes, "processes", 1, "processes, each with a port of its own, where one may not open enough files")
 	return cmd
 }
@@ -133,7 +134,7 @@ type reflector struct {
 // startReflector starts one and returns it with its ready line. The caller has locked its thread.
 func startReflector(program string, c raw.Config, stderr io.Writer) (*reflector, string, error) {
 	cmd := exec.Command(program, "reflect", "--protocol", c.Protocol, "--listen", c.Listen,
-		"--payload", strconv.Itoa(c.Payload), "--threads", strconv.Itoa(max(c.Threads, 1)))
+		"--payload", strconv.Itoa(c.Payload), "--threads", strconv.Itoa(max(c.Threads, 1)), "--spin="+strconv.FormatBool(c.Spin))
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	stdin, err := cmd.StdinPipe()

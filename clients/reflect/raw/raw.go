@@ -31,6 +31,9 @@ type Config struct {
 	Payload int
 	// Threads serve the connections, each its share; zero is one.
 	Threads int
+	// Spin looks for events for spinFor before it waits to be woken up, which costs the sender's CPU as well. The reflector
+	// needs CPUs of its own then.
+	Spin bool
 }
 
 // maxThreads is more than the servers of one host need: the kernel's TCP is the limit before.
@@ -53,6 +56,7 @@ func (c *Config) Validate() error {
 // Reflector is a reflector that listens. Connections are accepted from Listen on and served during Serve.
 type Reflector struct {
 	frame   bool
+	spin    bool
 	body    []byte // of a reply to an http1 request without one
 	addr    string
 	family  int
@@ -81,7 +85,7 @@ func Listen(c Config) (*Reflector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening reflector: %w", err)
 	}
-	r := &Reflector{frame: c.Protocol == "frame", body: wire.Payload(c.Payload), family: at.family, path: at.path,
+	r := &Reflector{frame: c.Protocol == "frame", spin: c.Spin, body: wire.Payload(c.Payload), family: at.family, path: at.path,
 		wake: -1, sockets: make([]atomic.Uint64, (files+63)/64)}
 	if r.listen, r.addr, err = at.open(); err != nil {
 		remedy := ""

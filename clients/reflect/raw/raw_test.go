@@ -115,7 +115,7 @@ func TestHTTP(t *testing.T) {
 // TestPieces cuts requests, some of them known already, at every offset.
 func TestPieces(t *testing.T) {
 	for _, protocol := range Protocols {
-		r := serve(t, Config{Protocol: protocol, Payload: len(payload)})
+		r := serve(t, Config{Protocol: protocol, Payload: len(payload), Spin: protocol == "frame"})
 		c := dial(t, r)
 		in, out := []byte(get+string(post("body"))+get), []byte(string(reply(payload, false))+string(reply("body", false))+string(reply(payload, false)))
 		if protocol == "frame" {

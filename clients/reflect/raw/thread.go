@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,8 @@ const (
 	// watched is what a connection is watched for, edge-triggered; blocked, what one is whose socket takes no more.
 	watched = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
 	blocked = watched | unix.EPOLLOUT
+	// spinFor is longer than the gaps of any load that is worth measuring, and short to a human.
+	spinFor = time.Millisecond
 	// lingerMost connections at a time are read to their end after a refusal; others are closed at once.
 	lingerMost = 1000
 	// lingerBytes are read of one at most: four of the largest requests.
@@ -73,6 +76,11 @@ func (t *thread) control(op int, fd int32, events uint32) syscall.Errno {
 func (t *thread) wait() []unix.EpollEvent {
 	list, size := uintptr(unsafe.Pointer(&t.events[0])), uintptr(len(t.events))
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(t.epoll), list, size, 0, 0, 0)
+	if n == 0 && t.r.spin {
+		for until := time.Now().Add(spinFor); n == 0 && time.Now().Before(until); {
+			n, _, errno = syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(t.epoll), list, size, 0, 0, 0)
+		}
+	}
 	for n == 0 || errno == unix.EINTR {
 		n, _, errno = syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(t.epoll), list, size, ^uintptr(0), 0, 0)
 	}
