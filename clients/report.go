@@ -36,6 +36,10 @@ type Report struct {
 	ServiceNs  hist.Summary `json:"service_ns"`
 	LagNs      hist.Summary `json:"lag_ns"`
 	ConnectNs  hist.Summary `json:"connect_ns"`
+	// Trickled of the Planned requests, of all phases, were those that idle connections send now and then. TrickleNs is from
+	// the intended time, of the measured phases; ResponseNs, ServiceNs and LagNs have nothing of them.
+	Trickled  int64         `json:"trickled,omitempty"`
+	TrickleNs *hist.Summary `json:"trickle_ns,omitempty"`
 
 	ClientCPUSeconds   float64 `json:"client_cpu_seconds"`
 	ClientPeakRSSBytes int64   `json:"client_peak_rss_bytes"`
@@ -43,7 +47,10 @@ type Report struct {
 	// ConnectionsWanted is how many the plan needed if no server closed one.
 	ConnectionsWanted int64 `json:"connections_wanted"`
 	// ConnectFailures counts attempts to connect that failed, those that no request waited for included.
-	ConnectFailures int64  `json:"connect_failures"`
+	ConnectFailures int64 `json:"connect_failures"`
+	// ConnectionsOpen is how many were open at the end, ConnectionsLost how many ended that should have lived on.
+	ConnectionsOpen int64  `json:"connections_open"`
+	ConnectionsLost int64  `json:"connections_lost"`
 	BodyBytesIn     int64  `json:"body_bytes_in"`
 	BodyBytesOut    int64  `json:"body_bytes_out"`
 	Congestion      string `json:"congestion_control,omitempty"`
@@ -97,7 +104,10 @@ type PhaseReport struct {
 	ServiceNs   hist.Summary     `json:"service_ns"`
 	LagNs       hist.Summary     `json:"lag_ns"`
 	ConnectNs   hist.Summary     `json:"connect_ns"`
-	// DrainedNs is when, after T0, the last request intended in this phase got its outcome; zero if some never did.
+	Trickled    int64            `json:"trickled,omitempty"` // as in Report
+	TrickleNs   *hist.Summary    `json:"trickle_ns,omitempty"`
+	// DrainedNs is when, after T0, the last request intended in this phase, those of the trickle apart, got its outcome; zero
+	// if some never did.
 	DrainedNs int64 `json:"drained_ns"`
 }
 

@@ -16,9 +16,11 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/clients/push"
 	"github.com/millrace/millrace/clients/reactor"
 	"github.com/millrace/millrace/clients/vegeta"
 	"github.com/millrace/millrace/runner/sut"
+	"github.com/millrace/millrace/scenarios"
 )
 
 func agentCommand() *cobra.Command {
@@ -117,6 +119,9 @@ func newEngine(plan *clients.Plan) (clients.Engine, error) {
 func bareEngine(plan *clients.Plan) (clients.Engine, error) {
 	switch plan.Engine {
 	case "epoll", "uring", "tls":
+		if plan.Scenario.Protocol == scenarios.Push {
+			return push.New(plan)
+		}
 		return reactor.New(plan)
 	case "vegeta":
 		return vegeta.New(plan)

@@ -32,6 +32,7 @@ type loadFlags struct {
 	tls                                tlsFlags
 	capacity                           capacityFlags
 	processes                          processFlags
+	idle                               idleFlags
 }
 
 func loadCommand() *cobra.Command {
@@ -39,13 +40,18 @@ func loadCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "load URL...",
 		Short: "Load any server, like wrk, and say how far the figures can be trusted",
-		Long: `Load a server at http://host:port/path, https://host:port/path or frame://host:port. With --rate the loop is open: requests
-are due at their times whether or not earlier ones are answered, and latency counts from then. Without, every connection
+		Long: `Load a server at http://host:port/path, https://host:port/path or frame://host:port, or subscribe to what one pushes at
+push://host:port/channel. With --rate the loop is open: requests are due at their times whether or not earlier ones are answered, and latency counts from then. Without, every connection
 sends its next request when the last one is answered (closed loop).
 
 Several URLs, or the requests of --targets, are sent in turn. Where they name several hosts and ports, each of these has an
 equal share of the connections, and a connection carries what is meant for its own. In paths, headers and bodies {n} stands
 for the number of the request, and {{n}} for the characters {n}.
+
+With --active 1% the other connections are idle, with --idle all are; --trickle 30s lets each of these send a request every 30 s.
+
+At push:// each connection subscribes and receives what the server sends on its own. Frames are counted by their numbers, and
+their delivery is timed from the sender's clock where client and server are on one host.
 
 With --find trials search the highest rate that meets an objective: a closed loop estimates the capacity, short trials come
 near the edge, and trials of -d decide it. With --sweep a trial at each rate gives the load–latency curve and its knee. The
@@ -60,6 +66,8 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
   millrace load http://127.0.0.1:8080/ -c 1000 --sweep auto --plot curve.svg
   millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16
   millrace load http://127.0.0.1:8080/items/{n} --method PUT --body '{"id":{n}}'
+  millrace load http://127.0.0.1:8080/ -c 10000 -d 60s --idle --trickle 30s
+  millrace load push://127.0.0.1:9000/news -c 1000 -d 5s
   millrace load http://localhost/ --unix-socket /run/server.sock`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return doLoad(cmd, args, f) },
@@ -85,6 +93,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	f.tls.register(fl)
 	f.capacity.register(fl)
 	f.processes.register(fl)
+	f.idle.register(fl)
 	return c
 }
 
@@ -96,6 +105,9 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	}
 	url := requests[0].URL
 	if f.engine, err = engineFor(url, f.engine, cmd.Flags().Changed("engine")); err != nil {
+		return usage(err)
+	}
+	if err := errors.Join(checkPush(url, f.engine, cmd.Flags().Changed), f.idle.check(f.engine, cmd.Flags().Changed)); err != nil {
 		return usage(err)
 	}
 	if err := f.capacity.prepare(&f, cmd.Flags().Changed); err != nil {
@@ -186,11 +198,8 @@ func (f *loadFlags) plan(requests []clients.Request) (*clients.Plan, error) {
 }
 
 func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
-	protocol := "http1"
-	if strings.HasPrefix(url, "frame:") {
-		protocol = "frame"
-	}
-	phases, err := f.phases()
+	protocol := protocolOf(url)
+	phases, err := f.phases(protocol == scenarios.Push || f.idle.hold)
 	if err != nil {
 		return nil, err
 	}
@@ -209,12 +218,19 @@ func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
 		Timeout:     scenarios.Duration(f.timeout),
 		Phases:      phases,
 	}
+	if err := f.idle.apply(s); err != nil {
+		return nil, err
+	}
 	return s.Resolve()
 }
 
 // write prints the report for people, unless its JSON goes to the same place, and writes the JSON if asked for.
 func (f *loadFlags) write(stdout io.Writer, file *os.File, r *clients.Report) error {
-	if f.json != "-" {
+	switch {
+	case f.json == "-":
+	case r.Push != nil:
+		printPush(stdout, r)
+	default:
 		printLoad(stdout, r)
 	}
 	if f.json == "" {
@@ -255,28 +271,12 @@ func printLoad(w io.Writer, r *clients.Report) {
 		lag = hist.Summary{} // nothing is due but what is sent
 	}
 	fmt.Fprintf(w, "\n\n%-11s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
-	type row struct {
-		name string
-		s    hist.Summary
-	}
-	rows := []row{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", lag}}
+	rows := []summaryRow{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", lag}}
 	if p := r.Split; p != nil { // by the kernel's time stamps
-		rows = append(rows, row{"client", p.ClientNs}, row{"wire+server", p.WireServerNs})
+		rows = append(rows, summaryRow{"client", p.ClientNs}, summaryRow{"wire+server", p.WireServerNs})
 	}
-	for _, row := range rows {
-		fmt.Fprintf(w, "%-11s", row.name)
-		for _, v := range []*int64{row.s.P50, row.s.P90, row.s.P95, row.s.P99, row.s.P999, row.s.Max} {
-			fmt.Fprintf(w, " %9s", quantityOf(v))
-		}
-		fmt.Fprintln(w)
-	}
+	printSummaries(w, rows)
 	printPhases(w, r)
-	fmt.Fprintln(w)
-	printTLS(w, r.TLS)
-	if r.Interrupted {
-		fmt.Fprintln(w, "interrupted: the figures are of what was measured until then")
-	}
-	printAgents(w, r)
-	fmt.Fprintf(w, "process    %.2f s CPU, %s peak RSS\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes))
-	printVerdict(w, r)
+	printIdle(w, r)
+	printEnd(w, r)
 }

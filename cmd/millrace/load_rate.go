@@ -93,10 +93,12 @@ func (s *stage) arrivals(poisson bool) scenarios.Arrivals {
 	return scenarios.Arrivals{Constant: s.from}
 }
 
-// phases are what --rate, --trace, --arrival and -d offer: one phase, or one for each step.
-func (f *loadFlags) phases() ([]scenarios.Phase, error) {
+// phases are what --rate, --trace, --arrival and -d offer: one phase, or one for each step. Quiet ones offer nothing.
+func (f *loadFlags) phases(quiet bool) ([]scenarios.Phase, error) {
 	one := scenarios.Phase{Name: "load", Load: "steady", For: scenarios.Duration(f.duration), Measure: true}
 	switch {
+	case quiet:
+		return []scenarios.Phase{one}, nil
 	case !slices.Contains([]string{"constant", "poisson"}, f.arrival):
 		return nil, fmt.Errorf("--arrival %q: want constant or poisson", f.arrival)
 	case f.trace != "" && f.rate != "":

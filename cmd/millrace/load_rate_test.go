@@ -21,7 +21,7 @@ func TestRatesBecomePhases(t *testing.T) {
 	check := func(rate, arrival string, d time.Duration, asked bool, want ...scenarios.Phase) {
 		t.Helper()
 		f := loadFlags{rate: rate, arrival: arrival, duration: d, durationSet: asked}
-		got, err := f.phases()
+		got, err := f.phases(false)
 		if err != nil {
 			t.Errorf("--rate %s -d %v: %v", rate, d, err)
 			return
@@ -62,7 +62,7 @@ func TestRatesThatMakeNoSense(t *testing.T) {
 			f.arrival = "constant"
 		}
 		f.duration = 10 * time.Second
-		if got, err := f.phases(); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := f.phases(false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, %v; want %q", f, got, err, want)
 		}
 	}

@@ -53,12 +53,12 @@ func (f *targetFlags) requests(urls []string, set func(string) bool) ([]clients.
 		}
 		return out, nil
 	case len(urls) == 0:
-		return nil, fmt.Errorf("no URL: want http://host:port/path, https://host:port/path or frame://host:port, or --targets FILE")
+		return nil, fmt.Errorf("no URL: want http://host:port/path, https://host:port/path or frame://host:port, or --targets FILE, or push://host:port/channel")
 	}
 	var out []clients.Request
 	for _, url := range urls {
 		if !strings.Contains(url, "://") {
-			return nil, fmt.Errorf("URL %q: want http://host:port/path, https://host:port/path or frame://host:port", url)
+			return nil, fmt.Errorf("URL %q: want http://host:port/path, https://host:port/path, frame://host:port or push://host:port/channel", url)
 		}
 		r := common
 		r.URL = url

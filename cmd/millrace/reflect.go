@@ -16,7 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/clients/reflect"
 	"github.com/millrace/millrace/clients/reflect/raw"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // maxReflectors bounds --processes: at 20 000 files each more than a host's memory holds.
@@ -28,16 +30,25 @@ const reflectorMemoryLimit = 128 << 20
 func reflectCommand() *cobra.Command {
 	var c raw.Config
 	var processes int
+	var script reflect.PushScript
+	var rate string
 	cmd := &cobra.Command{
-		Use:   "reflect --protocol http1|frame",
+		Use:   "reflect --protocol http1|frame|push",
 		Short: "Be the raw reflector, until standard input ends (started by calibrate)",
 		Long: `Listen and answer at once: GET with a payload, POST with its own body, a frame with itself. One JSON line for each process says
-where it listens. It ends when its standard input does.`,
+where it listens. It ends when its standard input does. With --protocol push it sends --rate frames a second to all who subscribe.`,
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if processes < 1 || processes > maxReflectors {
 				return usage(fmt.Errorf("--processes %d: want 1 to %d", processes, maxReflectors))
+			}
+			if c.Protocol == scenarios.Push {
+				script.Listen, script.Payload = c.Listen, c.Payload
+				if err := pushUsage(&script, rate, processes, c.Threads); err != nil {
+					return usage(err)
+				}
+				return pushHere(cmd, script)
 			}
 			if err := c.Validate(); err != nil {
 				return usage(err)
@@ -49,9 +60,15 @@ where it listens. It ends when its standard input does.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&c.Protocol, "protocol", "http1", "http1 or frame")
+	f.StringVar(&c.Protocol, "protocol", "http1", "http1, frame or push")
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:0", "HOST:PORT with an IP address, or unix:PATH (of several processes PATH.0, PATH.1, …)")
-	f.IntVar(&c.Payload, "payload", 13, "bytes in the reply to a request without a body (http1)")
+	f.IntVar(&c.Payload, "payload", 13, "bytes in the reply to a request without a body (http1), or behind the clock of a frame (push)")
+	f.StringVar(&rate, "rate", "1000", "push: frames a second of each channel")
+	f.StringVar(&script.Fault, "fault", "", "push: what befalls every --every-th frame: "+strings.Join(reflect.PushFaults, ", "))
+	f.IntVar(&script.Every, "every", 1, "push: see --fault")
+	f.DurationVar(&script.Delay, "delay", 0, "push: how long --fault slow holds a frame up")
+	f.Uint64Var(&script.Seed, "seed", 1, "push: seed of the distances with --exponential")
+	f.BoolVar(&script.Exponential, "exponential", false, "push: random distances between frames")
 	f.IntVar(&c.Threads, "threads", 1, "threads that serve the connections")
 	f.BoolVar(&c.Spin, "spin", false, "look for requests for a millisecond before sleeping; needs CPUs of its own")
 	f.IntVar(&processes, "processes", 1, "processes, each with a port of its own, where one may not open enough files")
