@@ -28,9 +28,8 @@ type Engine interface {
 const endWithin = 5 * time.Second
 
 // Serve is a member: it takes its orders from in and answers on out, until its part is told or in ends. prepare makes the
-// engine of a plan; settled is called when all connections are open and nothing is measured yet, to give back memory. An error
-// that the captain was told of is no error here.
-func Serve(ctx context.Context, in io.Reader, out io.Writer, prepare func(*clients.Plan) (Engine, error), settled func()) error {
+// engine of a plan. An error that the captain was told of is no error here.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, prepare func(*clients.Plan) (Engine, error)) error {
 	m := &member{orders: json.NewDecoder(in), out: json.NewEncoder(out)}
 	first, err := m.next()
 	if err != nil {
@@ -51,7 +50,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, prepare func(*clien
 	if err != nil || connect.ConnectNs == 0 {
 		return nil // called off
 	}
-	return m.run(ctx, e, connect.ConnectNs, settled)
+	return m.run(ctx, e, connect.ConnectNs)
 }
 
 // member is one that serves.
@@ -75,7 +74,7 @@ func (m *member) say(w word) error {
 }
 
 // run makes the load.
-func (m *member) run(ctx context.Context, e Engine, connectNs int64, settled func()) error {
+func (m *member) run(ctx context.Context, e Engine, connectNs int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	opened := make(chan int64, 1)
@@ -96,7 +95,6 @@ func (m *member) run(ctx context.Context, e Engine, connectNs int64, settled fun
 	for {
 		select {
 		case open := <-opened:
-			settled()
 			// A captain that is gone shows in the orders.
 			_ = m.say(word{Open: &open})
 		case <-stopped:

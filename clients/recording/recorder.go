@@ -34,9 +34,9 @@ type Recorder struct {
 
 	live *hist.Histogram // response times of the second under way
 	lag  *hist.Histogram // generator lag of the window under way
-	cpu  int64           // CPU time at the last Tick
-	// waited is WaitedNs at the last Tick.
-	waited int64
+	// ticked is whether there was a Tick; cpu and waited are CPUNs and WaitedNs at the last one.
+	ticked      bool
+	cpu, waited int64
 
 	stallFrom, stallTo int64 // the stall under way, or that was last; counted up to stallFrom
 	looks              bool  // Gap is told
@@ -240,12 +240,12 @@ type Status struct {
 // IntervalNs and next to nothing between.
 func (r *Recorder) Tick(now int64, s Status) {
 	t := now - r.t0
-	r.window(t).CPUNs += s.CPUNs - r.cpu
-	r.cpu = s.CPUNs
-	if r.waited > 0 { // what came before the first Tick is not the load's
-		r.window(t).waitedNs += s.WaitedNs - r.waited
+	if r.ticked { // what came before, such as opening connections, is not the load's
+		w := &r.windows[r.at] // that ends with this Tick, or goes on
+		w.CPUNs += s.CPUNs - r.cpu
+		w.waitedNs += s.WaitedNs - r.waited
 	}
-	r.waited = s.WaitedNs
+	r.ticked, r.cpu, r.waited = true, s.CPUNs, s.WaitedNs
 	for r.span < len(r.tl.Spans)-1 && t >= r.tl.Spans[r.span].To {
 		r.endStall()
 		r.flows(r.t0 + r.tl.Spans[r.span].To)
@@ -278,6 +278,7 @@ func (r *Recorder) Tick(now int64, s Status) {
 // Close hands over all that is left. It blocks until the collector has taken it. Every request must have an outcome.
 func (r *Recorder) Close() {
 	r.endStall()
+	r.turn(r.at)
 	for i := range r.cells {
 		if e := &r.cells[i]; !e.handed {
 			r.out <- finished{int32(i), e.planned, e.hists}

@@ -266,6 +266,46 @@ func TestAnOverloadIsJudgedUntilItsDrain(t *testing.T) {
 	}
 }
 
+// What a load thread does before the load, such as opening connections, is in no window; what it does until a Tick is in the
+// window that ends with it; and the lag of the last window counts as well.
+func TestCPUAndLagAreInTheirWindows(t *testing.T) {
+	plan := &clients.Plan{URL: "http://127.0.0.1:1/", StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{
+		{Name: "steady", Load: "steady", Measure: true, For: scenarios.Duration(300 * time.Millisecond), Arrivals: scenarios.Arrivals{Constant: 100}},
+	}}}
+	rec, err := NewRecording(plan, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(ms int) int64 { return int64(simulated) + int64(ms)*1e6 }
+	rec.Begin(at(0))
+	r := rec.Shard(0)
+	r.Begin(at(0))
+	ticks := []struct {
+		ms          int
+		cpu, waited int64
+	}{{0, 9e9, 0}, {100, 9e9 + 10e6, 1e6}, {200, 9e9 + 30e6, 3e6}, {300, 9e9 + 60e6, 6e6}}
+	for _, x := range ticks {
+		if x.ms == 300 {
+			c := r.Due(at(290))
+			r.Sent(c, at(290), 0, at(297))
+			r.Finish(c, clients.OK, at(290), at(297), at(297), at(298))
+		}
+		r.Tick(at(x.ms), Status{Horizon: at(x.ms), CPUNs: x.cpu, WaitedNs: x.waited})
+	}
+	r.Close()
+	if _, err := rec.Report(Facts{EndNs: at(300)}); err != nil {
+		t.Fatal(err)
+	}
+	for i, cpu := range []int64{10e6, 20e6, 30e6} {
+		if w := r.windows[i]; w.CPUNs != cpu || w.waitedNs != cpu/10 {
+			t.Errorf("window %d: %d ns of CPU, %d ns waited, want %d and %d", i, w.CPUNs, w.waitedNs, cpu, cpu/10)
+		}
+	}
+	if lag := r.windows[2].lagP99Ns; lag < 6.9e6 || lag > 7.1e6 {
+		t.Errorf("lag of the last window is %d ns, want 7 ms", lag)
+	}
+}
+
 // A client that overslept the end of the load has lost nothing.
 func TestWhatIsDoneAfterTheEndIsInNoPhase(t *testing.T) {
 	plan := &clients.Plan{URL: "http://127.0.0.1:1/", StartWhenOpen: true, Scenario: scenarios.Scenario{Phases: []scenarios.Phase{

@@ -71,6 +71,10 @@ const collectorQueue = 64
 // warmSets is how many sets of histograms a shard finds ready: for the cell under way, the last one, and the edges.
 const warmSets = 4
 
+// warmSetsOfMany are those where there are many processes, which together have the more memory in them. A set that is missing is
+// made in some 50 µs.
+const warmSetsOfMany = 2
+
 func newCellHists() *cellHists { return &cellHists{hist.New(), hist.New(), hist.New()} }
 
 func (h *cellHists) each() [3]*hist.Histogram {
@@ -99,7 +103,11 @@ func NewRecording(plan *clients.Plan, shards int) (*Recording, error) {
 			flow: make([]flow, len(tl.Spans)), out: rec.in, back: rec.back,
 		})
 	}
-	for range min(warmSets*shards, collectorQueue) {
+	warm := warmSets
+	if plan.Agents > 1 {
+		warm = warmSetsOfMany
+	}
+	for range min(warm*shards, collectorQueue) {
 		rec.back <- newCellHists()
 	}
 	return rec, rec.createLogs()
@@ -123,8 +131,12 @@ func newRecording(plan *clients.Plan, finishers int) *Recording {
 }
 
 func (rec *Recording) createLogs() (err error) {
-	if rec.plan.LogDir != "" {
-		rec.logs, err = hist.CreateFiles(rec.plan.LogDir, logNames...)
+	if rec.plan.LogDir == "" {
+		return nil
+	}
+	rec.logs, err = hist.CreateFiles(rec.plan.LogDir, logNames...)
+	if err == nil {
+		rec.logs.Stored = rec.plan.Agents > 1 // to be merged
 	}
 	return err
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -95,30 +97,30 @@ func loadWithCrew(cmd *cobra.Command, plan *clients.Plan, processes int) (*clien
 	return r, err
 }
 
-// memberName is the subcommand that crew starts.
+// memberName is the argument with which crew starts this program.
 const memberName = "load-member"
 
-func memberCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:    memberName,
-		Short:  "Be one of the processes of a load (started by load; takes its orders on standard input)",
-		Args:   cobra.NoArgs,
-		Hidden: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return crew.Serve(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), func(plan *clients.Plan) (crew.Engine, error) {
-				if !crewEngine(plan.Engine) {
-					return nil, fmt.Errorf("engine %q: want epoll, uring or tls", plan.Engine)
-				}
-				debug.SetGCPercent(-1)
-				debug.SetMemoryLimit(loadMemoryLimit)
-				runtime.GOMAXPROCS(max(plan.Threads, 1) + 1)
-				if plan.TLS != nil {
-					tuneForTLS(clients.Share(plan.Scenario.Connections.Count, plan.Agent, plan.Agents))
-				}
-				return reactor.New(plan)
-			}, debug.FreeOSMemory)
-		},
+// serveMember is one of the processes of a load, and returns the exit status. It is no command of the table, which would take
+// memory in each of them.
+func serveMember() int {
+	// Nothing is allocated for a request, and a collection would cost more memory than it frees.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(loadMemoryLimit)
+	err := crew.Serve(context.Background(), os.Stdin, os.Stdout, func(plan *clients.Plan) (crew.Engine, error) {
+		if !crewEngine(plan.Engine) {
+			return nil, fmt.Errorf("engine %q: want epoll, uring or tls", plan.Engine)
+		}
+		runtime.GOMAXPROCS(max(plan.Threads, 1) + 1)
+		if plan.TLS != nil {
+			tuneForTLS(clients.Share(plan.Scenario.Connections.Count, plan.Agent, plan.Agents))
+		}
+		return reactor.New(plan)
+	})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "millrace %s: %v\n", memberName, err)
+		return exitFailed
 	}
+	return exitDone
 }
 
 // printAgents tells of the processes of a load, where there are several.

@@ -50,7 +50,12 @@ func (e *statusError) Unwrap() error { return e.Err }
 // usage marks an error as one in what was asked for.
 func usage(err error) error { return &statusError{exitUsage, err} }
 
-func main() { os.Exit(millrace(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == memberName {
+		os.Exit(serveMember())
+	}
+	os.Exit(millrace(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // millrace runs one command and returns the exit status. Results go to stdout, everything else to stderr.
 func millrace(args []string, stdout, stderr io.Writer) int {
@@ -117,7 +122,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath()))
 	})
-	root.AddCommand(runCommand(), loadCommand(), listCommand(), doctorCommand(), calibrateCommand(), conformCommand(), reportCommand(), selfcheckCommand(), reflectCommand(), agentCommand(), memberCommand())
+	root.AddCommand(runCommand(), loadCommand(), listCommand(), doctorCommand(), calibrateCommand(), conformCommand(), reportCommand(), selfcheckCommand(), reflectCommand(), agentCommand())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

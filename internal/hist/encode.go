@@ -21,6 +21,7 @@ type encoder struct {
 	payload []byte
 	packed  bytes.Buffer
 	z       *zlib.Writer
+	stored  bool // not compressed
 }
 
 // appendTo appends h in base64 to b. The counts are ZigZag LEB128 numbers in the order of the buckets up to the last one
@@ -51,7 +52,11 @@ func (e *encoder) appendTo(b []byte, h *Histogram) ([]byte, error) {
 	e.packed.Reset()
 	e.packed.Write(make([]byte, 8))
 	if e.z == nil {
-		z, err := zlib.NewWriterLevel(&e.packed, zlib.BestSpeed)
+		level := zlib.BestSpeed
+		if e.stored {
+			level = zlib.NoCompression
+		}
+		z, err := zlib.NewWriterLevel(&e.packed, level)
 		if err != nil {
 			return b, err
 		}

@@ -13,7 +13,10 @@ import (
 type Files struct {
 	files []*os.File
 	logs  []*LogWriter // logs[i] writes to files[i]; none before Start
-	err   error
+	// Stored, to be set before Start, leaves the histograms uncompressed, for logs that are read once and soon: a compressor takes
+	// some 300 KB.
+	Stored bool
+	err    error
 }
 
 // CreateFiles creates the logs. The caller must Close them.
@@ -39,6 +42,7 @@ func (f *Files) Start(at time.Time) {
 		if l, f.err = NewLogWriter(file, at); f.err != nil {
 			return
 		}
+		l.enc.stored = f.Stored
 		f.logs = append(f.logs, l)
 	}
 }
