@@ -303,6 +303,9 @@ func (s *shard) oldest(i int32) int64 {
 // finish gives every request that is left its outcome and closes everything.
 func (s *shard) finish() {
 	s.launch()
+	if s.start != math.MaxInt64 {
+		s.tick() // for the last time, since closing connections is no work of the load's
+	}
 	if s.start != math.MaxInt64 && s.phase >= 0 {
 		s.now = min(s.now, s.end)
 		if s.index == s.e.plan.Agent {
@@ -329,8 +332,6 @@ func (s *shard) finish() {
 		_, _, _ = s.cursor.Next()
 		s.rec.Finish(s.rec.Due(intended), clients.Unsent, intended, 0, 0, s.now)
 	}
-	s.openNow = 0
-	s.tick()
 	s.rec.Close()
 }
 

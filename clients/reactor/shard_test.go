@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/clients/reflect"
 	"github.com/millrace/millrace/internal/procfs"
@@ -61,6 +62,44 @@ func TestAStallWithBusyConnectionsIsTold(t *testing.T) {
 	if c.State != validity.Warn && c.State != validity.Fail || !strings.Contains(c.Reason, "stalls of the client") {
 		t.Errorf("%+v: want it to tell of the stall", c)
 	}
+}
+
+// costly is a transport of which every close takes 10 ms of CPU.
+type costly struct{ transport }
+
+func (c costly) close(i int32, reset bool) {
+	for from := sys.ThreadCPU(); sys.ThreadCPU()-from < 10e6; {
+		continue
+	}
+	c.transport.close(i, reset)
+}
+
+// Opening connections and closing them is no work of the load's.
+func TestCPUIsOfTheLoadOnly(t *testing.T) {
+	srv := start(t, reflect.Script{})
+	e, s := alone(t, plan(srv.URL(), func(_ *clients.Plan, s *scenarios.Scenario) { s.Phases = []scenarios.Phase{steady(200, 100)} }))
+	s.io = costly{s.io}
+	before := sys.ThreadCPU()
+	for sys.ThreadCPU()-before < 100e6 {
+		continue
+	}
+	s.now = procfs.Monotonic()
+	s.control, s.nextScan, s.looked, s.woke = s.now, s.now, s.now, s.now
+	for s.round() {
+	}
+	s.finish()
+	r, err := e.rec.Report(e.facts([]*shard{s}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cpu int64
+	for _, i := range r.Intervals {
+		cpu += i.CPUNs
+	}
+	if cpu <= 0 || cpu >= 90e6 {
+		t.Errorf("%d ns of CPU for 20 requests, beside 100 ms each for opening and closing 10 connections", cpu)
+	}
+	checkSums(t, r)
 }
 
 func TestAConnectionIsFreeOnceItsWriteIsDone(t *testing.T) {
