@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"encoding/base64"
 	"encoding/binary"
+	"hash/adler32"
 	"math"
 )
 
@@ -51,29 +52,48 @@ func (e *encoder) appendTo(b []byte, h *Histogram) ([]byte, error) {
 
 	e.packed.Reset()
 	e.packed.Write(make([]byte, 8))
-	if e.z == nil {
-		level := zlib.BestSpeed
-		if e.stored {
-			level = zlib.NoCompression
-		}
-		z, err := zlib.NewWriterLevel(&e.packed, level)
-		if err != nil {
-			return b, err
-		}
-		e.z = z
-	} else {
-		e.z.Reset(&e.packed)
-	}
-	if _, err := e.z.Write(p); err != nil {
-		return b, err
-	}
-	if err := e.z.Close(); err != nil {
+	if err := e.pack(p); err != nil {
 		return b, err
 	}
 	out := e.packed.Bytes()
 	binary.BigEndian.PutUint32(out[0:], cookieCompressed)
 	binary.BigEndian.PutUint32(out[4:], uint32(len(out)-8))
 	return base64.StdEncoding.AppendEncode(b, out), nil
+}
+
+// pack appends p to packed as zlib has it.
+func (e *encoder) pack(p []byte) error {
+	switch {
+	case e.stored:
+		e.packed.Write([]byte{0x78, 0x01})
+		for sum := adler32.Checksum(p); ; {
+			n := min(len(p), math.MaxUint16)
+			block := []byte{0, 0, 0, 0, 0} // RFC 1951, 3.2.4: the last one's flag, its length and that inverted
+			if n == len(p) {
+				block[0] = 1
+			}
+			binary.LittleEndian.PutUint16(block[1:], uint16(n))
+			binary.LittleEndian.PutUint16(block[3:], ^uint16(n))
+			e.packed.Write(block)
+			e.packed.Write(p[:n])
+			if p = p[n:]; len(p) == 0 {
+				e.packed.Write(binary.BigEndian.AppendUint32(nil, sum))
+				return nil
+			}
+		}
+	case e.z == nil:
+		z, err := zlib.NewWriterLevel(&e.packed, zlib.BestSpeed)
+		if err != nil {
+			return err
+		}
+		e.z = z
+	default:
+		e.z.Reset(&e.packed)
+	}
+	if _, err := e.z.Write(p); err != nil {
+		return err
+	}
+	return e.z.Close()
 }
 
 // appendZigZag appends v as HdrHistogram's LEB128-64b9B: at most nine bytes, the last of which has eight bits.

@@ -19,7 +19,7 @@ import (
 type LogWriter struct {
 	w    io.Writer
 	line []byte
-	enc  encoder
+	enc  *encoder
 }
 
 // Entry is one interval of a log. StartNs counts from the log's start.
@@ -49,7 +49,7 @@ func NewLogWriter(w io.Writer, start time.Time) (*LogWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing histogram log: %w", err)
 	}
-	return &LogWriter{w: w}, nil
+	return &LogWriter{w: w, enc: &encoder{}}, nil
 }
 
 // Write appends an interval of lengthNs from startNs after the log's start. The tag, mostly the phase, may be empty and

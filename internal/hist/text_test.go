@@ -2,8 +2,11 @@ package hist
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTextGoesThereAndBack(t *testing.T) {
@@ -38,6 +41,39 @@ func TestTextThatIsNone(t *testing.T) {
 	for _, bad := range []string{"", "1", "1,2", "-1,0,", "x,0,", "1,0,%%", strings.Replace(good, "2000,", "5000,", 1), good[:len(good)-9]} {
 		if err := New().UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("%.40q: want an error", bad)
+		}
+	}
+}
+
+// A stored histogram is read like a compressed one, also where it takes several blocks.
+func TestStoredLogs(t *testing.T) {
+	all := New()
+	for i := range bucketsLen {
+		all.RecordN(lowOf(i), 1<<40)
+	}
+	for _, h := range []*Histogram{of(5), of(draw(12, 5000)...), all} {
+		dir := t.TempDir()
+		f, err := CreateFiles(dir, "a", "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Stored = true
+		f.Start(time.Now())
+		f.Write(1, "x", 5, 7, h)
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		in, err := os.Open(filepath.Join(dir, "b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := ReadLog(in)
+		if err != nil || len(entries) != 1 || entries[0].StartNs != 5 {
+			t.Fatalf("%d entries, error %v: want the one that was written", len(entries), err)
+		}
+		same(t, entries[0].Histogram, h)
+		if err := in.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
