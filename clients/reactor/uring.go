@@ -43,9 +43,10 @@ const (
 	ringBuffer  = 16 << 10
 	// openTaken completions are taken at a time in an open loop: what becomes due meanwhile is late by as long as they take.
 	openTaken = 16
-	// closedTaken are taken at a time in a closed loop. A wait there is for one in closedShare of all that could come, and
-	// no longer for several of them than for one in closedPart of a mean service time, and closedMost ns.
-	closedTaken = 256
+	// closedTaken are taken at a time in a closed loop. A wait there is for closedWait of them, or one in closedShare of all
+	// that could come, and for several no longer than one closedPart-th of a mean service time, and closedMost ns.
+	closedTaken = 1024
+	closedWait  = 256
 	closedShare = 8
 	closedPart  = 10
 	closedMost  = 500_000
@@ -75,6 +76,7 @@ type uringTransport struct {
 	ring   *iouring.Ring // nil after free
 	begun  bool          // by its thread
 	batch  int           // completions that handle may take
+	left   bool          // there were more
 	taken  uint32        // completions before them
 	active int           // operations under way
 	pins   runtime.Pinner
@@ -210,13 +212,15 @@ func (t *uringTransport) wait(ns int64) int {
 	t.taken += uint32(t.batch)
 	count, least, limit := 1, int64(0), openTaken
 	if t.s.closed {
-		count, least, limit = max(1, min(closedTaken, t.active/closedShare)), min(closedMost, t.s.service/closedPart), closedTaken
+		count, least, limit = max(1, min(closedWait, t.active/closedShare)), min(closedMost, t.s.service/closedPart), closedTaken
 	}
-	if t.ring.Ready() == 0 {
-		t.submit()
-		t.check(t.ring.Wait(count, least, ns))
+	// Of what is ready, sends that are done can wait where no connection does for them.
+	ready := t.ring.Ready()
+	if ready == 0 || ns > 0 && t.s.closed && t.s.depth == 1 && !t.left {
+		t.check(t.ring.Wait(ready+count, least, ns))
+		ready = t.ring.Ready()
 	}
-	t.batch = min(t.ring.Ready(), limit)
+	t.batch, t.left = min(ready, limit), ready > limit
 	return t.batch
 }
 

@@ -157,23 +157,27 @@ func (r *Ring) Overflows() int64 { return r.overflows }
 // Dropped is how many completions the kernel lost, since it had no memory left for them.
 func (r *Ring) Dropped() int64 { return int64(atomic.LoadUint32(r.cqOverflow)) }
 
-// Submit submits what is queued and completes what can be, without blocking.
+// Submit submits what is queued, without blocking. What is done at once is completed; the rest is with the next Wait.
 func (r *Ring) Submit() syscall.Errno {
 	n := r.publish()
-	if n == 0 && atomic.LoadUint32(r.sqFlags)&(sqTaskrun|sqCQOverflow) == 0 {
+	if n == 0 {
 		return 0
 	}
-	_, _, errno := syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), n, 0, enterGetEvents, 0, 0)
+	_, _, errno := syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), n, 0, 0, 0, 0)
 	return r.entered(errno)
 }
 
-// Wait submits what is queued, and blocks until there are so many completions or until most ns have passed; with fewer,
-// after least ns (of whole µs) one is enough. If there is one already, it does not block.
+// Wait submits what is queued and completes what can be, and blocks until there are so many completions, with those that are
+// ready, or until most ns have passed; with fewer, after least ns (of whole µs) a new one is enough.
 func (r *Ring) Wait(count int, least, most int64) syscall.Errno {
-	if most <= 0 || r.Ready() > 0 {
-		return r.Submit()
-	}
 	n := r.publish()
+	if most <= 0 || r.Ready() >= count {
+		if n == 0 && atomic.LoadUint32(r.sqFlags)&(sqTaskrun|sqCQOverflow) == 0 {
+			return 0
+		}
+		_, _, errno := syscall.RawSyscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), n, 0, enterGetEvents, 0, 0)
+		return r.entered(errno)
+	}
 	*r.ts = unix.NsecToTimespec(most)
 	r.arg.minWaitUsec = uint32(min(least, most) / 1000)
 	_, _, errno := syscall.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), n, uintptr(count), enterGetEvents|enterExtArg,
