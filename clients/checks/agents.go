@@ -46,6 +46,11 @@ func Spread(p99Ns []int64) validity.Check {
 	}
 	sorted := slices.Sorted(slices.Values(p99Ns))
 	n := len(sorted)
-	c.Value = float64(sorted[n-1]-sorted[0]) / (float64(sorted[(n-1)/2]+sorted[n/2]) / 2)
+	middle := float64(sorted[(n-1)/2]+sorted[n/2]) / 2
+	if middle == 0 { // most had no good reply
+		c.State = validity.NotApplicable
+		return c
+	}
+	c.Value = float64(sorted[n-1]-sorted[0]) / middle
 	return c
 }

@@ -23,6 +23,7 @@ func TestAgents(t *testing.T) {
 	expect(StartSkew(5_000_000), validity.OK, "")
 	expect(StartSkew(5_100_000), validity.Fail, "5.1 ms apart (limit 5 ms)")
 	expect(Spread([]int64{100}), validity.NotApplicable, "")
+	expect(Spread([]int64{0, 0}), validity.NotApplicable, "") // no good reply: 0 ÷ 0 is no JSON
 	if c := Spread([]int64{120, 90, 100}); c.State != validity.OK || c.Value != 0.3 {
 		t.Errorf("%+v, want (120 − 90) ÷ 100", c)
 	}
