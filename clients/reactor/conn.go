@@ -5,7 +5,7 @@ import (
 	"github.com/millrace/millrace/internal/wire"
 )
 
-// conn is one entry of a shard's connection table: 64 bytes without pointers, so that the garbage collector never looks
+// conn is one entry of a shard's connection table: 48 bytes without pointers, so that the garbage collector never looks
 // at the table. Entry i is connection i·stride + offset of the whole load.
 type conn struct {
 	since   int64 // connecting: begun; closing: when the last reply was whole
@@ -20,6 +20,8 @@ type conn struct {
 	queued  bool // in the ready ring
 	first   bool // to exchange one request as soon as it is open
 	early   bool // the last connection was closed too early: the next one makes up for it
+	// answered is whether the one that was closed too early had a reply.
+	answered bool
 }
 
 type state uint8

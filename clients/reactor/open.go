@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// reopenGap is the distance in ns at which a shard opens connections again that were closed too early.
+	// reopenGap is the distance in ns at which a shard opens connections again that were closed without any reply. After a
+	// reply one is opened again at once: what a server that closes reaches is not for the client to limit.
 	reopenGap = 1_000_000
 	// retryGap is how long in ns it waits after a connect that failed.
 	retryGap = 10_000_000
@@ -65,8 +66,12 @@ func (s *shard) openAt() int64 {
 func (s *shard) openMore() {
 	for n := 0; n < openBatch && s.openAt() <= s.now; n++ {
 		if s.broken.size > 0 && s.reopenAt <= s.now {
-			s.reopenAt = s.now + reopenGap
-			s.connect(s.broken.pop())
+			i := s.broken.pop()
+			if !s.conns[i].answered {
+				s.reopenAt = s.now + reopenGap
+			}
+			s.conns[i].answered = false
+			s.connect(i)
 			continue
 		}
 		i := int32(s.next)
@@ -194,6 +199,8 @@ func connectOutcome(errno syscall.Errno) clients.Outcome {
 
 // lose ends a connection that should have lived on. Its requests in flight get the outcome and are not tried again.
 func (s *shard) lose(i int32, o clients.Outcome) {
+	c := &s.conns[i]
+	c.answered = c.sent > uint32(c.flying)
 	s.openNow--
 	s.endAll(i, o)
 	s.shut(i, o == clients.Timeout || o == clients.ProtocolError)

@@ -7,6 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reflect"
+	"github.com/millrace/millrace/internal/procfs"
 )
 
 func TestErrorsFallIntoTheirDrawers(t *testing.T) {
@@ -53,5 +55,34 @@ func TestRing(t *testing.T) {
 		if a, b := r.pop(), r.pop(); a != i || b != i+100 || r.size != 0 {
 			t.Fatalf("took %d and %d after %d and %d", a, b, i, i+100)
 		}
+	}
+}
+
+// A server that closes each connection after a reply is limited by no gap of the client's; one that never replies is.
+func TestReopening(t *testing.T) {
+	for _, answered := range []bool{true, false} {
+		srv := start(t, reflect.Script{})
+		p := plan(srv.URL(), nil)
+		p.Engine = "epoll"
+		_, s := alone(t, p)
+		s.now, s.next = procfs.Monotonic(), s.goal
+		for i := range s.conns {
+			s.conns[i].state, s.conns[i].sent = open, 1
+			if !answered {
+				s.conns[i].flying = 1
+			}
+			s.lose(int32(i), clients.EOF)
+		}
+		s.openMore()
+		if want := map[bool]int{true: openBatch, false: 1}[answered]; s.connecting != want {
+			t.Errorf("answered %v: %d connections opened again at once, want %d", answered, s.connecting, want)
+		}
+		if at := s.openAt(); answered != (at <= s.now) {
+			t.Errorf("answered %v: the next one %d ns later", answered, at-s.now)
+		}
+		for i := range s.conns {
+			s.shut(int32(i), true)
+		}
+		s.io.free()
 	}
 }
