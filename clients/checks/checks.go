@@ -46,6 +46,7 @@ type Phase struct {
 	Planned  int64
 	Outcomes int64 // sum of all
 	OK       int64
+	Trickled int64 // of the planned, those of connections that are idle otherwise
 	Counted  int64 // histogram count of response times, values outside the range included
 
 	LagP99Ns, ResponseP99Ns int64

@@ -41,6 +41,7 @@ type slot struct {
 	id       uint64 // number of the request and index of the slot; of a frame also whether it asks for work
 	cell     int32
 	kind     target.Kind
+	trickle  bool // of a connection that is idle otherwise
 }
 
 // table is a shard's connections. slots[i·depth+j] is slot j of connection i.

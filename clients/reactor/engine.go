@@ -281,6 +281,7 @@ type phaseLoad struct {
 	closed   bool
 	open     int // connections of all agents from here on
 	active   int // of them that take requests
+	busy     int // of these: all, or none where no requests become due
 }
 
 func phaseLoads(s *scenarios.Scenario) []phaseLoad {
@@ -295,7 +296,11 @@ func phaseLoads(s *scenarios.Scenario) []phaseLoad {
 			count = max(count, p.Open)
 		}
 		active := int((float64(count)*float64(p.Active) + 99.999) / 100)
-		out = append(out, phaseLoad{at, at + int64(p.For), p.Arrivals.Closed, count, min(active, count)})
+		busy := min(active, count)
+		if p.Arrivals == (scenarios.Arrivals{}) {
+			busy = 0
+		}
+		out = append(out, phaseLoad{at, at + int64(p.For), p.Arrivals.Closed, count, min(active, count), busy})
 		at += int64(p.For)
 	}
 	return out

@@ -202,6 +202,7 @@ func (s *shard) lose(i int32, o clients.Outcome) {
 	c := &s.conns[i]
 	c.answered = c.sent > uint32(c.flying)
 	s.openNow--
+	s.rec.Lost++
 	s.endAll(i, o)
 	s.shut(i, o == clients.Timeout || o == clients.ProtocolError)
 	s.conns[i].early = true
@@ -256,8 +257,7 @@ func (s *shard) endAll(i int32, o clients.Outcome) {
 	slots := s.slotsOf(i)
 	for j := range slots {
 		if sl := &slots[j]; sl.begun != 0 {
-			s.rec.Finish(sl.cell, o, sl.intended, sl.begun, sl.sent, s.now)
-			sl.begun = 0
+			s.record(sl, o)
 		}
 	}
 	c.flying = 0

@@ -74,6 +74,7 @@ type shard struct {
 	own     int64            // requests outside the schedule
 
 	opener
+	trickle            trickle
 	nextTick, nextScan int64
 	control            int64 // when the next of all these is due
 	scanFrom           int
@@ -113,6 +114,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	s.table = newTable(n, depth, e.target.Frame)
 	s.aim, s.ownBase = newAim(e.target), schedule.Beyond()
 	s.stamps.off = e.target.Endpoints[0].Family == unix.AF_UNIX // a stamped write to one fails
+	s.trickle.every = int64(sc.Connections.Trickle)
 	s.opener = opener{from: t0, lastSource: make([]int, len(e.target.Endpoints))}
 	if sc.Connections.Rate > 0 {
 		s.gap = 1e9 / float64(sc.Connections.Rate)
@@ -178,6 +180,7 @@ func (s *shard) step() bool {
 		s.enter(s.phase + 1)
 	}
 	s.openMore()
+	s.trickleMore(sendBatch)
 	if s.now >= s.nextScan {
 		s.scan(1 + (s.now-s.nextScan)/scanEvery)
 		s.nextScan = s.now + scanEvery
@@ -185,7 +188,7 @@ func (s *shard) step() bool {
 	if s.start != math.MaxInt64 && s.now >= s.nextTick {
 		s.tick()
 	}
-	s.control = min(s.nextScan, s.openAt(), s.end)
+	s.control = min(s.nextScan, s.openAt(), s.trickleAt(), s.end)
 	if s.start == math.MaxInt64 {
 		s.control = min(s.control, s.now+waitStart)
 	} else {
@@ -227,6 +230,8 @@ func (s *shard) enter(i int) {
 		s.want(p.open, s.start+p.from, true)
 	}
 	s.rec.Slots[i] = int64(clients.Share(p.active, s.index, s.stride) * s.depth)
+	idle := clients.Share(p.busy, s.index, s.stride)
+	s.idleFrom(idle, clients.Share(p.open, s.index, s.stride)-idle, s.start+p.from)
 	if active := clients.Share(p.active, s.index, s.stride); active != s.active {
 		s.active = active
 		s.ready.clear()
@@ -312,6 +317,7 @@ func (s *shard) finish() {
 			s.e.cpuTo.Store(sys.ProcessCPU())
 		}
 	}
+	s.rec.Open = s.openNow
 	for i := range s.conns {
 		s.endAll(int32(i), clients.InFlight)
 		if c := &s.conns[i]; c.fd >= 0 {
@@ -331,6 +337,10 @@ func (s *shard) finish() {
 		}
 		_, _, _ = s.cursor.Next()
 		s.rec.Finish(s.rec.Due(intended), clients.Unsent, intended, 0, 0, s.now)
+	}
+	for s.trickleAt() < s.now {
+		s.missTrickle(s.trickleAt())
+		s.trickle.sent++
 	}
 	s.rec.Close()
 }

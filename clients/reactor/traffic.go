@@ -160,8 +160,11 @@ func (s *shard) sendOwn(i int32) {
 func (s *shard) assign(i int32, sl *slot, j int, number, begun, sent int64) *slot {
 	c := &s.conns[i]
 	sl.begun, sl.sent = begun, sent
-	sl.cell = s.rec.Due(sl.intended)
-	sl.kind = 0
+	if sl.kind = 0; sl.trickle {
+		sl.cell = s.rec.DueTrickle(sl.intended)
+	} else {
+		sl.cell = s.rec.Due(sl.intended)
+	}
 	if arrivals.AsksForWork(s.seed, number, s.work) {
 		sl.kind = target.Work
 	}
@@ -309,12 +312,11 @@ func (s *shard) takeFrames(i int32, b []byte) {
 // complete ends a request with its reply, and after the last one its connection.
 func (s *shard) complete(i int32, sl *slot, o clients.Outcome) {
 	c := &s.conns[i]
-	if s.stamps.conn == i && s.stamps.gen == c.gen && o == clients.OK {
+	if s.stamps.conn == i && s.stamps.gen == c.gen && o == clients.OK && !sl.trickle {
 		s.takeStamp(sl)
 	}
-	s.rec.Finish(sl.cell, o, sl.intended, sl.begun, sl.sent, s.now)
 	s.service += (s.now - sl.sent - s.service) / 64
-	sl.begun = 0
+	s.record(sl, o)
 	if int(c.flying) == s.depth {
 		c.freeAt = s.now
 	}

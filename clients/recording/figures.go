@@ -44,9 +44,12 @@ func loopback(target string) bool {
 func (rec *Recording) figures(i int, end int64, r *clients.Report) checks.Phase {
 	s, p := rec.tl.Spans[i], &r.Phases[i]
 	h := rec.phases[i]
+	trickle := rec.trickled(i)
+	apart := trickle.latencies()
 	g := checks.Phase{
 		Name: s.Name, Overload: s.Load == "overload", Closed: s.Closed, LengthNs: min(end, s.To) - s.From,
-		Planned: p.Planned, OK: p.Outcomes[clients.OK.String()], Counted: h.response.Count() + h.response.Outside(),
+		Planned: p.Planned, OK: p.Outcomes[clients.OK.String()], Counted: h.response.Count() + h.response.Outside() + apart.Count() + apart.Outside(),
+		Trickled: trickle.Planned,
 		LagP99Ns: h.lag.Quantile(0.99), ResponseP99Ns: h.response.Quantile(0.99),
 		Surroundings: rec.surroundings[i], Modes: checks.Modes(h.response.Between),
 	}

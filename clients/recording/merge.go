@@ -35,7 +35,7 @@ func Merge(plan *clients.Plan, parts []*Part) (*clients.Report, error) {
 	for i, h := range m.cells {
 		var planned int64
 		for _, r := range rec.shards {
-			planned += r.cells[i].planned
+			planned += r.cells[i].planned - r.cells[i].trickled
 		}
 		rec.take(finished{int32(i), planned, h})
 	}
@@ -81,6 +81,11 @@ func (m *merger) add(p *Part) error {
 			a.OK += e.tally[clients.OK]
 			if rec.tl.Spans[rec.tl.cells[c].span].Measure {
 				bad += e.planned - e.tally[clients.OK]
+			}
+		}
+		for i, t := range r.trickles {
+			if rec.tl.Spans[i].Measure {
+				bad -= t.Planned - t.OK
 			}
 		}
 	}

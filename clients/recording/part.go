@@ -42,14 +42,18 @@ type shardPart struct {
 	Cells        []cellPart        `json:"cells"`
 	Windows      []windowPart      `json:"windows"`
 	Flows        []flowPart        `json:"flows"`
+	Trickles     []trickled        `json:"trickles"` // by span
+	Lost         int64             `json:"lost"`
+	Open         int64             `json:"open"`
 }
 
 // cellPart, windowPart and flowPart are a cell, a window and a flow.
 type cellPart struct {
-	Planned int64          `json:"planned,omitempty"`
-	Waited  int64          `json:"waited,omitempty"`
-	Last    int64          `json:"last,omitempty"`
-	Tally   *clients.Tally `json:"tally,omitempty"` // nil without requests
+	Planned  int64          `json:"planned,omitempty"`
+	Waited   int64          `json:"waited,omitempty"`
+	Trickled int64          `json:"trickled,omitempty"`
+	Last     int64          `json:"last,omitempty"`
+	Tally    *clients.Tally `json:"tally,omitempty"` // nil without requests
 }
 
 type windowPart struct {
@@ -97,10 +101,11 @@ func (r *Recorder) part() shardPart {
 	p := shardPart{
 		BodyBytesIn: r.BodyBytesIn, BodyBytesOut: r.BodyBytesOut, Wanted: r.Wanted, Opened: r.opened, Failed: r.failed, Looks: r.looks,
 		Slots: r.Slots, Before: r.before, Connect: r.connect,
+		Trickles: r.trickles, Lost: r.Lost, Open: r.Open,
 	}
 	for i := range r.cells {
 		e := &r.cells[i]
-		c := cellPart{Planned: e.planned, Waited: e.waited, Last: e.last}
+		c := cellPart{Planned: e.planned, Waited: e.waited, Trickled: e.trickled, Last: e.last}
 		if e.tally != (clients.Tally{}) {
 			c.Tally = &e.tally
 		}
@@ -120,7 +125,7 @@ func (r *Recorder) part() shardPart {
 // recorder is the Recorder that p was made of, to be read only. An error says that p is of another plan.
 func (p *shardPart) recorder(tl *Timeline) (*Recorder, error) {
 	windows := int((tl.End() + IntervalNs - 1) / IntervalNs)
-	if len(p.Cells) != len(tl.cells) || len(p.Windows) != windows || len(p.Flows) != len(tl.Spans) || len(p.Connect) != len(tl.Spans) ||
+	if len(p.Cells) != len(tl.cells) || len(p.Windows) != windows || len(p.Flows) != len(tl.Spans) || len(p.Connect) != len(tl.Spans) || len(p.Trickles) != len(tl.Spans) ||
 		len(p.Slots) != len(tl.Spans)-tl.First || p.Before == nil {
 		return nil, fmt.Errorf("a shard of %d cells and %d windows in %d phases: the plan has %d, %d and %d", len(p.Cells), len(p.Windows),
 			len(p.Flows), len(tl.cells), windows, len(tl.Spans))
@@ -128,9 +133,10 @@ func (p *shardPart) recorder(tl *Timeline) (*Recorder, error) {
 	r := &Recorder{
 		BodyBytesIn: p.BodyBytesIn, BodyBytesOut: p.BodyBytesOut, Wanted: p.Wanted, Slots: p.Slots, tl: tl, opened: p.Opened, failed: p.Failed,
 		looks: p.Looks, before: p.Before, connect: p.Connect,
+		trickles: p.Trickles, Lost: p.Lost, Open: p.Open,
 	}
 	for _, c := range p.Cells {
-		e := cell{planned: c.Planned, waited: c.Waited, last: c.Last}
+		e := cell{planned: c.Planned, waited: c.Waited, trickled: c.Trickled, last: c.Last}
 		if c.Tally != nil {
 			e.tally = *c.Tally
 		}

@@ -16,6 +16,8 @@ type Recorder struct {
 	BodyBytesIn, BodyBytesOut int64
 	// Wanted counts the connections that would be needed if the server closed none; the shard adds to it.
 	Wanted int64
+	// Lost counts connections that ended before they were to, and Open is how many were open at the end; the shard sets both.
+	Lost, Open int64
 	// Slots[p] is how many requests the active connections of this shard can carry at once in phase p of the scenario; the
 	// shard sets it.
 	Slots []int64
@@ -41,8 +43,9 @@ type Recorder struct {
 	stallFrom, stallTo int64 // the stall under way, or that was last; counted up to stallFrom
 	looks              bool  // Gap is told
 
-	flow     []flow // of each span
-	span     int    // the span under way
+	flow     []flow     // of each span
+	trickles []trickled // of each span
+	span     int        // the span under way
 	inFlight int64
 	begun    int64 // Σ begun − T0 of the requests in flight
 	changed  int64 // when inFlight was last added up
@@ -56,11 +59,13 @@ type Recorder struct {
 type cell struct {
 	planned int64
 	waited  int64 // for a connection
-	done    int64
-	tally   clients.Tally
-	last    int64 // when the last of them got its outcome
-	handed  bool
-	hists   *cellHists
+	// trickled of the planned have no latency here.
+	trickled int64
+	done     int64
+	tally    clients.Tally
+	last     int64 // when the last of them got its outcome
+	handed   bool
+	hists    *cellHists
 }
 
 // window is an Interval and what the checks want to know beside it.
@@ -264,7 +269,7 @@ func (r *Recorder) Tick(now int64, s Status) {
 	for i := r.oldest; int(i) < len(r.cells) && r.t0+r.tl.cells[i].to <= min(s.Horizon, now); i++ {
 		if e := &r.cells[i]; e.done == e.planned && !e.handed {
 			select {
-			case r.out <- finished{i, e.planned, e.hists}:
+			case r.out <- finished{i, e.planned - e.trickled, e.hists}:
 				e.handed, e.hists = true, nil
 			default:
 			}
@@ -281,7 +286,7 @@ func (r *Recorder) Close() {
 	r.turn(r.at)
 	for i := range r.cells {
 		if e := &r.cells[i]; !e.handed {
-			r.out <- finished{int32(i), e.planned, e.hists}
+			r.out <- finished{int32(i), e.planned - e.trickled, e.hists}
 			e.handed, e.hists = true, nil
 		}
 	}

@@ -91,23 +91,30 @@ func (rec *Recording) report(f Facts) *clients.Report {
 		measured.connect.Merge(s.before)
 		measured.failed += s.failed
 		r.ConnectionsWanted += s.Wanted
+		r.ConnectionsLost += s.Lost
+		r.ConnectionsOpen += s.Open
 		r.BodyBytesIn += s.BodyBytesIn
 		r.BodyBytesOut += s.BodyBytesOut
 	}
 	r.ConnectFailures = measured.failed
 	var total clients.Tally
+	var trickle trickled // of the measured phases
 	for i, s := range rec.tl.Spans {
 		p, t, l := rec.phaseReport(i, end)
 		r.Phases = append(r.Phases, p)
 		r.Planned += p.Planned
+		r.Trickled += p.Trickled
 		r.ConnectFailures += l.failed
 		total.Add(&t)
 		if s.Measure {
 			measured.add(&l)
+			t := rec.trickled(i)
+			trickle.add(&t)
 		}
 	}
 	r.Outcomes = total.Named()
 	r.ResponseNs, r.ServiceNs, r.LagNs, r.ConnectNs = measured.summaries()
+	r.TrickleNs = trickle.summary()
 	if r.DurationSeconds > 0 {
 		r.AchievedRPS = float64(total[clients.OK]) / r.DurationSeconds
 	}
@@ -157,7 +164,9 @@ func (rec *Recording) phaseReport(i int, end int64) (clients.PhaseReport, client
 		p.OfferedRPS = rateOf(p.Planned, length)
 	}
 	p.Outcomes = t.Named()
-	l.bad = p.Planned - t[clients.OK]
+	trickle := rec.trickled(i)
+	p.Trickled, p.TrickleNs = trickle.Planned, trickle.summary()
+	l.bad = p.Planned - trickle.Planned - (t[clients.OK] - trickle.OK)
 	p.ResponseNs, p.ServiceNs, p.LagNs, p.ConnectNs = l.summaries()
 	return p, t, l
 }
