@@ -99,6 +99,9 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 
 func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	f.durationSet = cmd.Flags().Changed("duration")
+	if err := notEmpty(cmd.Flags()); err != nil {
+		return usage(err)
+	}
 	requests, err := f.target.requests(urls, cmd.Flags().Changed)
 	if err != nil {
 		return usage(err)

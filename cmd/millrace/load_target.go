@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -98,16 +99,31 @@ func allLoopback(all []request.Request) bool {
 	return true
 }
 
-// readAtMost reads a file, or says that it is too large.
+// readAtMost reads a file, or says that it is too large. What a file says of its size is not relied on: a pipe says nothing, and
+// a device has no end.
 func readAtMost(name string, most int64) ([]byte, error) {
-	info, err := os.Stat(name)
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > most {
-		return nil, fmt.Errorf("%s has %d bytes: want at most %d", name, info.Size(), most)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes: want at most so many", name, most)
 	}
-	return os.ReadFile(name)
+	return data, err
+}
+
+// notEmpty finds flags that were given an empty text, as an unset variable of a script does: without --rate the loop is
+// closed, which must not happen by a slip. Only a body may be empty.
+func notEmpty(fl *pflag.FlagSet) error {
+	var err error
+	fl.Visit(func(g *pflag.Flag) {
+		if err == nil && g.Value.Type() == "string" && g.Value.String() == "" && g.Name != "body" {
+			err = fmt.Errorf("--%s is empty: leave it out, or give %s", g.Name, g.Usage)
+		}
+	})
+	return err
 }
 
 // where is what a report is about, for people.

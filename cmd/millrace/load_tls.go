@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reactor"
+	"github.com/millrace/millrace/clients/request"
 	"github.com/millrace/millrace/internal/quantity"
 )
 
@@ -64,7 +64,7 @@ func (f *tlsFlags) plan(url string) (*clients.TLS, error) {
 		return t, nil
 	}
 	var err error
-	if t.Authorities, err = os.ReadFile(f.ca); err != nil {
+	if t.Authorities, err = readAtMost(f.ca, request.MaxFile); err != nil {
 		return nil, fmt.Errorf("reading --ca: %w", err)
 	}
 	if len(t.Authorities) == 0 { // which would mean the host's roots
