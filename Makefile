@@ -18,8 +18,8 @@ comma := ,
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## bin/millrace and bin/servers/*
-	@$(BUILD) -o bin/millrace ./cmd/millrace && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
+build: ## bin/millrace, bin/millrace-member and bin/servers/*
+	@$(BUILD) -o bin/ ./cmd/millrace ./cmd/millrace-member && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
 
 bench: build ## run a scenario: SCENARIO=burst|idle|churn SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
 	@bin/millrace run $(SCENARIO) --rounds $(or $(ROUNDS),3) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(QUICKLY),--quick) $(foreach s,$(SET),--set '$(s)')

@@ -49,6 +49,7 @@ var imports = []struct {
 	{"runner/sut", []string{"clients/fleet…", "results", "scenarios", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner", []string{"runner/host", "runner/sut", "clients", "clients/checks", "clients/floor", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"cmd/ruler", []string{"clients…", "scenarios", "results", "analysis", "runner/host", "internal/…"}},
+	{"cmd/millrace-member", []string{"clients…", "scenarios", "internal/…"}},
 	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis", "plots", "plots/axis", "plots/glyph", "plots/frame", "report", "runner…", "servers/conform…", "internal/…"}},
 }
 
@@ -111,6 +112,7 @@ const (
 var larger = map[string]int{
 	"clients/reactor":   2700, // one state machine: its shards and the three transports that call it back
 	"clients/recording": 1600, // one set of books: what is counted, its parts of several processes, and the report
+	"clients/reflect":   1600, // servers of two kinds, those that answer and those that push, with the faults of each
 }
 
 // reactors are the server programs with an event loop of their own.

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -16,7 +15,7 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/clients/crew"
-	"github.com/millrace/millrace/clients/reactor"
+	"github.com/millrace/millrace/clients/crew/member"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/runner/host"
@@ -74,11 +73,11 @@ func (f *processFlags) prepare(plan *clients.Plan, search bool) (int, error) {
 }
 
 // crewEngine reports whether an engine can wait for those of other processes.
-func crewEngine(name string) bool { return slices.Contains([]string{"epoll", "uring", "tls"}, name) }
+func crewEngine(name string) bool { return slices.Contains(member.Engines, name) }
 
 // loadWithCrew makes a load with several processes.
 func loadWithCrew(cmd *cobra.Command, plan *clients.Plan, processes int) (*clients.Report, error) {
-	program, err := self()
+	command, err := memberCommand()
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +87,7 @@ func loadWithCrew(cmd *cobra.Command, plan *clients.Plan, processes int) (*clien
 	}
 	debug.FreeOSMemory()
 	r, err := crew.Run(cmd.Context(), crew.Config{
-		Command: []string{program, memberName}, Members: processes, Stderr: cmd.ErrOrStderr(),
+		Command: command, Members: processes, Stderr: cmd.ErrOrStderr(),
 		Env: []string{"GOMAXPROCS=" + strconv.Itoa(plan.Threads+1)},
 	}, plan)
 	if r != nil {
@@ -97,30 +96,21 @@ func loadWithCrew(cmd *cobra.Command, plan *clients.Plan, processes int) (*clien
 	return r, err
 }
 
-// memberName is the argument with which crew starts this program.
-const memberName = "load-member"
-
-// serveMember is one of the processes of a load, and returns the exit status. It is no command of the table, which would take
-// memory in each of them.
-func serveMember() int {
-	// Nothing is allocated for a request, and a collection would cost more memory than it frees.
-	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(loadMemoryLimit)
-	err := crew.Serve(context.Background(), os.Stdin, os.Stdout, func(plan *clients.Plan) (crew.Engine, error) {
-		if !crewEngine(plan.Engine) {
-			return nil, fmt.Errorf("engine %q: want epoll, uring or tls", plan.Engine)
-		}
-		runtime.GOMAXPROCS(max(plan.Threads, 1) + 1)
-		if plan.TLS != nil {
-			tuneForTLS(clients.Share(plan.Scenario.Connections.Count, plan.Agent, plan.Agents))
-		}
-		return reactor.New(plan)
-	})
+// memberCommand is how a member is started: the small program beside this one, or this one.
+func memberCommand() ([]string, error) {
+	program, err := self()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "millrace %s: %v\n", memberName, err)
-		return exitFailed
+		return nil, err
 	}
-	return exitDone
+	if small := filepath.Join(filepath.Dir(program), member.Name); isProgram(small) {
+		return []string{small}, nil
+	}
+	return []string{program, member.Name}, nil
+}
+
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
 }
 
 // printAgents tells of the processes of a load, where there are several.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/clients/crew/member"
 	"github.com/millrace/millrace/runner"
 )
 
@@ -51,8 +52,8 @@ func (e *statusError) Unwrap() error { return e.Err }
 func usage(err error) error { return &statusError{exitUsage, err} }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == memberName {
-		os.Exit(serveMember())
+	if len(os.Args) == 2 && os.Args[1] == member.Name {
+		os.Exit(member.Main())
 	}
 	os.Exit(millrace(os.Args[1:], os.Stdout, os.Stderr))
 }
