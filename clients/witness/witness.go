@@ -132,12 +132,13 @@ func (w *Witness) Kernel() checks.Kernel {
 	}
 }
 
-// grown is the growth of a counter, Unknown where one end is.
+// grown is the growth of a counter, Unknown where one end is. One that went back did not grow: some hypervisors take steal
+// back, and of the retransmits a loss probe is taken off that sent something new; −1 would read as Unknown.
 func grown(from, to int64) int64 {
 	if from == checks.Unknown || to == checks.Unknown {
 		return checks.Unknown
 	}
-	return to - from
+	return max(to-from, 0)
 }
 
 func (w *Witness) kernel() checks.Kernel {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
@@ -26,6 +27,14 @@ func TestSince(t *testing.T) {
 	} {
 		if got := since(c.before, h, c.q); got != c.want {
 			t.Errorf("quantile %v since %v: %d ns, want %d", c.q, c.before, got, c.want)
+		}
+	}
+}
+
+func TestGrown(t *testing.T) {
+	for _, c := range [][3]int64{{3, 7, 4}, {7, 7, 0}, {7, 6, 0}, {7, 2, 0}, {checks.Unknown, 2, checks.Unknown}, {2, checks.Unknown, checks.Unknown}} {
+		if got := grown(c[0], c[1]); got != c[2] {
+			t.Errorf("from %d to %d it grew by %d, want %d", c[0], c[1], got, c[2])
 		}
 	}
 }
