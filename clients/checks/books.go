@@ -67,7 +67,7 @@ func littleCheck(p Phase) validity.Check {
 		if c.Value = math.Abs(ratio - 1); c.Value > starveLimit {
 			c.State = validity.Warn
 			c.Reason = fmt.Sprintf("phase %s: throughput × service time is %.1f %% of the connections: some sat idle", p.Name, 100*ratio)
-			c.Remedy = "lower connections.count, or give the client more CPUs"
+			c.Remedy = "lower connections.count, give the client more CPUs, or see the keep-alive truth: connections that are opened again carry nothing meanwhile"
 		}
 		return c
 	}

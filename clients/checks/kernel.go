@@ -42,7 +42,7 @@ func KernelDrops(k Kernel, unread string) []validity.Check {
 			c = unknownDrops(c, unread)
 		case d.value > 0:
 			c.State, c.Remedy = validity.Warn, d.remedy
-			c.Reason = fmt.Sprintf("%d in all, each delays a connection or a request by up to a second or more", d.value)
+			c.Reason = fmt.Sprintf("%d in this network namespace, whosever they were: each delays a connection or a request by up to a second or more", d.value)
 		}
 		out = append(out, c)
 	}

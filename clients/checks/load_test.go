@@ -25,7 +25,7 @@ func TestKernelDrops(t *testing.T) {
 				case j != i:
 					expect(t, c, validity.OK, "")
 				case want == validity.Warn:
-					expect(t, c, want, "3 in all")
+					expect(t, c, want, "3 in this network namespace")
 				case want == validity.Unknown:
 					expect(t, c, want, "disk gone")
 				default:
