@@ -43,7 +43,7 @@ func (f *processFlags) prepare(plan *clients.Plan, search bool) (int, error) {
 		if n, err = strconv.Atoi(f.text); err != nil || n < 1 || n > crew.MaxMembers {
 			return 0, fmt.Errorf("--processes %s: want auto or 1 to %d", f.text, crew.MaxMembers)
 		}
-	} else if !search && crewEngine(plan.Engine) {
+	} else if !search && crewEngine(plan.Engine) && plan.Scenario.Protocol != scenarios.Push {
 		n = min(host.ProcessesFor(count), crew.MaxMembers)
 	}
 	most, why := host.FitConnections(&plan.Scenario)
@@ -59,6 +59,8 @@ func (f *processFlags) prepare(plan *clients.Plan, search bool) (int, error) {
 		return n, nil
 	case search:
 		return 0, fmt.Errorf("--processes %d with --find or --sweep: want one process", n)
+	case plan.Scenario.Protocol == scenarios.Push:
+		return 0, fmt.Errorf("--processes %d with protocol push: its counts are not merged over processes: want 1", n)
 	case !crewEngine(plan.Engine):
 		return 0, fmt.Errorf("--processes %d with engine %s: want one process, or engine epoll, uring or tls", n, plan.Engine)
 	}
