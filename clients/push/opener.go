@@ -149,6 +149,7 @@ func (s *shard) refused(i int32, errno syscall.Errno) {
 func (s *shard) lose(i int32, o clients.Outcome) {
 	c := &s.conns[i]
 	s.lost[o]++
+	s.rec.Lost++
 	s.openNow--
 	s.ended += c.seq.expected()
 	if c.seq.seen != 0 {

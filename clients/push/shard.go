@@ -331,7 +331,9 @@ func (s *shard) rejoined(c *conn) {
 // finish closes everything. What a connection has received stays in the table.
 func (s *shard) finish() {
 	if s.start != math.MaxInt64 {
+		s.tick() // for the last time, since closing connections is no work of the load's
 		s.now = min(s.now, s.end)
+		s.rec.Open = s.openNow
 	}
 	for i := range s.conns {
 		if c := &s.conns[i]; c.fd >= 0 {
@@ -341,7 +343,6 @@ func (s *shard) finish() {
 	}
 	s.poll.Close()
 	if s.start != math.MaxInt64 {
-		s.tick()
 		s.rec.Close()
 	}
 }

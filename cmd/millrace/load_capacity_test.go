@@ -21,7 +21,9 @@ import (
 
 // scriptCommands are those that stories have beside testscript's own.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"queue": startQueue,
+	"queue":     startQueue,
+	"push":      startPush,
+	"reflector": startReflectorOf,
 }
 
 // startQueue is "queue DURATION": a single server that takes so long for each request. Its address is $QUEUE.

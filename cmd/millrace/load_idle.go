@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -69,9 +68,5 @@ func printIdle(w io.Writer, r *clients.Report) {
 	if r.Trickled > 0 {
 		fmt.Fprintf(w, "trickle    %d of the requests, on connections that are idle otherwise: p50 %s, p99 %s, max %s\n",
 			r.Trickled, quantityOf(r.TrickleNs.P50), quantityOf(r.TrickleNs.P99), quantityOf(r.TrickleNs.Max))
-	}
-	if r.Planned == r.Trickled && r.ConnectionsOpen > 0 {
-		fmt.Fprintf(w, "memory     %s of the client's peak for each connection, its base included\n",
-			quantity.Format(float64(r.ClientPeakRSSBytes)/float64(r.ConnectionsOpen), quantity.Bytes))
 	}
 }
