@@ -330,14 +330,6 @@ func offeredWithin(r *clients.Report) float64 {
 	return math.NaN()
 }
 
-// million is the place for a million connections: `load` of one process can open as many as it may open files.
-func (b *bench) million() ([]row, error) {
-	return []row{{
-		what: "1 000 000 connections, both ends on this host, 20 000 files a process", goal: "< 60 s, client < 250 B each", measured: "–", verdict: notMeasured,
-		note: "needs a load that spreads over processes",
-	}}, nil
-}
-
 var errNoBenchmark = errors.New("no line of BenchmarkClosedLoop")
 
 // allocsPerRequest reads the output of `go test -bench ClosedLoop -benchmem`: allocations of a run ÷ its requests.
