@@ -13,6 +13,7 @@ const (
 	lagLimitNs     = 50_000 // or
 	lagLimitShare  = 0.05   // of the response p99, if that is more
 	lagSpoilsShare = 0.50   // of the response p99: beyond it that figure is mostly the client
+	lagSure        = 1000   // requests have ten beyond the p99 of their lag, enough to void a load; of 100 it is the latest one
 	lateShareLimit = 0.01   // of the windows
 	// longStallNs is more than a CPU shared with one other thread takes away at a time; rounded down to 2^24 ns.
 	longStallNs      = 20_000_000
@@ -43,16 +44,16 @@ func lagCheck(p Phase) validity.Check {
 	case p.Closed:
 		return stallCheck(c, p)
 	}
-	what := "the generator lag"
+	what, sure := "the generator lag", p.Planned-p.Trickled >= lagSure
 	if stall := float64(p.Stalls.DelayNs(0.99, p.ThreadNs)); stall > c.Value {
-		c.Value, what = stall, "the delay by stalls of the client"
+		c.Value, what, sure = stall, "the delay by stalls of the client", true
 	}
 	late, all := lateWindows(p, limit)
 	c.Remedy = "give the client CPUs of its own, or lower the rate"
 	state, who := broken(p.Overload)
 	switch {
 	case c.Value > limit:
-		if c.State = state; c.Value <= lagSpoilsShare*float64(p.ResponseP99Ns) {
+		if c.State = state; !sure || c.Value <= lagSpoilsShare*float64(p.ResponseP99Ns) {
 			c.State = validity.Warn
 		}
 		c.Reason = fmt.Sprintf("%sphase %s: p99 of %s %s, limit %s, so up to %.0f %% of the response p99 may be the client's own",

@@ -60,6 +60,10 @@ func TestChecks(t *testing.T) {
 	check(lagCheck, validity.OK, "", nil)
 	check(lagCheck, validity.Warn, "p99 of the generator lag 60 µs, limit 50 µs, so up to 20 %", late)
 	check(lagCheck, validity.Fail, "up to 53 %", func(g *Phase) { g.LagP99Ns = 160_000 })
+	few := func(g *Phase) { g.Planned, g.LagP99Ns = 999, 160_000 } // 10 late ones void no load
+	check(lagCheck, validity.Warn, "up to 53 %", few)
+	check(lagCheck, validity.Fail, "up to 53 %", and(few, func(g *Phase) { g.Planned = 1000 }))
+	check(lagCheck, validity.Fail, "delay by stalls", and(few, func(g *Phase) { g.Stalls.Add(5e8) }))
 	check(lagCheck, validity.OK, "", and(late, func(g *Phase) { g.ResponseP99Ns = 2_000_000 }))
 	check(lagCheck, validity.Warn, "client-bound", and(late, overload))
 	check(lagCheck, validity.NotApplicable, "", and(late, closed))
