@@ -45,7 +45,7 @@ type Answer struct {
 
 // Answer is the best answer that the trials so far support, at any time.
 func (s *Search) Answer() Answer {
-	levels := levelsOf(s.trials)
+	levels := levelsOf(s.trials, s.c.Objective.Longest())
 	b := bracketOf(levels, Full)
 	a := Answer{Outcome: AtLeast, Ended: or(s.ended, "the search goes on"), Violations: []float64{}}
 	count := func(l *level) tally { return l.full }

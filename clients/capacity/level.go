@@ -1,6 +1,9 @@
 package capacity
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // state is what the trials of one rate say.
 type state int
@@ -58,8 +61,9 @@ func (l *level) state() state {
 // get no better with length.
 func (l *level) founded() bool { return l.full.n() > 0 || l.short.clear || l.state() == limited }
 
-// levelsOf sorts the trials by their rates, lowest first.
-func levelsOf(trials []Trial) []level {
+// levelsOf sorts the trials by their rates, lowest first. longest is the longest response that the objective allows, see
+// Objective.Longest: at the end of a trial so much of it may be unanswered without a growing queue.
+func levelsOf(trials []Trial, longest time.Duration) []level {
 	var out []level
 	for i := range trials {
 		t := &trials[i]
@@ -91,7 +95,8 @@ func levelsOf(trials []Trial) []level {
 			n.met++
 		default:
 			n.failed++
-			n.clear = n.clear || t.AchievedRPS < saturated*t.PlannedRPS()
+			answered := 1 - longest.Seconds()/max(t.Seconds, 1e-9)
+			n.clear = n.clear || t.AchievedRPS < saturated*answered*t.PlannedRPS()
 		}
 	}
 	return out

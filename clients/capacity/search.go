@@ -33,8 +33,8 @@ const (
 	// hopeless is the share of the closed-loop capacity below which no rate is tried: what fails there fails for another
 	// reason than the rate.
 	hopeless = 1.0 / 512
-	// saturated is the share of the offered rate below which the achieved one shows a queue that grows, which no stolen
-	// slice of a CPU makes within a second. Such a trial is not repeated.
+	// saturated is the share below which the achieved rate shows a queue that grows, of the offered rate less what may be
+	// unanswered at the end by the objective. No stolen slice of a CPU makes that within a second. Such a trial is not repeated.
 	saturated = 0.9
 	// deciding is how many trials of one rate must agree, of at most three that count.
 	deciding = 2
@@ -129,7 +129,7 @@ func (s *Search) next() (Step, bool) {
 			because, n, quantity.Format(s.floor(), quantity.Number), s.c.Full, quantity.Format(ceiling, quantity.PerSecond),
 			time.Duration(math.Ceil(s.enough()/ceiling*2))*time.Second)
 	}
-	levels := levelsOf(s.trials)
+	levels := levelsOf(s.trials, s.c.Objective.Longest())
 	for i := range levels {
 		if l := &levels[i]; l.last == len(s.trials)-1 && l.state() == undecided {
 			return s.step(l.rate, s.trials[l.last].Kind), true
