@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/capacity"
 	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/clients/reflect"
 	"github.com/millrace/millrace/internal/hostkey"
@@ -66,6 +67,24 @@ func keep(t *testing.T, cache string, k floor.Kind, most float64) {
 	}
 }
 
+// changeFloor changes the floor that is kept.
+func changeFloor(t *testing.T, cache string, change func(*floor.Floor)) {
+	t.Helper()
+	name, err := floorFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(cache, name)
+	f, err := floor.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&f)
+	if err := floor.Store(path, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // floorCheck is the check in a load's report.
 func floorCheck(t *testing.T, cache, url string) validity.Check {
 	t.Helper()
@@ -102,9 +121,21 @@ func TestLoadIsHeldAgainstTheFloor(t *testing.T) {
 	if c := floorCheck(t, cache, srv.URL()); c.State != validity.Warn || !strings.Contains(c.Reason, "100/s is 67 % of the 150/s") {
 		t.Errorf("above half the floor's rate: %+v", c)
 	}
+	out, _ := withCache(t, cache, "load", srv.URL(), "-c", "10", "-d", "1s", "--sweep", "100", "--json", "-")
+	var rec capacity.Record
+	if err := json.Unmarshal([]byte(out), &rec); err != nil {
+		t.Fatal(err)
+	}
+	if last := rec.Trials[len(rec.Trials)-1]; !strings.Contains(strings.Join(last.Reasons, ";"), "100/s is 67 % of the 150/s") {
+		t.Errorf("a sweep's trial above half the floor's rate: %v", last.Reasons)
+	}
 	keep(t, cache, kind, 201)
 	if c := floorCheck(t, cache, srv.URL()); c.State != validity.OK {
 		t.Errorf("below half the floor's rate: %+v", c)
+	}
+	changeFloor(t, cache, func(f *floor.Floor) { f.Client = append(f.Client, 4095) })
+	if c := floorCheck(t, cache, srv.URL()); c.State != validity.NotApplicable {
+		t.Errorf("measured on other CPUs: %+v", c)
 	}
 }
 

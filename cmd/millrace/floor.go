@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/host"
 )
 
 // keptFloor is the floor that is kept of this host, empty where there is none.
@@ -32,6 +33,9 @@ func keptFloor() (floor.Floor, error) {
 // it must not take longer than was asked for. So where there is none the check is left out, with a hint how to get it.
 func holdAgainstFloor(plan *clients.Plan, r *clients.Report) {
 	f, err := keptFloor()
+	if split, wrong := host.SplitAllowedCPUs(); wrong != nil || !f.SameCPUs(floorOn(split)) {
+		f = floor.Floor{} // other CPUs reach something else
+	}
 	c := f.Check(plan, r)
 	if c.State == validity.Unknown {
 		c.State, c.Reason = validity.NotApplicable, c.Reason+": "+c.Remedy

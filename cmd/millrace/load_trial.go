@@ -66,8 +66,8 @@ func (p *prober) load(arrivals scenarios.Arrivals, length time.Duration, connect
 	s.Connections.Count = connections
 	drain := min(time.Duration(s.Timeout), max(length+drainExtra, p.patience))
 	s.Phases = []scenarios.Phase{
-		{Name: "load", Load: "steady", For: scenarios.Duration(length), Arrivals: arrivals, Measure: true},
-		{Name: drainPhase, Load: "steady", For: scenarios.Duration(max(drain, probeFor))},
+		{Name: "load", Load: "steady", For: scenarios.Duration(length), Arrivals: arrivals, Measure: true, Active: 100},
+		{Name: drainPhase, Load: "steady", For: scenarios.Duration(max(drain, probeFor)), Active: 100},
 	}
 	plan.Scenario = *s
 	plan.Seed += p.n
@@ -87,6 +87,7 @@ func (p *prober) load(arrivals scenarios.Arrivals, length time.Duration, connect
 	case err != nil:
 		return nil, err
 	}
+	holdAgainstFloor(&plan, report)
 	return report, nil
 }
 
