@@ -48,7 +48,7 @@ func freezeInTheMiddle(quick bool) Case {
 		Judge: func(t *Trial) []Answer {
 			return []Answer{
 				all(t, clients.OK),
-				t.calm("p50", t.Response.Quantile(0.5)), t.calm("p95 of the service", t.Service.Quantile(0.95)),
+				t.calm("p50", 0.5, t.Response.Quantile(0.5)), t.calm("p95 of the service", 0.95, t.Service.Quantile(0.95)),
 				t.pause(p90, freeze, length, rate), t.pause(p95, freeze, length, rate), t.pause(p99, freeze, length, rate),
 			}
 		},
@@ -111,7 +111,7 @@ func stalls(quick bool, connections int) Case {
 		Phases: phases(steady(length, constant(rate)), drain(100*time.Millisecond)),
 		Judge: func(t *Trial) []Answer {
 			return []Answer{
-				all(t, clients.OK), t.calm("p50", t.Response.Quantile(0.5)),
+				all(t, clients.OK), t.calm("p50", 0.5, t.Response.Quantile(0.5)),
 				t.pause(p95, stall, period, rate), t.pause(p99, stall, period, rate), t.pause(p999, stall, period, rate),
 			}
 		},

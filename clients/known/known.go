@@ -36,8 +36,9 @@ type Case struct {
 // here.
 type Exception struct {
 	Reason string
-	// Late is how much longer a time may be, and Drain how much longer for each request that waited in front of it.
-	Late, Drain time.Duration
+	// Late is how much longer a time beyond the median may be, Median how much longer that one, and Drain how much longer for
+	// each request that waited in front.
+	Late, Median, Drain time.Duration
 	// Skip is whether the engine can't run the case at all.
 	Skip bool
 }
@@ -50,8 +51,8 @@ type Trial struct {
 	// Response and Service are of the measured phases, from the logs: of them any quantile can be asked for, however few
 	// requests there were.
 	Response, Service *hist.Histogram
-	// Late and Drain are what the engine is allowed beyond the prediction; see Exception.
-	Late, Drain time.Duration
+	// Exception is what the engine is allowed beyond the prediction.
+	Exception
 }
 
 // Answer is one figure held against its prediction. A figure that is not there is nil: a percentile that a report
@@ -86,12 +87,24 @@ func within(what string, predicted time.Duration, measured int64, low, high time
 // about judges a response time by the tolerance.
 func (t *Trial) about(what string, predicted time.Duration, q float64) Answer {
 	p := float64(predicted)
-	return within(what, predicted, t.Response.Quantile(q), time.Duration(p*(1-tolerance)), time.Duration(p*(1+tolerance))+wake+t.Late)
+	return within(what, predicted, t.Response.Quantile(q), time.Duration(p*(1-tolerance)), time.Duration(p*(1+tolerance))+wake+t.late(q))
 }
 
-// calm judges that a time shows no delay.
-func (t *Trial) calm(what string, measured int64) Answer {
-	return within(what, 0, measured, 0, calm+t.Late)
+// late is how much longer the engine's quantile q may be.
+func (t *Trial) late(q float64) time.Duration {
+	if q <= 0.5 {
+		return t.Median
+	}
+	return t.Late
+}
+
+// calm judges that a quantile shows no delay.
+func (t *Trial) calm(what string, q float64, measured int64) Answer {
+	limit := calm
+	if q > 0.5 {
+		limit += t.Late
+	}
+	return within(what, 0, measured, 0, limit)
 }
 
 // exactly judges a count.
@@ -116,13 +129,13 @@ func withheld(what string, measured *int64) Answer {
 	return a
 }
 
-// given judges a percentile of the report, which must be there and show no delay.
+// given judges the median of a report, which must be there and show no delay.
 func (t *Trial) given(what string, measured *int64) Answer {
 	if measured == nil {
 		var none float64
 		return Answer{What: what, Unit: "ns", Predicted: &none, High: float64(calm)}
 	}
-	return t.calm(what, *measured)
+	return t.calm(what, 0.5, *measured)
 }
 
 // outcome judges how many requests had one.
@@ -139,16 +152,23 @@ const calm = 5 * time.Millisecond
 
 // onSharedThreads are engines whose requests are goroutines: one is sent, and its reply noticed, when Go's scheduler gets
 // to it, which shares few threads among the pacer, a worker for each connection and the collector. So their times are never
-// less than the right ones, but up to some ms more at a p99, and a backlog drains at some 25 000/s instead of 100 000/s.
+// less than the right ones, which is held as of every engine, but may be longer:
+//
+//	Median    a hand-over between goroutines or two, 0.2 to 0.6 ms on a busy host of two cores
+//	Late      a turn of another goroutine, which the scheduler ends after 10 ms (forcePreemptNS in Go's runtime/proc.go);
+//	          2.3 ms at a p99 on the same host
+//	Drain     what a request costs in a backlog: vegeta's closed loop reached 42 k/s there, which is 24 µs, and its backlog of
+//	          a stall on 10 connections drained at 50 µs; twice that is allowed for a host that others use as well
+//
 // That is what they show, and not what they hide: response times still count from when a request was due.
 var onSharedThreads = map[string]Exception{
 	"vegeta": {
-		Reason: "vegeta's requests are goroutines, sent and noticed when Go's scheduler gets to them: times may be 20 ms longer, and 100 µs for each request in front in a backlog",
-		Late:   20 * time.Millisecond, Drain: 100 * time.Microsecond,
+		Reason: "vegeta's requests are goroutines, sent and noticed when Go's scheduler gets to them: medians may be 2 ms longer, other times 10 ms, and 100 µs for each request in front in a backlog",
+		Median: 2 * time.Millisecond, Late: 10 * time.Millisecond, Drain: 100 * time.Microsecond,
 	},
 	tlsEngine: {
 		Reason: "engine tls and the reflector's TLS are goroutines: times may be 2 ms longer, and 200 µs for each request in front in a backlog",
-		Late:   2 * time.Millisecond, Drain: 200 * time.Microsecond,
+		Median: 2 * time.Millisecond, Late: 2 * time.Millisecond, Drain: 200 * time.Microsecond,
 	},
 }
 

@@ -53,7 +53,7 @@ func queue(quick, exponential bool) Case {
 					want := queueFormula(exponential, q.q)
 					w := float64(want)
 					out = append(out, within(q.name+" by formula", want, t.Response.Quantile(q.q),
-						time.Duration(w*(1-formulaTolerance)), time.Duration(w*(1+formulaTolerance))+t.Late))
+						time.Duration(w*(1-formulaTolerance)), time.Duration(w*(1+formulaTolerance))+t.late(q.q)))
 				}
 			}
 			return out

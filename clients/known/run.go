@@ -147,7 +147,7 @@ func (b *Bench) once(ctx context.Context, c Case) Result {
 		r.Error = err.Error()
 		return r
 	}
-	t.Late, t.Drain = e.Late, e.Drain
+	t.Exception = e
 	r.Answers, r.Books = c.Judge(t), identity(t)
 	r.Passed = r.Wrong() == ""
 	return r
@@ -184,6 +184,9 @@ func (b *Bench) trial(ctx context.Context, c Case, r *Result) (t *Trial, err err
 	}
 	if t.Report, err = engine.Run(ctx, procfs.Monotonic()); err != nil {
 		return nil, err
+	}
+	if t.Report.Engine != b.Engine {
+		return nil, fmt.Errorf("engine %s was not checked: %s", b.Engine, t.Report.EngineNote)
 	}
 	if r.Others, err = host.others(server); err != nil {
 		return nil, err
