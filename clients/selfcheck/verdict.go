@@ -32,6 +32,11 @@ type Verdict struct {
 // OK reports whether every case passed, and there was one.
 func (v Verdict) OK() bool { return len(v.Failed) == 0 && len(v.Passed) > 0 }
 
+// Hides reports whether a verdict would hide that the last one failed: it has only the quick cases, and is OK.
+func (v Verdict) Hides(last Verdict) bool {
+	return v.Quick && v.OK() && !last.Quick && len(last.Failed) > 0
+}
+
 // ErrNever is the error, wrapped, of a Load where no verdict is kept: this program was never checked on this host and kernel.
 var ErrNever = errors.New("never run on this host with this binary: run `millrace selfcheck`")
 

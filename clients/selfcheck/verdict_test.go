@@ -43,6 +43,25 @@ func TestVerdictsAreKeptByEngine(t *testing.T) {
 	}
 }
 
+func TestAQuickVerdictHidesNoFailure(t *testing.T) {
+	good, bad := []string{"freeze"}, []string{"stalls"}
+	for _, x := range []struct {
+		now, last Verdict
+		hides     bool
+	}{
+		{Verdict{Quick: true, Passed: good}, Verdict{Failed: bad}, true},
+		{Verdict{Quick: true, Passed: good, Failed: bad}, Verdict{Failed: bad}, false},
+		{Verdict{Quick: true, Passed: good}, Verdict{Quick: true, Failed: bad}, false},
+		{Verdict{Quick: true, Passed: good}, Verdict{Passed: good}, false},
+		{Verdict{Passed: good}, Verdict{Failed: bad}, false},
+		{Verdict{Quick: true, Passed: good}, Verdict{}, false},
+	} {
+		if got := x.now.Hides(x.last); got != x.hides {
+			t.Errorf("%+v after %+v: hides %v", x.now, x.last, got)
+		}
+	}
+}
+
 func TestLast(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(hostkey.CacheVariable, dir)
