@@ -26,6 +26,7 @@ type figures struct {
 	push          *clients.PushReport
 	wanted        int64 // connections
 	foreign       bool
+	forgotten     int64 // subscribers for silenceNs or longer that had received nothing at the end
 	deliveryP99Ns int64
 	stalls        checks.Stalls // of all threads in measured phases
 	threads       int64
@@ -78,7 +79,7 @@ func (f *figures) sequence() validity.Check {
 // subscribers judges whether everybody was served until the end.
 func (f *figures) subscribers() validity.Check {
 	p := f.push
-	c := validity.Check{Name: "push subscribers", State: validity.OK, Value: float64(p.Subscribers - p.Silent), Limit: float64(f.wanted), Unit: "connections"}
+	c := validity.Check{Name: "push subscribers", State: validity.OK, Value: float64(p.Subscribers), Limit: float64(f.wanted), Unit: "connections"}
 	var lost []string
 	for _, o := range []clients.Outcome{clients.EOF, clients.Reset, clients.Timeout, clients.ProtocolError} {
 		if n := p.Lost[o.String()]; n > 0 {
@@ -91,10 +92,10 @@ func (f *figures) subscribers() validity.Check {
 		c.State, c.Value, c.Limit, c.Unit = validity.Fail, float64(quiet), float64(f.silence()), "ns"
 		c.Reason = fmt.Sprintf("nobody received a frame in the last %s", quantity.Tick(float64(quiet), quantity.Time))
 		c.Remedy = "the server stopped pushing: see its log"
-	case p.Silent > 0 && p.Received > 0:
-		c.State = validity.Fail
-		c.Reason = fmt.Sprintf("%d of %d subscribers had received nothing at the end", p.Silent, p.Subscribers)
-		c.Remedy = "the server forgets subscribers, or the load was shorter than the distance of two frames"
+	case f.forgotten > 0 && p.Received > 0:
+		c.State, c.Value = validity.Fail, float64(p.Subscribers-f.forgotten)
+		c.Reason = fmt.Sprintf("%d of %d subscribers had received nothing, though they had subscribed for %s or longer", f.forgotten, p.Subscribers, quantity.Tick(silenceNs, quantity.Time))
+		c.Remedy = "the server forgets subscribers, or sends more seldom than that"
 	case p.BehindMax > f.behind():
 		c.State, c.Value, c.Limit, c.Unit = validity.Warn, float64(p.BehindMax), float64(f.behind()), "frames"
 		c.Reason = fmt.Sprintf("at the end a subscriber was %d frames behind another one of the same server, limit %d", p.BehindMax, f.behind())

@@ -129,6 +129,7 @@ func (s *shard) opened(i int32) {
 		return
 	}
 	s.subscriptions++
+	c.since = s.now
 }
 
 // refused ends an attempt to connect.

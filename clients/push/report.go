@@ -45,7 +45,7 @@ func (e *Engine) complete(r *clients.Report, shards []*shard, endNs int64) {
 			f.measuredNs += max(min(end, spans[i].To)-spans[i].From, 0)
 		}
 	}
-	e.addConnections(p, shards)
+	f.forgotten = e.addConnections(p, shards, endNs)
 	for _, s := range shards {
 		for i := range p.Intervals {
 			p.Intervals[i] += s.got[min(i, len(s.got)-1)]
@@ -62,8 +62,8 @@ func (e *Engine) complete(r *clients.Report, shards []*shard, endNs int64) {
 	r.Judge(f.checks()...)
 }
 
-// addConnections adds up what the connections say.
-func (e *Engine) addConnections(p *clients.PushReport, shards []*shard) {
+// addConnections adds up what the connections say, and returns how many of the silent ones have been for long.
+func (e *Engine) addConnections(p *clients.PushReport, shards []*shard, endNs int64) (forgotten int64) {
 	tops := make([]uint64, len(e.target.Endpoints))
 	for _, s := range shards {
 		p.Subscriptions += s.subscriptions
@@ -92,12 +92,15 @@ func (e *Engine) addConnections(p *clients.PushReport, shards []*shard) {
 			}
 			p.Subscribers++
 			if c.seq.seen == 0 {
-				p.Silent++
+				if p.Silent++; endNs-c.since > silenceNs {
+					forgotten++
+				}
 				continue
 			}
 			p.BehindMax = max(p.BehindMax, int64(min(tops[s.endpoint(int32(i))]-c.seq.last, math.MaxInt64)))
 		}
 	}
+	return forgotten
 }
 
 // addDelivery adds the delivery lags, unless both clocks are not one.

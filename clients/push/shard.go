@@ -72,7 +72,7 @@ type conn struct {
 	frame  wire.PushState
 	seq    sequence
 	before uint64 // the highest number on the connection that it took the place of; zero without
-	since  int64  // connecting: begun
+	since  int64  // connecting: begun; open: subscribed
 	lagNs  int64  // Σ delivery lags of good frames in measured phases
 	lags   int64  // how many
 	fd     int32
