@@ -117,10 +117,13 @@ func (s *shard) sent(sl *slot, free int64) {
 
 // launch sees to it that the kernel has all that was written, and tells the recorder how late that was.
 func (s *shard) launch() {
-	s.io.submit()
+	begun := s.io.submit()
 	s.now = procfs.Monotonic()
+	if begun == 0 {
+		begun = s.now
+	}
 	for _, f := range s.flights {
-		s.rec.Late(f.cell, s.now-f.due)
+		s.rec.Late(f.cell, begun-f.due)
 	}
 	s.flights = s.flights[:0]
 }

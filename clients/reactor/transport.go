@@ -19,8 +19,9 @@ type transport interface {
 	// where they are kept. What the kernel does not take at once is pending (conn.pending ≥ 0), and no room until it is
 	// gone.
 	write(i int32, b []byte, lasting bool)
-	// submit hands the kernel what was written, if it has not been yet.
-	submit()
+	// submit hands the kernel what was written, if it has not been yet, and returns when the kernel began with it; zero if all
+	// that is known is that it has.
+	submit() (begun int64)
 	// wait blocks for at most ns if there are no events, and returns how many handle can take: k in [0, n).
 	wait(ns int64) int
 	handle(k int)
@@ -65,7 +66,7 @@ func (t *epollTransport) watch(i int32) syscall.Errno {
 	return t.poll.Add(c.fd, i, c.gen)
 }
 
-func (t *epollTransport) submit() {}
+func (t *epollTransport) submit() int64 { return 0 }
 
 func (t *epollTransport) wait(ns int64) int { return t.poll.Wait(ns) }
 

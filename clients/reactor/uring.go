@@ -185,16 +185,21 @@ func (x *sending) copy(b []byte) []byte {
 	return x.copied
 }
 
-func (t *uringTransport) submit() {
+// submit knows when the kernel began with a single operation. Of several it knows that only of the first.
+func (t *uringTransport) submit() (begun int64) {
 	if t.ring == nil || t.ring.Queued() == 0 {
-		return
+		return 0
 	}
 	if !t.begun {
 		t.begin()
 	}
+	if t.ring.Queued() == 1 {
+		begun = procfs.Monotonic()
+	}
 	t.check(t.ring.Submit())
 	t.there[t.submits%uint32(len(t.there))] = t.taken + uint32(t.ring.Ready())
 	t.submits++
+	return begun
 }
 
 // check stops at errors of the ring itself, which none of its uses here can have.

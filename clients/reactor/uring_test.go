@@ -214,10 +214,10 @@ type slowSubmit struct {
 	ns int64
 }
 
-func (t slowSubmit) submit() {
+func (t slowSubmit) submit() int64 {
 	for end := procfs.Monotonic() + t.ns; procfs.Monotonic() < end; {
 	}
-	t.transport.submit()
+	return t.transport.submit()
 }
 
 // A request is late until the kernel has it, and its service time begins before.
