@@ -120,7 +120,7 @@ func shareCheck(l Load) validity.Check {
 		}
 		c.Reason = fmt.Sprintf("%sof %d sampled requests, p99 of the time spent in the client is %s, %.0f %% of their response p99 (limit %.0f %%)",
 			who, s.Samples, quantity.Tick(float64(s.ClientP99Ns), quantity.Time), 100*c.Value, 100*shareLimit)
-		c.Remedy = "give the client CPUs of its own, or lower the rate"
+		c.Remedy = "let the client spin (--spin) on CPUs of its own, since its waking up is in this, or lower the rate if it is busy"
 	}
 	return c
 }
