@@ -152,6 +152,7 @@ func TestSet(t *testing.T) {
 	check("idle", []string{"phases.still.open=15000"}, func(s *Scenario) bool { return s.Phases[2].Open == 15000 }, "")
 	check("idle", []string{"connections.trickle=30s"}, func(s *Scenario) bool { return s.Connections.Trickle == Duration(30*time.Second) }, "")
 	check("idle", []string{"connections.trickle=1ms"}, nil, "connections.trickle 1ms: want 0 (never), or 10ms to 24h0m0s")
+	check("churn", []string{"phases.churn.active=50%"}, nil, "phases.churn.active 50%: want 100% where connections.requests is set")
 	check("churn", []string{"connections.trickle=1s"}, nil, "only connections that are kept can be idle")
 	check("burst", []string{"protocol=push"}, nil, "phases.warmup with protocol push: the server sends on its own")
 	check("churn", []string{"protocol=push"}, nil, "connections of protocol push")

@@ -134,6 +134,8 @@ func (s *Scenario) validatePhases() error {
 			return fmt.Errorf("%s.active %v: want 0%% to 100%%", path, p.Active)
 		case s.Protocol == Push && (!p.Arrivals.none() || p.Open > 0 || p.Each != "" || p.Active != 100):
 			return fmt.Errorf("%s with protocol push: the server sends on its own, and all connections receive: want no arrivals, open, each and active", path)
+		case p.Active != 100 && s.Connections.Requests > 0:
+			return fmt.Errorf("%s.active %v: want 100%% where connections.requests is set, since each request may open a connection", path, p.Active)
 		case p.Open > 0 && s.Connections.Requests > 0:
 			return fmt.Errorf("%s.open: connections are opened by requests where connections.requests is set", path)
 		}
