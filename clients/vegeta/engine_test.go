@@ -525,6 +525,7 @@ func TestUnsupported(t *testing.T) {
 		want   string
 	}{
 		{func(p *clients.Plan) { p.URL = "frame://127.0.0.1:1" }, `scheme "frame": vegeta knows http only; --engine epoll`},
+		{func(p *clients.Plan) { p.Scenario.Connections.Trickle = scenarios.Duration(time.Second) }, "connections.trickle 1s: vegeta can't"},
 		{func(p *clients.Plan) { p.URL = "http:///x" }, "want http://host:port/path"},
 		{func(p *clients.Plan) { p.Method = "GET /" }, `method "GET /": want a word such as GET`},
 		{func(p *clients.Plan) { p.Headers = []string{"X-Id"} }, `header "X-Id": want "Name: value"`},

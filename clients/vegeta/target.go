@@ -156,6 +156,8 @@ func supported(plan *clients.Plan) error {
 		return fmt.Errorf("connections.requests %d: vegeta keeps a connection (0) or uses it once (1)%s count", c.Requests, instead)
 	case c.Requests == 1 && c.Close == "fin-server":
 		return fmt.Errorf("connections.close fin-server: net/http closes without waiting for the server, want fin-client or rst%s wait", instead)
+	case c.Trickle > 0:
+		return fmt.Errorf("connections.trickle %v: vegeta can't send on a certain connection%s", c.Trickle, instead)
 	case len(s.Phases) == 0:
 		return fmt.Errorf("phases: none, want at least one")
 	}
