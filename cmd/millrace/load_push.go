@@ -62,7 +62,7 @@ func printPush(w io.Writer, r *clients.Report) {
 	if p.Before > 0 {
 		fmt.Fprintf(w, "           %d of the received came while others were still connecting\n", p.Before)
 	}
-	if p.Silent > 0 || p.BehindMax > 0 {
+	if p.Silent > 0 || p.BehindMax > 1 {
 		fmt.Fprintf(w, "end        %d subscribers had received nothing; the one furthest behind lacked %d frames\n", p.Silent, p.BehindMax)
 	}
 	if len(p.Lost) > 0 {
