@@ -57,6 +57,9 @@ With --find trials search the highest rate that meets an objective: a closed loo
 near the edge, and trials of -d decide it. With --sweep a trial at each rate gives the load–latency curve and its knee. The
 JSON of both is a record of all trials (docs/capacity.schema.json).
 
+Where one process may not open enough files for -c, several make the load, and figures and checks are of all of them together
+(--processes).
+
 The time of -d starts when all connections are open. Exit status: 0 done, 1 failed, 2 usage, 4 the figures are INVALID.`,
 		Example: `  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s
   millrace load http://127.0.0.1:8080/ -c 1000 -d 10s --rate 20000 --arrival poisson --json -
@@ -129,7 +132,8 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	}
 	var file *os.File // before the load: a wrong path must not cost a measurement
 	if f.json != "" && f.json != "-" {
-		if file, err = os.Create(f.json); err != nil {
+		// What is there is kept until there is something else to write.
+		if file, err = os.OpenFile(f.json, os.O_WRONLY|os.O_CREATE, 0o644); err != nil {
 			return usage(fmt.Errorf("--json: %w", err))
 		}
 		defer file.Close()
