@@ -128,6 +128,9 @@ func TestFaultsAreCounted(t *testing.T) {
 
 // A slow server's delay is in the delivery lag, whatever the load.
 func TestDeliveryIsFromTheSendersClock(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes over a second")
+	}
 	const delay = 30 * time.Millisecond
 	srv := start(t, reflect.PushScript{Rate: 10, Fault: reflect.PushSlow, Delay: delay})
 	r := run(t, plan(srv.URL(), 50, 1500*time.Millisecond))
@@ -141,6 +144,9 @@ func TestDeliveryIsFromTheSendersClock(t *testing.T) {
 }
 
 func TestALostConnectionIsToldAndSubscribedAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes over a second")
+	}
 	for fault, o := range map[string]string{reflect.PushClose: "eof", reflect.PushReset: "reset", reflect.PushGarbage: "protocol_error"} {
 		srv := start(t, reflect.PushScript{Rate: 500, Fault: fault, Every: 90})
 		var r *clients.Report
@@ -167,6 +173,9 @@ func TestALostConnectionIsToldAndSubscribedAgain(t *testing.T) {
 }
 
 func TestAServerThatStops(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes over a second")
+	}
 	srv := start(t, reflect.PushScript{Rate: 500, Fault: reflect.PushStop, Every: 50})
 	r := run(t, plan(srv.URL(), 2, 1500*time.Millisecond))
 	if c := find(t, r, "push subscribers"); c.State != validity.Fail || !strings.Contains(c.Reason, "nobody received a frame in the last") {

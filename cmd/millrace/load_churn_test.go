@@ -119,6 +119,9 @@ func loadJSON(t *testing.T, args ...string) *clients.Report {
 // Connections end after as many requests as they are to carry, and by whom they are to be ended, with every protocol and
 // engine. A request under way at the end of the load has its own outcome.
 func TestChurn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a third of a second for each of 18 kinds")
+	}
 	for _, protocol := range []string{"http1", "frame"} {
 		for _, engine := range []string{"epoll", "uring"} {
 			for _, policy := range []string{"fin-client", "fin-server", "rst"} {
