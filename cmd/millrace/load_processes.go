@@ -54,7 +54,11 @@ func (f *processFlags) prepare(plan *clients.Plan, search bool) (int, error) {
 	case n > count:
 		return 0, fmt.Errorf("--processes %d: %d connections: want at most one process for each", n, count)
 	case count > most:
-		return 0, fmt.Errorf("-c %d: this host can hold %d: %s: raise the limit (ulimit -n), take fewer, or --processes auto", count, most, why)
+		remedy := "raise the limit (ulimit -n) or take fewer"
+		if f.text != "auto" && !search {
+			remedy = "raise the limit (ulimit -n), take fewer, or --processes auto"
+		}
+		return 0, fmt.Errorf("-c %d: this host can hold %d: %s: %s", count, most, why, remedy)
 	case n == 1:
 		return n, nil
 	case search:
