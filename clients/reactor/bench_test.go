@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"runtime"
 	"slices"
@@ -78,16 +79,25 @@ func TestNoAllocationPerRequest(t *testing.T) {
 }
 
 func BenchmarkClosedLoop(b *testing.B) {
+	for _, engine := range []string{"epoll", uringName} {
+		for _, connections := range []int{64, 1000} {
+			b.Run(fmt.Sprintf("engine=%s/connections=%d", engine, connections), func(b *testing.B) { benchClosedLoop(b, engine, connections) })
+		}
+	}
+}
+
+func benchClosedLoop(b *testing.B, engine string, connections int) {
+	if engine == uringName {
+		needRing(b)
+	}
 	url := frugal(b)
 	b.ReportAllocs()
 	var requests int64
 	var cpu float64
 	for b.Loop() {
-		r := run(b, plan(url, func(_ *clients.Plan, s *scenarios.Scenario) {
-			p := steady(1000, 0)
-			p.Arrivals = scenarios.Arrivals{Closed: true}
-			s.Connections.Count = 64
-			s.Phases = []scenarios.Phase{p}
+		r := run(b, plan(url, func(p *clients.Plan, s *scenarios.Scenario) {
+			p.Engine = engine
+			closedLoop(s, connections, 1000)
 		}))
 		requests += r.Outcomes["ok"]
 		for _, i := range r.Intervals {

@@ -19,7 +19,7 @@ import (
 )
 
 // needRing skips a test where there is no io_uring.
-func needRing(t *testing.T) {
+func needRing(t testing.TB) {
 	t.Helper()
 	if err := iouring.Probe(); err != nil {
 		t.Skip(err)
