@@ -132,8 +132,7 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	}
 	var file *os.File // before the load: a wrong path must not cost a measurement
 	if f.json != "" && f.json != "-" {
-		// What is there is kept until there is something else to write.
-		if file, err = os.OpenFile(f.json, os.O_WRONLY|os.O_CREATE, 0o644); err != nil {
+		if file, err = os.Create(f.json); err != nil {
 			return usage(fmt.Errorf("--json: %w", err))
 		}
 		defer file.Close()
