@@ -55,8 +55,11 @@ const (
 	// maxDisturbed is the share of the CPUs that others may take of a loop: beyond it the loop is repeated, so that there are
 	// up to closedTries, or openTries.
 	maxDisturbed = 0.05
-	closedTries  = 4
-	openTries    = 2
+	// leastSpinning is the share of its CPUs that a spinning reflector takes at least in a closed loop, unless others take them:
+	// programs that started and ended meanwhile show in this only.
+	leastSpinning = 0.9
+	closedTries   = 4
+	openTries     = 2
 	// pipelinedTries are made in any case with pipelining, where a closed loop settles by chance at large or at small batches.
 	pipelinedTries = 2
 	// oneAgain is how long a kind that was asked for alone may be measured again.
@@ -170,12 +173,12 @@ func (c *calibration) measure(ctx context.Context, k floor.Kind, errs io.Writer)
 // returns the engine that made them.
 func (c *calibration) openLoops(ctx context.Context, p *clients.Plan, reflector int, s *floor.Shape) (engine string, err error) {
 	for try := 1; ; try++ {
-		d := watchOthers(c.split)
+		d := watchOthers(c.split, reflector)
 		r, err := c.run(ctx, p)
 		if err != nil {
 			return "", err
 		}
-		if d.share(reflector) <= maxDisturbed {
+		if d.quiet(0, 0) {
 			s.P50Ns, s.P99Ns, s.LagP99Ns = r.ResponseNs.P50, r.ResponseNs.P99, r.LagNs.P99
 			return r.Engine, nil
 		}
@@ -192,12 +195,12 @@ func (c *calibration) closedLoops(ctx context.Context, p *clients.Plan, reflecto
 		best = quickBestFor
 	}
 	for try := 1; ; try++ {
-		d := watchOthers(c.split)
+		d := watchOthers(c.split, reflector)
 		r, err := c.run(ctx, p)
 		if err != nil {
 			return false, err
 		}
-		quiet = d.share(reflector) <= maxDisturbed || quiet
+		quiet = d.quiet(s.Connections, r.DurationSeconds) || quiet
 		if rate := bestRate(r, best); rate > s.MaxRPS {
 			s.MaxRPS, s.ClientBusy = rate, busyShare(r, len(c.split.Client))
 		}
@@ -284,37 +287,47 @@ func busyShare(r *clients.Report, cpus int) float64 {
 
 // others is what takes CPU time from a measurement: other programs, and other machines of the hypervisor.
 type others struct {
-	cpus   int
-	clocks *procfs.CPUClocks // nil where /proc does not show the others
-	steal  *procfs.Steal
-	before int64
+	cpus, threads int // of client and reflector; of the reflector, zero where it does not spin
+	reflector     int // its process
+	clocks        *procfs.CPUClocks
+	steal         *procfs.Steal
+	stolen, spun  int64 // ns until now
+	at            time.Time
 }
 
-func watchOthers(split results.CPUSplit) *others {
+func watchOthers(split results.CPUSplit, reflector int) *others {
+	o := &others{reflector: reflector, at: time.Now()}
 	cpus := split.Server
 	if !split.Shared {
 		cpus = append(append([]int(nil), split.Server...), split.Client...)
+		o.threads = len(split.Server)
 	}
-	o := &others{cpus: len(cpus)}
+	o.cpus = len(cpus)
 	// What can't be seen does not count: the floor is only the more careful for it.
 	o.clocks, _ = procfs.ReadCPUClocks()
 	o.steal, _ = procfs.OpenSteal(cpus)
-	o.before = o.steal.Read()
+	o.stolen = o.steal.Read()
+	o.spun, _ = procfs.CPUTime(reflector)
 	return o
 }
 
-// share is what others took of the CPUs since then, and ends the watch.
-func (o *others) share(server int) float64 {
+// quiet ends the watch and reports whether others took at most maxDisturbed of the CPUs, and the reflector had its own in a
+// closed loop of so many connections and seconds; zero is no closed loop.
+func (o *others) quiet(connections int, seconds float64) bool {
 	defer o.steal.Close()
-	if o.clocks == nil {
-		return 0
+	if busy := min(connections, o.threads); busy > 0 {
+		spun, err := procfs.CPUTime(o.reflector)
+		if err == nil && float64(spun-o.spun) < leastSpinning*float64(busy)*seconds*1e9 {
+			return false
+		}
 	}
-	used, span, err := o.clocks.Foreign(server)
-	if err != nil || span <= 0 {
-		return 0
+	var used int64
+	if o.clocks != nil {
+		// An error has no time.
+		used, _, _ = o.clocks.Foreign(o.reflector)
 	}
-	if after := o.steal.Read(); o.before != procfs.Unknown && after != procfs.Unknown {
-		used += after - o.before
+	if stolen := o.steal.Read(); o.stolen != procfs.Unknown && stolen != procfs.Unknown {
+		used += stolen - o.stolen
 	}
-	return float64(used) / float64(span) / float64(o.cpus)
+	return float64(used) <= maxDisturbed*float64(time.Since(o.at))*float64(o.cpus)
 }
