@@ -58,7 +58,6 @@ type member struct {
 	orders *json.Decoder
 	mu     sync.Mutex // guards out
 	out    *json.Encoder
-	lateNs int64
 }
 
 func (m *member) next() (order, error) {

@@ -1,8 +1,8 @@
 // Package crew makes one load with several processes of this host, where one may not open enough files for its connections.
 //
-// The members of a crew are child processes. They have no network between them and the one that started them, only lines of
-// JSON on their standard input and output, because each costs as much memory as a connection table of thousands: a member
-// of a fleet, with a NATS client, takes about a quarter more (docs/ARCHITECTURE.md). A member's life:
+// The members of a crew are child processes. Between them and the one that started them there is no network, only lines of JSON
+// on their standard input and output: what a process holds beside its connections counts once for each member, and the
+// program of a fleet's agents starts with three times as much (docs/ARCHITECTURE.md). A member's life:
 //
 //	captain → member   the order: its plan and a directory for its logs
 //	member → captain   prepared
