@@ -92,16 +92,3 @@ func (t *epollTransport) send(i int32, b []byte) (int, syscall.Errno) {
 	}
 	return sys.Write(t.s.conns[i].fd, b)
 }
-
-// read reads what has arrived on connection i, with the kernel's time stamp where that is wanted.
-func (t *epollTransport) read(i int32) (n int, errno syscall.Errno) {
-	c := &t.s.conns[i]
-	if p := t.s.stamps; p.conn == i && p.gen == c.gen {
-		var at int64
-		if n, at, errno = p.Read(c.fd, t.buf); at != 0 {
-			p.arrived = at
-		}
-		return n, errno
-	}
-	return sys.Read(c.fd, t.buf)
-}

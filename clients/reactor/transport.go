@@ -7,7 +7,6 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reactor/sys"
-	"github.com/millrace/millrace/internal/procfs"
 )
 
 // transport moves the bytes of one shard's connections, and belongs to its thread. It tells what happens by calling the
@@ -43,9 +42,8 @@ func newTransport(s *shard) (transport, error) {
 
 // epollTransport is the transport on epoll: one write and one read a request beside the shared waits.
 type epollTransport struct {
-	s    *shard
+	reader
 	poll *sys.Poller
-	buf  []byte // everything read
 
 	unsent [][]byte // by conn.pending: the rest of a write
 	spare  []int32  // free indexes of unsent
@@ -58,7 +56,7 @@ func newEpollTransport(s *shard) (*epollTransport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &epollTransport{s: s, poll: poll, buf: make([]byte, readBuffer)}, nil
+	return &epollTransport{reader: reader{s, make([]byte, readBuffer)}, poll: poll}, nil
 }
 
 func (t *epollTransport) watch(i int32) syscall.Errno {
@@ -155,33 +153,9 @@ func (t *epollTransport) handle(k int) {
 	}
 	const readable = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	if events&readable != 0 && c.gen == gen {
-		t.receive(i, events&(readable&^unix.EPOLLIN) != 0)
-	}
-}
-
-// receive reads what has arrived. A read that doesn't fill the buffer has emptied the socket, unless the event told of
-// its end as well.
-func (t *epollTransport) receive(i int32, ending bool) {
-	c := &t.s.conns[i]
-	gen := c.gen
-	for {
-		n, errno := t.read(i)
-		t.s.now = procfs.Monotonic()
-		switch {
-		case errno == unix.EAGAIN:
-			return
-		case errno == unix.EINTR:
-			continue
-		case errno != 0:
-			t.s.failed(i, errno)
-			return
-		case n == 0:
-			t.s.eof(i)
-			return
-		}
-		t.s.arrived(i, t.buf[:n])
-		if c.gen != gen || n < len(t.buf) && !ending {
-			return
+		if t.receive(i, events&(readable&^unix.EPOLLIN) != 0) {
+			// Of an open socket it can't fail.
+			_ = t.poll.Again(c.fd, i, c.gen)
 		}
 	}
 }

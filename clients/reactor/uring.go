@@ -53,6 +53,9 @@ const (
 	// freeTries waits of freeWait ns are for the completions of what is cancelled at the end.
 	freeTries = 1000
 	freeWait  = 1_000_000
+	// byHandEvery is one of how many kept connections is read with a system call of its own, because only such a one comes
+	// with the kernel's time stamps.
+	byHandEvery = 64
 )
 
 // What a completion is of, in the highest byte of its data. Below it lie 24 bits of the connection's generation and the
@@ -60,6 +63,8 @@ const (
 const (
 	ofPoll = uint64(iota) << 56
 	ofReceive
+	ofWatch
+	ofAgain
 	ofSend
 	ofCancel
 	ofMask = uint64(0xff) << 56
@@ -72,7 +77,7 @@ const (
 // In a closed loop it waits for several replies at a time, which saves it most of its waits, and the server some. What a reply
 // waits for others counts in its latency: at most a tenth of the mean, and half a millisecond.
 type uringTransport struct {
-	s      *shard
+	reader
 	ring   *iouring.Ring // nil after free
 	begun  bool          // by its thread
 	batch  int           // completions that handle may take
@@ -109,7 +114,7 @@ func newUringTransport(s *shard) (*uringTransport, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &uringTransport{s: s, ring: r, queued: make([]uint32, len(s.conns)), receiving: make([]bool, len(s.conns))}
+	t := &uringTransport{reader: reader{s, make([]byte, readBuffer)}, ring: r, queued: make([]uint32, len(s.conns)), receiving: make([]bool, len(s.conns))}
 	s.target.Lasting(func(b []byte) { t.pins.Pin(&b[0]) })
 	s.defers = true
 	return t, nil
@@ -143,20 +148,42 @@ func (t *uringTransport) watch(i int32) syscall.Errno {
 	return 0
 }
 
-// receive begins to receive on connection i: once where it has one request only, so that nothing is under way when it
+// byHand reports whether what comes on connection i is read with a system call.
+func (t *uringTransport) byHand(i int32) bool { return i%byHandEvery == 0 && t.s.requests == 0 }
+
+// listen begins to receive on connection i: once where it has one request only, so that nothing is under way when it
 // is closed, and else for ever.
-func (t *uringTransport) receive(i int32) {
+func (t *uringTransport) listen(i int32) {
 	t.queue(i)
 	t.receiving[i] = true
-	if t.s.requests == 1 {
-		t.ring.ReceiveOnce(t.s.conns[i].fd, t.data(ofReceive, i))
-		return
+	switch fd := t.s.conns[i].fd; {
+	case t.byHand(i):
+		t.ring.Watch(fd, unix.POLLIN|unix.POLLRDHUP, t.data(ofWatch, i))
+	case t.s.requests == 1:
+		t.ring.ReceiveOnce(fd, t.data(ofReceive, i))
+	default:
+		t.ring.Receive(fd, t.data(ofReceive, i))
 	}
-	t.ring.Receive(t.s.conns[i].fd, t.data(ofReceive, i))
 }
 
-// write queues a send. Until its completion it is pending, since bytes of two sends might mix.
+// write queues a send. Until its completion it is pending, since bytes of two sends might mix. What is to be stamped goes at
+// once, as far as it can.
 func (t *uringTransport) write(i int32, b []byte, lasting bool) {
+	if !t.byHand(i) {
+		t.s.stamps.count++
+	} else if t.s.wantsStamp(i) {
+		n, errno := t.s.stamps.Write(t.s.conns[i].fd, b)
+		switch {
+		case errno == unix.EAGAIN || errno == unix.EINTR:
+		case errno != 0:
+			t.s.failed(i, errno)
+			return
+		case n == len(b):
+			return
+		default:
+			b = b[n:]
+		}
+	}
 	t.queue(i)
 	if len(t.spare) == 0 {
 		t.sends = append(t.sends, sending{})
@@ -229,91 +256,6 @@ func (t *uringTransport) wait(ns int64) int {
 	return t.batch
 }
 
-func (t *uringTransport) handle(k int) {
-	c := t.ring.Completion(k)
-	if !c.More() {
-		t.active--
-	}
-	i, gen := int32(uint32(c.Data)), uint32(c.Data>>32)&genOf
-	switch c.Data & ofMask {
-	case ofReceive:
-		t.received(i, gen, c)
-	case ofSend:
-		t.sent(i, c, t.taken+uint32(k))
-	case ofPoll:
-		if t.s.conns[i].fd >= 0 && t.s.conns[i].gen&genOf == gen {
-			t.connected(i, c)
-		}
-	}
-}
-
-// connected takes a connection that has opened, or has not.
-func (t *uringTransport) connected(i int32, c iouring.Completion) {
-	conn := &t.s.conns[i]
-	errno := c.Errno()
-	if errno == 0 && c.Res&(unix.POLLERR|unix.POLLHUP) != 0 {
-		if errno = sys.SocketError(conn.fd); errno == 0 {
-			errno = unix.ECONNRESET
-		}
-	}
-	if errno != 0 {
-		t.s.refused(i, errno)
-		return
-	}
-	gen := conn.gen
-	t.s.opened(i)
-	if conn.gen == gen {
-		t.receive(i)
-	}
-}
-
-// received hands the shard what has come, and sees to it that more can.
-func (t *uringTransport) received(i int32, gen uint32, c iouring.Completion) {
-	b := t.ring.Take(c)
-	conn := &t.s.conns[i]
-	if conn.fd >= 0 && conn.gen&genOf == gen {
-		t.receiving[i] = c.More()
-		t.s.now = procfs.Monotonic()
-		full := conn.gen
-		switch errno := c.Errno(); {
-		case len(b) > 0:
-			t.s.arrived(i, b)
-		case errno == 0:
-			t.s.eof(i)
-		case errno != unix.ENOBUFS:
-			t.s.failed(i, errno)
-		}
-		if conn.gen == full && !t.receiving[i] {
-			t.receive(i)
-		}
-	}
-	t.ring.Recycle(c)
-}
-
-// sent ends a send with its completion, which was the n-th of all.
-func (t *uringTransport) sent(k int32, c iouring.Completion, n uint32) {
-	x := &t.sends[k]
-	t.spare = append(t.spare, k)
-	conn := &t.s.conns[x.conn]
-	if conn.gen != x.gen || conn.pending != k {
-		return
-	}
-	conn.pending = -1
-	age := t.submits - x.submit
-	switch {
-	case int(c.Res) < x.size:
-		errno := c.Errno()
-		if errno == 0 {
-			errno = unix.EPIPE // after a part of it
-		}
-		t.s.failed(x.conn, errno)
-	case age <= uint32(len(t.there)) && int32(n-t.there[x.submit%uint32(len(t.there))]) < 0:
-		t.s.offer(x.conn) // it went at once: if the connection was not free meanwhile, that is the client's fault
-	default:
-		t.s.flushed(x.conn)
-	}
-}
-
 // close closes a socket. What is under way on it holds it open until it is cancelled, with the next submit.
 func (t *uringTransport) close(i int32, reset bool) {
 	c := &t.s.conns[i]
@@ -325,7 +267,12 @@ func (t *uringTransport) close(i int32, reset bool) {
 	}
 	if t.receiving[i] {
 		t.receiving[i] = false
-		t.cancel(t.data(ofReceive, i))
+		if t.byHand(i) {
+			t.cancel(t.data(ofWatch, i))
+			t.cancel(t.data(ofAgain, i))
+		} else {
+			t.cancel(t.data(ofReceive, i))
+		}
 	}
 	if c.pending >= 0 {
 		t.cancel(ofSend | uint64(c.pending))

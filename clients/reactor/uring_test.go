@@ -40,7 +40,7 @@ func TestOverUring(t *testing.T) {
 	}
 	needRing(t)
 	cmd := exec.Command(os.Args[0], "-test.run", "Every|NoAllocation|Left|AServer|Nobody|Cancel|NoFile|"+
-		"Steps|Closed|Burst|ConnectPhase|Several|Unix|FramesWith|BadPayload|FullSpeed|InParts|Garbage|TheEnd|Trickle|Held")
+		"Steps|Closed|Burst|ConnectPhase|Several|Unix|FramesWith|BadPayload|FullSpeed|InParts|Garbage|TheEnd|Trickle|Held|Stamps")
 	cmd.Env = append(os.Environ(), "REACTOR_TEST_ENGINE="+uringName)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("the tests over %s: %v\n%s", uringName, err, out)

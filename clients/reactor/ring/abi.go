@@ -62,6 +62,7 @@ const (
 // Flags of an entry, and of its operation.
 const (
 	sqeBufferSelect  = 1 << 5
+	pollMulti        = 1 << 0 // in len
 	recvPollFirst    = 1 << 0 // in ioprio
 	recvMultishot    = 1 << 1 // in ioprio
 	cancelAll        = 1 << 0 // in opFlags

@@ -261,6 +261,12 @@ func (r *Ring) Poll(fd int32, events uint32, data uint64) {
 	*r.next() = sqe{opcode: opPollAdd, fd: fd, opFlags: pollWord(events), userData: data}
 }
 
+// Watch queues a poll that goes on: it has a completion for whatever happens to a socket among the events, and those that can't
+// be left out (POLLERR, POLLHUP), but not for what has not been dealt with since.
+func (r *Ring) Watch(fd int32, events uint32, data uint64) {
+	*r.next() = sqe{opcode: opPollAdd, fd: fd, len: pollMulti, opFlags: pollWord(events), userData: data}
+}
+
 // Cancel queues the end of all operations with this data. Each has a completion, with ECANCELED unless it was done;
 // Res of the cancel's own is how many there were.
 func (r *Ring) Cancel(target, data uint64) {

@@ -138,6 +138,35 @@ func TestReceiveOnce(t *testing.T) {
 	}
 }
 
+// TestWatch: every event of a socket has a completion of its own, though nothing is read between them.
+func TestWatch(t *testing.T) {
+	r := start(t, small)
+	fd, peer := pair(t)
+	r.Watch(fd, unix.POLLIN|unix.POLLRDHUP, 7)
+	for range 3 {
+		must[int](t)(peer.Write([]byte("x")))
+		if c := next(t, r); c.Data != 7 || c.Res&unix.POLLIN == 0 || !c.More() {
+			t.Errorf("something to read: %+v", c)
+		}
+		if r.Wait(1, 0, 0); r.Ready() != 0 {
+			t.Errorf("%d completions of nothing new", r.Ready())
+		}
+	}
+	_ = peer.Close()
+	if c := next(t, r); c.Res&unix.POLLRDHUP == 0 {
+		t.Errorf("the end of the stream: %+v", c)
+	}
+	r.Cancel(7, 8)
+	seen := map[uint64]Completion{}
+	for len(seen) < 2 {
+		c := next(t, r)
+		seen[c.Data] = c
+	}
+	if seen[7].Errno() != unix.ECANCELED || seen[7].More() || seen[8].Res != 1 {
+		t.Errorf("cancelling: %+v", seen)
+	}
+}
+
 func TestResetAndRefusedAreErrors(t *testing.T) {
 	r := start(t, small)
 	fd, peer := pair(t)

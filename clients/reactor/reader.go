@@ -1,0 +1,61 @@
+package reactor
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/clients/reactor/sys"
+	"github.com/millrace/millrace/internal/procfs"
+)
+
+// readsAtOnce is how often a connection's socket is read in a row.
+const readsAtOnce = 16
+
+// reader reads from the sockets of a shard.
+type reader struct {
+	s   *shard
+	buf []byte // everything read
+}
+
+// receive reads what has arrived on connection i, and hands it to the shard. A read that doesn't fill the buffer has emptied
+// the socket, unless the event told of its end as well. A server that sends without an end gets readsAtOnce, and the other
+// connections and the clock their turn: then there is more.
+func (t *reader) receive(i int32, ending bool) (more bool) {
+	c := &t.s.conns[i]
+	gen := c.gen
+	for range readsAtOnce {
+		n, errno := t.read(i)
+		t.s.now = procfs.Monotonic()
+		switch {
+		case errno == unix.EAGAIN:
+			return false
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			t.s.failed(i, errno)
+			return false
+		case n == 0:
+			t.s.eof(i)
+			return false
+		}
+		t.s.arrived(i, t.buf[:n])
+		if c.gen != gen || n < len(t.buf) && !ending {
+			return false
+		}
+	}
+	return true
+}
+
+// read reads what has arrived on connection i, with the kernel's time stamp where that is wanted.
+func (t *reader) read(i int32) (n int, errno syscall.Errno) {
+	c := &t.s.conns[i]
+	if p := t.s.stamps; p.conn == i && p.gen == c.gen {
+		var at int64
+		if n, at, errno = p.Read(c.fd, t.buf); at != 0 {
+			p.arrived = at
+		}
+		return n, errno
+	}
+	return sys.Read(c.fd, t.buf)
+}
