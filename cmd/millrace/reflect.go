@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,6 +50,9 @@ where it listens. It ends when its standard input does. With --protocol push it 
 					return usage(err)
 				}
 				return pushHere(cmd, script)
+			}
+			if !slices.Contains(raw.Protocols, c.Protocol) {
+				return usage(fmt.Errorf("--protocol %q: want one of %s", c.Protocol, strings.Join(append(raw.Protocols, scenarios.Push), ", ")))
 			}
 			if err := c.Validate(); err != nil {
 				return usage(err)

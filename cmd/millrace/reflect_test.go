@@ -166,7 +166,8 @@ func TestReflectOutOfFiles(t *testing.T) {
 
 func TestReflectUsage(t *testing.T) {
 	for args, want := range map[string]string{
-		"--protocol push":          `protocol "push": want one of [http1 frame]`,
+		"--protocol udp":           `--protocol "udp": want one of http1, frame, push`,
+		"--protocol push --rate x": `rate "x"`,
 		"--processes 0":            "--processes 0: want 1 to 1000",
 		"--listen here":            "want HOST:PORT",
 		"--payload -3":             "payload -3: want 0 to 1048576",
