@@ -95,7 +95,9 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if err != nil {
 		list = []int{0}
 	}
-	e.shards = min(max(len(list), 1), maxShards, mine)
+	if e.shards = min(max(len(list), 1), maxShards, mine); p.Threads > 0 {
+		e.shards = min(e.shards, p.Threads)
+	}
 	return e, nil
 }
 

@@ -311,3 +311,21 @@ func received(t *testing.T, e *Engine) *shard {
 	s.now = 1_000_000
 	return s
 }
+
+// A client that spins receives the same, and its spinning is no CPU time of the load's.
+func TestSpinning(t *testing.T) {
+	srv := start(t, reflect.PushScript{Rate: 200})
+	p := plan(srv.URL(), 4, 300*time.Millisecond)
+	p.Spin, p.Threads = true, 1
+	r := run(t, p)
+	if got := r.Push.Received - r.Push.Before; got < 4*30 || got > 4*62 {
+		t.Errorf("%d frames received, want 240", got)
+	}
+	var cpu int64
+	for _, i := range r.Intervals {
+		cpu += i.CPUNs
+	}
+	if cpu > int64(150*time.Millisecond) || find(t, r, "generator CPU").State != validity.OK {
+		t.Errorf("%v of CPU in 300 ms, %+v", time.Duration(cpu), find(t, r, "generator CPU"))
+	}
+}

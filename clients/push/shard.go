@@ -49,6 +49,8 @@ type shard struct {
 	looked   int64 // since when the poller has not been asked, though not for want of events
 	delay    *procfs.RunDelay
 	openNow  int64
+	// cpu is the thread's CPU time without deliberate spinning; read all of it, when last read; spun ns since then.
+	cpu, read, spun int64
 
 	counts                         []tally // by span, behind those before the first
 	got                            []int64 // frames received in each interval
@@ -139,8 +141,17 @@ func (s *shard) wait() int {
 		s.counts[s.span+1].stalls.Add(held)
 	}
 	until := max(s.control, s.now)
-	n := s.poll.Wait(until - s.now)
-	s.now = procfs.Monotonic()
+	from, n := s.now, 0
+	if s.e.plan.Spin && s.openNow > 0 { // a frame may come at any time
+		for n == 0 && s.now < until {
+			n = s.poll.Wait(0)
+			s.now = procfs.Monotonic()
+		}
+		s.spun += s.now - from
+	} else {
+		n = s.poll.Wait(until - s.now)
+		s.now = procfs.Monotonic()
+	}
 	s.looked = min(s.now, until) // what it overslept counts
 	return n
 }
@@ -204,7 +215,11 @@ func (s *shard) enterDue() {
 
 // tick tells the recorder how it goes.
 func (s *shard) tick() {
-	s.rec.Tick(s.now, recording.Status{Horizon: s.now, CPUNs: sys.ThreadCPU(), WaitedNs: max(s.delay.Read(), 0), Open: s.openNow})
+	total := sys.ThreadCPU()
+	// Spinning is known by the clock only, and the thread may not have run all of it.
+	s.cpu += max(total-s.read-s.spun, 0)
+	s.read, s.spun = total, 0
+	s.rec.Tick(s.now, recording.Status{Horizon: s.now, CPUNs: s.cpu, WaitedNs: max(s.delay.Read(), 0), Open: s.openNow})
 	s.nextTick = s.now + recording.IntervalNs - (s.now-s.first)%recording.IntervalNs
 }
 

@@ -14,7 +14,7 @@ import (
 
 // requestFlags are the flags of `millrace load` that say what to send. A subscriber sends nothing.
 var requestFlags = []string{
-	"rate", "trace", "arrival", "pipeline", "requests", "close", "method", "header", "body", "spin", "congestion", "find", "sweep", "logs",
+	"rate", "trace", "arrival", "pipeline", "requests", "close", "method", "header", "body", "congestion", "find", "sweep", "logs",
 	"idle", "active", "trickle",
 }
 
@@ -113,6 +113,10 @@ func printEnd(w io.Writer, r *clients.Report) {
 	if r.Interrupted {
 		fmt.Fprintln(w, "interrupted: the figures are of what was measured until then")
 	}
-	fmt.Fprintf(w, "process    %.2f s CPU, %s peak RSS\n", r.ClientCPUSeconds, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes))
+	spinning := ""
+	if r.Spin {
+		spinning = ", spinning included"
+	}
+	fmt.Fprintf(w, "process    %.2f s CPU%s, %s peak RSS\n", r.ClientCPUSeconds, spinning, quantity.Format(float64(r.ClientPeakRSSBytes), quantity.Bytes))
 	printVerdict(w, r)
 }
