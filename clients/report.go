@@ -22,6 +22,7 @@ type Report struct {
 	UnixSocket string `json:"unix_socket,omitempty"`
 	Loop       string `json:"loop"` // "open", "closed", or "push" where the server sends on its own
 	Seed       uint64 `json:"seed"`
+	Spin       bool   `json:"spin"` // whether the client span instead of sleeping
 	// T0Ns is the CLOCK_MONOTONIC time in ns that every t_ns counts from.
 	T0Ns            int64            `json:"t0_ns"`
 	DurationSeconds float64          `json:"duration_seconds"` // of the phases, connecting apart

@@ -38,7 +38,7 @@ func lagCheck(p Phase) validity.Check {
 	limit := lagLimit(p)
 	c := validity.Check{Name: "generator lag", State: validity.OK, Value: float64(p.LagP99Ns), Limit: limit, Unit: "ns"}
 	switch {
-	case p.Planned == p.Trickled || p.Closed && !p.Looks:
+	case p.Planned == p.Trickled || p.OK == 0 || p.Closed && !p.Looks: // without a good reply there is no latency to spoil
 		c.State = validity.NotApplicable
 		return c
 	case p.Closed:

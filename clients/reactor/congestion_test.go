@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/clients/reflect"
 )
 
@@ -15,7 +16,7 @@ func TestCongestion(t *testing.T) {
 	}
 	host := strings.TrimSpace(string(own))
 	r := start(t, reflect.Script{Protocol: "http1", Body: []byte(hello)})
-	for _, c := range []struct{ want, have string }{{"", usualCongestion}, {"reno", "reno"}, {hostCongestion, host}, {host, host}} {
+	for _, c := range []struct{ want, have string }{{"", sys.UsualCongestion}, {"reno", "reno"}, {sys.HostCongestion, host}, {host, host}} {
 		p := plan(r.URL(), nil)
 		p.Congestion = c.want
 		if report := run(t, p); report.Congestion != c.have {

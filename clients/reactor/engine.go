@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/clients/secure"
@@ -83,7 +84,7 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
-	congest, err := congestionToSet(t.Endpoints[0].Family, p.Congestion)
+	congest, err := sys.CongestionToSet(t.Endpoints[0].Family, p.Congestion)
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}

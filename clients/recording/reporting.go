@@ -76,7 +76,7 @@ func (rec *Recording) report(f Facts) *clients.Report {
 	}
 	r := &clients.Report{
 		Schema: clients.Schema, Engine: f.Engine, EngineNote: f.Note, URL: rec.plan.URL, Requests: len(rec.plan.Requests),
-		UnixSocket: rec.plan.UnixSocket, Loop: "open", Seed: rec.plan.Seed, T0Ns: rec.t0,
+		UnixSocket: rec.plan.UnixSocket, Loop: "open", Seed: rec.plan.Seed, Spin: rec.plan.Spin, T0Ns: rec.t0,
 		DurationSeconds:  float64(max(end-rec.tl.Start(), 0)) / 1e9,
 		ClientCPUSeconds: f.CPUSeconds, ClientPeakRSSBytes: rec.peakRSS, Congestion: f.Congestion, Interrupted: f.Interrupted, TLS: f.TLS, Split: split,
 		IntervalNs: IntervalNs, Intervals: rec.intervals(end), Seconds: []hist.Summary{},

@@ -27,7 +27,7 @@ type loadFlags struct {
 	congestion, trace                  string
 	durationSet                        bool // -d was given
 	seed                               uint64
-	spin                               bool
+	spin                               string
 	target                             targetFlags
 	tls                                tlsFlags
 	capacity                           capacityFlags
@@ -91,7 +91,8 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
 	fl.DurationVar(&f.timeout, "timeout", 10*time.Second, "how long a sent request may stay unanswered")
 	fl.StringVar(&f.congestion, "congestion", "", "congestion control of the client's sockets; host keeps the host's default (default: cubic where allowed)")
 	fl.Uint64Var(&f.seed, "seed", 1, "seed of the arrivals")
-	fl.BoolVar(&f.spin, "spin", false, "spin, and don't sleep, while replies are to come or a request is due soon; needs a core of its own")
+	fl.StringVar(&f.spin, "spin", "auto", "spin, and don't sleep, while replies are to come or a request is due soon: auto (an open loop, where it leaves CPUs to others), true or false")
+	fl.Lookup("spin").NoOptDefVal = "true"
 	f.target.register(fl)
 	f.tls.register(fl)
 	f.capacity.register(fl)
@@ -130,6 +131,9 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	if err != nil {
 		return usage(err)
 	}
+	if err := f.applySpin(plan, processes); err != nil {
+		return usage(err)
+	}
 	var file *os.File // before the load: a wrong path must not cost a measurement
 	if f.json != "" && f.json != "-" {
 		if file, err = os.Create(f.json); err != nil {
@@ -156,7 +160,7 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 		return err
 	}
 	if report.Verdict == validity.Invalid {
-		return &statusError{exitInvalid, fmt.Errorf("the figures are INVALID: %s", strings.Join(report.Reasons, "; "))}
+		return &statusError{exitInvalid, fmt.Errorf("the figures are INVALID: %s", strings.Join(failed(report.Checks), ", "))}
 	}
 	return nil
 }
@@ -189,7 +193,7 @@ func (f *loadFlags) plan(requests []clients.Request) (*clients.Plan, error) {
 		return nil, err
 	}
 	plan := &clients.Plan{
-		Scenario: *s, Engine: f.engine, Seed: f.seed, Agents: 1, Congestion: f.congestion, StartWhenOpen: true, Spin: f.spin,
+		Scenario: *s, Engine: f.engine, Seed: f.seed, Agents: 1, Congestion: f.congestion, StartWhenOpen: true,
 		LogDir: f.logs,
 	}
 	if err := f.target.apply(plan, requests); err != nil {
@@ -285,4 +289,15 @@ func printLoad(w io.Writer, r *clients.Report) {
 	printPhases(w, r)
 	printIdle(w, r)
 	printEnd(w, r)
+}
+
+// failed names the checks that make a load INVALID.
+func failed(all []validity.Check) []string {
+	var names []string
+	for _, c := range all {
+		if c.State == validity.Fail {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }

@@ -148,9 +148,7 @@ func millrace(bin, name, engine string) *tool {
 			if l.pipeline > 1 {
 				args = append(args, "--pipeline", strconv.Itoa(l.pipeline))
 			}
-			if l.spin {
-				args = append(args, "--spin")
-			}
+			args = append(args, "--spin="+strconv.FormatBool(l.spin))
 			if l.short {
 				args = append(args, "--requests", "1", "--close", "fin-server", "-H", "Connection: close")
 			}

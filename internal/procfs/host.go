@@ -24,12 +24,10 @@ type Counters struct {
 	TimeWait        int64
 	ListenOverflows int64
 	ListenDrops     int64
-	// Retransmits are segments sent again, SYNs included. Loss probes that found nothing lost are taken off: Linux sends one
-	// when an acknowledgement is merely late, and its kind is in RetransSegs as well.
-	Retransmits    int64
-	SynRetransmits int64
-	BacklogDrops   int64
-	StealNs        int64 // over all CPUs
+	Retransmits     int64 // segments sent again, SYNs and loss probes included
+	SynRetransmits  int64
+	BacklogDrops    int64
+	StealNs         int64 // over all CPUs
 }
 
 // OpenHost opens the host's files.
@@ -45,7 +43,7 @@ func OpenHost() (*Host, error) {
 		opened(&h.stat, "/proc/stat", 16384),
 		opened(&h.netstat.file, "/proc/net/netstat", 16384),
 		opened(&h.snmp.file, "/proc/net/snmp", 8192),
-		h.netstat.find("TcpExt:", "ListenOverflows", "ListenDrops", "TCPSynRetrans", "TCPBacklogDrop", "TCPLossProbes", "TCPLossProbeRecovery"),
+		h.netstat.find("TcpExt:", "ListenOverflows", "ListenDrops", "TCPSynRetrans", "TCPBacklogDrop"),
 		h.snmp.find("Tcp:", "RetransSegs"),
 	} {
 		if err != nil {
@@ -94,9 +92,7 @@ func (h *Host) Read() (Counters, error) {
 	if err = h.snmp.read(); err != nil {
 		return c, err
 	}
-	if c.Retransmits = h.snmp.values[0]; c.Retransmits >= 0 {
-		c.Retransmits = max(c.Retransmits-max(v[4], 0)+max(v[5], 0), 0)
-	}
+	c.Retransmits = h.snmp.values[0]
 	return c, nil
 }
 

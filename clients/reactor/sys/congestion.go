@@ -1,4 +1,4 @@
-package reactor
+package sys
 
 import (
 	"fmt"
@@ -6,39 +6,37 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/millrace/millrace/clients/reactor/sys"
 )
 
 const (
-	// usualCongestion is Linux's own default. It sends at once; a paced one such as bbr arms a timer for every write, which
+	// UsualCongestion is Linux's own default. It sends at once; a paced one such as bbr arms a timer for every write, which
 	// cost 5 % of the client's CPU on the reference host and delays small requests behind one another.
-	usualCongestion = "cubic"
-	// hostCongestion leaves it to the host.
-	hostCongestion = "host"
+	UsualCongestion = "cubic"
+	// HostCongestion leaves it to the host.
+	HostCongestion = "host"
 )
 
-// congestionToSet is the name that each socket of a family has to be given, nil for none: where the host's default is
+// CongestionToSet is the name that each socket of a family has to be given, nil for none: where the host's default is
 // what the plan wants, or where the plan wants nothing in particular and the host does not allow the usual one.
-func congestionToSet(family int, want string) ([]byte, error) {
-	if want == hostCongestion || family == unix.AF_UNIX {
+func CongestionToSet(family int, want string) ([]byte, error) {
+	if want == HostCongestion || family == unix.AF_UNIX {
 		return nil, nil
 	}
 	name := want
 	if name == "" {
-		name = usualCongestion
+		name = UsualCongestion
 	}
 	if own, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control"); err == nil && strings.TrimSpace(string(own)) == name {
 		return nil, nil
 	}
-	err := sys.CheckCongestion(family, []byte(name))
+	err := CheckCongestion(family, []byte(name))
 	switch {
 	case err == nil:
 		return []byte(name), nil
 	case want == "":
 		return nil, nil
 	}
-	offered := hostCongestion
+	offered := HostCongestion
 	if list, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control"); err == nil {
 		offered += ", " + strings.Join(strings.Fields(string(list)), ", ")
 	}
