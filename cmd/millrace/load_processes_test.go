@@ -134,8 +134,10 @@ func TestAKilledProcessVoidsALoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, status := l.end(t, pids)
-	if status != exitInvalid || len(r.Agents) != 2 || !strings.Contains(l.errs.String(), "1 of 3 agents were lost") || !strings.Contains(l.errs.String(), "signal: killed") {
-		t.Errorf("status %d, %d processes told, %s: want INVALID for the killed one", status, len(r.Agents), l.errs.String())
+	reasons := strings.Join(r.Reasons, "; ")
+	if status != exitInvalid || len(r.Agents) != 2 || !strings.Contains(reasons, "1 of 3 agents were lost") || !strings.Contains(reasons, "signal: killed") ||
+		!strings.Contains(l.errs.String(), "agents") {
+		t.Errorf("status %d, %d processes told, %s, %s: want INVALID for the killed one", status, len(r.Agents), reasons, l.errs.String())
 	}
 	_ = c.stdin.Close()
 }

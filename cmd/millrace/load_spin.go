@@ -12,9 +12,6 @@ import (
 	"github.com/millrace/millrace/scenarios"
 )
 
-// spinModes are what --spin takes; alone it means the second.
-var spinModes = []string{"auto", "true", "false"}
-
 // applySpin decides whether the load spins between requests, and on how many CPUs. A client that sleeps wakes up late, and that
 // is in each latency it reads, so that an open loop spins where it leaves CPUs to others: half of those it may use for a
 // server on this host, one for the rest of a load from elsewhere. A closed loop, which is for capacity, and one of several
