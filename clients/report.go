@@ -28,6 +28,8 @@ type Report struct {
 	DurationSeconds float64          `json:"duration_seconds"` // of the phases, connecting apart
 	Planned         int64            `json:"planned"`
 	Outcomes        map[string]int64 `json:"outcomes"`
+	// HTTPStatus counts the whole replies with a status other than 2xx, by status; nil without any.
+	HTTPStatus map[int]int64 `json:"http_status,omitempty"`
 	// OfferedRPS is nil in a closed loop, where nothing is offered.
 	OfferedRPS  *float64 `json:"offered_rps"`
 	AchievedRPS float64  `json:"achieved_rps"` // ok requests ÷ DurationSeconds

@@ -80,6 +80,17 @@ func littleCheck(p Phase) validity.Check {
 	return c
 }
 
+// goneCheck judges whether the server was there to the end: the latencies of a server that died are those of its good days.
+func goneCheck(l Load) validity.Check {
+	c := validity.Check{Name: "server to the end", State: validity.OK, Value: float64(l.Open), Unit: "connections"}
+	if l.Lost > 0 && l.Open == 0 && l.Refused > 0 && !l.Interrupted {
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("all connections were lost, %d in all, and at the end none could be opened again", l.Lost)
+		c.Remedy = "see whether the server still runs; the figures are of the time before it went"
+	}
+	return c
+}
+
 // keepAliveCheck judges whether as many connections were opened as the plan needs.
 func keepAliveCheck(opened, wanted int64, interrupted bool) validity.Check {
 	c := validity.Check{Name: "keep-alive truth", State: validity.OK, Value: float64(opened), Limit: float64(wanted), Unit: "connections"}

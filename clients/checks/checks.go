@@ -17,7 +17,10 @@ type Load struct {
 	Phases []Phase
 	// Opened and Wanted count connections: opened ever, and needed if the server closed none.
 	Opened, Wanted int64
-	Interrupted    bool
+	// Lost of those that were to be kept to the end ended before, Open were there at the end, and Refused attempts to connect
+	// failed.
+	Lost, Open, Refused int64
+	Interrupted         bool
 	// Planned requests of the whole load, and NoPort of them whose outcome was no_port.
 	Planned, NoPort int64
 	// Loopback is whether both ends are in the client's network namespace, so that Kernel counts for both.
@@ -102,7 +105,7 @@ func All(l Load) []validity.Check {
 			Reason: "no measured phase was reached", Remedy: "mark a phase with measure: true, or let the load run longer",
 		}}
 	}
-	out = append(out, openCheck(l), keepAliveCheck(l.Opened, l.Wanted, l.Interrupted))
+	out = append(out, openCheck(l), keepAliveCheck(l.Opened, l.Wanted, l.Interrupted), goneCheck(l))
 	out = append(out, KernelDrops(l.Kernel, "")...)
 	return append(out, retransmitCheck(l.Kernel, l.Planned), portsCheck(l.NoPort), connectTimerCheck(l), shareCheck(l))
 }

@@ -9,6 +9,11 @@ import (
 )
 
 func TestKeepAlive(t *testing.T) {
+	expect(t, goneCheck(Load{Open: 5}), validity.OK, "")
+	expect(t, goneCheck(Load{Lost: 9, Open: 1, Refused: 3}), validity.OK, "")
+	expect(t, goneCheck(Load{Lost: 9}), validity.OK, "") // closed at the very end
+	expect(t, goneCheck(Load{Lost: 9, Refused: 3, Interrupted: true}), validity.OK, "")
+	expect(t, goneCheck(Load{Lost: 9, Refused: 3}), validity.Fail, "all connections were lost, 9 in all")
 	expect(t, keepAliveCheck(100, 100, false), validity.OK, "")
 	expect(t, keepAliveCheck(103, 100, false), validity.Warn, "103 connections were opened, 100 would have done")
 	expect(t, keepAliveCheck(97, 100, false), validity.Fail, "97 of 100")

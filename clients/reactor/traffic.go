@@ -270,6 +270,7 @@ func (s *shard) takeReply(i int32) {
 	switch {
 	case r.Status() < 200 || r.Status() > 299:
 		o = clients.HTTPError
+		s.rec.Statuses[r.Status()%len(s.rec.Statuses)]++
 	case !r.Matches():
 		o = clients.BadPayload
 	}

@@ -31,6 +31,7 @@ type Part struct {
 // shardPart is what a Recorder holds in the end.
 type shardPart struct {
 	BodyBytesIn  int64             `json:"body_bytes_in"`
+	Statuses     map[int]uint32    `json:"statuses,omitempty"`
 	BodyBytesOut int64             `json:"body_bytes_out"`
 	Wanted       int64             `json:"wanted"`
 	Opened       int64             `json:"opened"`
@@ -103,6 +104,14 @@ func (r *Recorder) part() shardPart {
 		Slots: r.Slots, Before: r.before, Connect: r.connect,
 		Trickles: r.trickles, Lost: r.Lost, Open: r.Open,
 	}
+	for s, n := range r.Statuses {
+		if n > 0 {
+			if p.Statuses == nil {
+				p.Statuses = map[int]uint32{}
+			}
+			p.Statuses[s] = n
+		}
+	}
 	for i := range r.cells {
 		e := &r.cells[i]
 		c := cellPart{Planned: e.planned, Waited: e.waited, Trickled: e.trickled, Last: e.last}
@@ -134,6 +143,12 @@ func (p *shardPart) recorder(tl *Timeline) (*Recorder, error) {
 		BodyBytesIn: p.BodyBytesIn, BodyBytesOut: p.BodyBytesOut, Wanted: p.Wanted, Slots: p.Slots, tl: tl, opened: p.Opened, failed: p.Failed,
 		looks: p.Looks, before: p.Before, connect: p.Connect,
 		trickles: p.Trickles, Lost: p.Lost, Open: p.Open,
+	}
+	for s, n := range p.Statuses {
+		if s < 0 || s >= len(r.Statuses) {
+			return nil, fmt.Errorf("a shard with http status %d: want less than %d", s, len(r.Statuses))
+		}
+		r.Statuses[s] = n
 	}
 	for _, c := range p.Cells {
 		e := cell{planned: c.Planned, waited: c.Waited, trickled: c.Trickled, last: c.Last}

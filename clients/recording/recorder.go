@@ -14,6 +14,8 @@ import (
 type Recorder struct {
 	// BodyBytesIn and BodyBytesOut count the bodies of whole replies and of requests; the shard adds to them.
 	BodyBytesIn, BodyBytesOut int64
+	// Statuses[s] counts the replies with http status s other than 2xx, for s in [100, 600); the shard adds to it.
+	Statuses [600]uint32
 	// Wanted counts the connections that would be needed if the server closed none; the shard adds to it.
 	Wanted int64
 	// Lost counts connections that ended before they were to, and Open is how many were open at the end; the shard sets both.

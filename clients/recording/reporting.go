@@ -94,6 +94,14 @@ func (rec *Recording) report(f Facts) *clients.Report {
 		r.ConnectionsLost += s.Lost
 		r.ConnectionsOpen += s.Open
 		r.BodyBytesIn += s.BodyBytesIn
+		for status, n := range s.Statuses {
+			if n > 0 {
+				if r.HTTPStatus == nil {
+					r.HTTPStatus = map[int]int64{}
+				}
+				r.HTTPStatus[status] += int64(n)
+			}
+		}
 		r.BodyBytesOut += s.BodyBytesOut
 	}
 	r.ConnectFailures = measured.failed

@@ -26,6 +26,7 @@ type request struct {
 	outcome   clients.Outcome
 	sent      int64 // when it had a connection to write to; zero if it never had
 	bodyBytes int64 // of a whole reply
+	status    int   // of a whole reply, if it is not 2xx
 
 	cell    int32 // the clerk's
 	counted bool  // it has a cell
@@ -275,6 +276,9 @@ func (j *journal) apply(e event) {
 		shard.Sent(r.cell, r.intended, r.free, r.begun)
 	case finished:
 		shard.BodyBytesIn += r.bodyBytes
+		if r.status > 0 {
+			shard.Statuses[r.status%len(shard.Statuses)]++
+		}
 		shard.Finish(r.cell, r.outcome, r.intended, r.begun, r.sent, e.at)
 	}
 }

@@ -92,7 +92,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.outcome = failure(ctx, err, connected)
 		return nil, err
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		r.outcome = clients.HTTPError
+		r.outcome, r.status = clients.HTTPError, resp.StatusCode
 	case !same:
 		r.outcome = clients.BadPayload
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -275,6 +277,9 @@ func printLoad(w io.Writer, r *clients.Report) {
 		if n := r.Outcomes[o.String()]; n > 0 {
 			fmt.Fprintf(w, ", %d %v", n, o)
 		}
+		if o == clients.HTTPError {
+			printStatuses(w, r.HTTPStatus)
+		}
 	}
 	lag := r.LagNs
 	if r.Loop == "closed" {
@@ -300,4 +305,16 @@ func failed(all []validity.Check) []string {
 		}
 	}
 	return names
+}
+
+// printStatuses tells which statuses other than 2xx came, in order.
+func printStatuses(w io.Writer, counts map[int]int64) {
+	sep := " ("
+	for _, status := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(w, "%s%d × %d", sep, counts[status], status)
+		sep = ", "
+	}
+	if len(counts) > 0 {
+		fmt.Fprint(w, ")")
+	}
 }

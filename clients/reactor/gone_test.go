@@ -1,0 +1,55 @@
+package reactor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reflect"
+	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// A server that dies leaves good latencies behind, in a closed loop even of all requests: the load is INVALID all the same.
+func TestAServerThatDiesVoidsTheLoad(t *testing.T) {
+	for _, closed := range []bool{true, false} {
+		r, err := reflect.Start(reflect.Script{Protocol: "http1", Body: []byte(hello)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := New(plan(r.URL(), func(_ *clients.Plan, s *scenarios.Scenario) {
+			s.Phases = []scenarios.Phase{steady(1500, 500)}
+			if closed {
+				s.Phases[0].Arrivals = scenarios.Arrivals{Closed: true}
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := time.AfterFunc(400*time.Millisecond, func() {
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		defer gone.Stop()
+		report, err := e.Run(t.Context(), procfs.Monotonic())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := find(report, "server to the end"); c.State != validity.Fail || report.Verdict != validity.Invalid {
+			t.Errorf("closed %v: %+v, verdict %s: want INVALID", closed, c, report.Verdict)
+		}
+	}
+}
+
+func TestStatusesAreCounted(t *testing.T) {
+	r := start(t, reflect.Script{Status: 503})
+	report := run(t, plan(r.URL(), nil))
+	if n := report.Outcomes["http_error"]; n == 0 || report.HTTPStatus[503] != n || len(report.HTTPStatus) != 1 {
+		t.Errorf("statuses %v, want %d of 503", report.HTTPStatus, n)
+	}
+	if r := run(t, plan(start(t, reflect.Script{}).URL(), nil)); r.HTTPStatus != nil {
+		t.Errorf("statuses %v of good replies", r.HTTPStatus)
+	}
+}
