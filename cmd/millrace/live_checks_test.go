@@ -201,7 +201,8 @@ func TestLoadStarvedOfCPU(t *testing.T) {
 	onCPU(t, cpus[len(cpus)-1])
 	run := func(disturb func(l *loading)) *measured {
 		before := r.Handled.Load()
-		l := startLoad(t, r.URL(), "-c", "10", "-d", "1500ms", "--rate", "2000")
+		// The reflector is on the same CPU: a client that spins would take it from there.
+		l := startLoad(t, r.URL(), "-c", "10", "-d", "1500ms", "--rate", "2000", "--spin=false")
 		eventually(t, "the load to be under way", func() bool { return r.Handled.Load() > before+100 })
 		disturb(l)
 		return l.over(t)
