@@ -167,9 +167,10 @@ func (t *uringTransport) listen(i int32) {
 }
 
 // write queues a send. Until its completion it is pending, since bytes of two sends might mix. What is to be stamped goes at
-// once, as far as it can.
+// once, as far as it can. In a closed loop nothing is: while one socket wants stamps every packet of the host is stamped, 3 % of
+// the client's CPU, and no check judges by them there.
 func (t *uringTransport) write(i int32, b []byte, lasting bool) {
-	if !t.byHand(i) {
+	if t.s.closed || !t.byHand(i) {
 		t.s.stamps.count++
 	} else if t.s.wantsStamp(i) {
 		n, errno := t.s.stamps.Write(t.s.conns[i].fd, b)
