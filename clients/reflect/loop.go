@@ -2,11 +2,9 @@ package reflect
 
 import (
 	"container/heap"
-	"fmt"
 	"io"
 	"runtime"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,11 +35,9 @@ const (
 
 // loop is a reflector's thread and its connections. All but stop is used by that thread only.
 type loop struct {
+	waker
 	r        *Reflector
-	poll     *sys.Poller
 	listener int32
-	wake     int32 // an eventfd
-	stopped  atomic.Bool
 	station  *station
 	conns    []conn
 	spare    []int32 // free indexes of conns
@@ -102,31 +98,10 @@ var _ heap.Interface = (*departures)(nil)
 // newLoop takes over the listening socket if there is no error.
 func newLoop(r *Reflector, listener int32) (*loop, error) {
 	l := &loop{r: r, listener: listener, station: newStation(&r.script), buf: make([]byte, readSize)}
-	var err error
-	if l.poll, err = sys.NewPoller(loopEvents); err != nil {
-		return nil, fmt.Errorf("opening epoll: %w", err)
-	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		l.poll.Close()
-		return nil, fmt.Errorf("opening eventfd: %w", err)
-	}
-	l.wake = int32(wake)
-	for fd, index := range map[int32]int32{listener: ofListener, l.wake: ofStop} {
-		if errno := l.poll.Add(fd, index, 0); errno != 0 {
-			l.poll.Close()
-			sys.Close(l.wake)
-			return nil, fmt.Errorf("registering with epoll: %w", errno)
-		}
+	if err := l.open(listener); err != nil {
+		return nil, err
 	}
 	return l, nil
-}
-
-// stop makes run return. It may be called by any goroutine, once.
-func (l *loop) stop() {
-	l.stopped.Store(true)
-	one := [8]byte{1} // in either order of bytes more than zero
-	sys.Write(l.wake, one[:])
 }
 
 func (l *loop) run() {

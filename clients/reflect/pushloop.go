@@ -1,9 +1,7 @@
 package reflect
 
 import (
-	"fmt"
 	"runtime"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -21,11 +19,9 @@ const (
 
 // pushLoop is a Pusher's thread and its connections. All but stop is used by that thread only.
 type pushLoop struct {
+	waker
 	p        *Pusher
-	poll     *sys.Poller
 	listener int32
-	wake     int32 // an eventfd
-	stopped  atomic.Bool
 	conns    []subscriber
 	spare    []int32 // free indexes of conns
 	channels []*channel
@@ -64,31 +60,10 @@ type channel struct {
 // newPushLoop takes over the listening socket if there is no error.
 func newPushLoop(p *Pusher, listener int32) (*pushLoop, error) {
 	l := &pushLoop{p: p, listener: listener, payload: wire.Payload(p.script.Payload), buf: make([]byte, maxSubscribe+1)}
-	var err error
-	if l.poll, err = sys.NewPoller(loopEvents); err != nil {
-		return nil, fmt.Errorf("opening epoll: %w", err)
-	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		l.poll.Close()
-		return nil, fmt.Errorf("opening eventfd: %w", err)
-	}
-	l.wake = int32(wake)
-	for fd, index := range map[int32]int32{listener: ofListener, l.wake: ofStop} {
-		if errno := l.poll.Add(fd, index, 0); errno != 0 {
-			l.poll.Close()
-			sys.Close(l.wake)
-			return nil, fmt.Errorf("registering with epoll: %w", errno)
-		}
+	if err := l.open(listener); err != nil {
+		return nil, err
 	}
 	return l, nil
-}
-
-// stop makes run return. It may be called by any goroutine, once.
-func (l *pushLoop) stop() {
-	l.stopped.Store(true)
-	one := [8]byte{1} // in either order of bytes more than zero
-	sys.Write(l.wake, one[:])
 }
 
 func (l *pushLoop) run() {
