@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ func bench(t *testing.T, engine string) *Bench {
 		}
 	})
 	return &Bench{
-		Engine: engine, Tries: 3, QuietWithin: time.Second, Dir: t.TempDir(),
+		Engine: engine, Tries: 3, QuietWithin: time.Second, Spin: runtime.NumCPU() > 1, Dir: t.TempDir(),
 		New: func(p *clients.Plan) (clients.Engine, error) {
 			if engine == "vegeta" {
 				return vegeta.New(p)
@@ -73,7 +74,7 @@ func TestKnownAnswers(t *testing.T) {
 					t.Errorf("%s, try %d: %s; before: %q", r.Case, r.Tries, r.Wrong(), r.Earlier)
 				case !r.Passed:
 					undecided++
-					t.Logf("%s: undecided, others took %.0f %% of a CPU: %s", r.Case, 100*r.Others, r.Wrong())
+					t.Logf("%s: undecided, others took %.0f %% of a CPU, and the reflector's stood still for %.2g %%: %s", r.Case, 100*r.Others, 100*r.Stalled, r.Wrong())
 				}
 			})
 			if err != nil {

@@ -11,6 +11,9 @@ import (
 const (
 	// QuietShare of one CPU is the most that others may take of a quiet host, as in a run.
 	QuietShare = 0.05
+	// StallShare is the most of a trial that its reflector's CPU may stand still: a thousandth of the requests come out late by
+	// it, and the answers' quantiles lie further than that from where they change.
+	StallShare = 0.001
 	// quietLook is how long a host must be quiet to be taken for it.
 	quietLook = 250 * time.Millisecond
 )

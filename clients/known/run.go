@@ -42,6 +42,9 @@ type Bench struct {
 	New    func(*clients.Plan) (clients.Engine, error)
 	// Start starts a reflector. It is called by several goroutines.
 	Start func(reflect.Script) (Server, error)
+	// Spin has clients and reflectors spin in cases that predict times, as the client does in a run: where each has CPUs of its
+	// own.
+	Spin bool
 	// Prepare, where it is set, changes the plan of a case before its engine is made.
 	Prepare func(*clients.Plan)
 	// Tries is how often a case is run until it passes, at least once: a host may be busy with something else.
@@ -67,9 +70,12 @@ type Result struct {
 	// Instead is why this engine is held to another answer than the right one; with Skipped it can't run the case at all.
 	Instead string `json:"instead,omitempty"`
 	Skipped bool   `json:"skipped,omitempty"`
-	// Others is the share of one CPU that other programs, and the hypervisor, took during the last try. Disturbed is
-	// whether they took more than a twentieth in every try of a case that did not pass: then nobody knows whose fault it is.
+	// Others is the share of one CPU that other programs, and the hypervisor, took during the last try, and Stalled the share of
+	// its time that the reflector's CPU stood still for a millisecond or more, which no guest is told of. Disturbed is whether
+	// one of them was beyond QuietShare or StallShare in every try of a case that did not pass: then nobody knows whose
+	// fault it is.
 	Others    float64 `json:"others_cpu_share"`
+	Stalled   float64 `json:"stalled_share"`
 	Disturbed bool    `json:"disturbed,omitempty"`
 }
 
@@ -110,7 +116,7 @@ func (b *Bench) retry(ctx context.Context, c Case) Result {
 	for n := 1; ; n++ {
 		r := b.once(ctx, c)
 		r.Tries, r.Earlier = n, earlier
-		undisturbed = undisturbed || r.Others <= QuietShare
+		undisturbed = undisturbed || r.Others <= QuietShare && r.Stalled <= StallShare
 		if r.Passed || n >= b.Tries || ctx.Err() != nil {
 			r.Disturbed = !r.Passed && !undisturbed
 			return r
@@ -156,7 +162,7 @@ func (b *Bench) once(ctx context.Context, c Case) Result {
 // trial starts the reflector, runs the load and reads what was recorded. It notes how busy the host was in the result.
 func (b *Bench) trial(ctx context.Context, c Case, r *Result) (t *Trial, err error) {
 	script := c.Script
-	script.Body, script.TLS = []byte(body), b.Engine == tlsEngine
+	script.Body, script.TLS, script.Spin = []byte(body), b.Engine == tlsEngine, b.Spin && !c.Beside
 	server, err := b.Start(script)
 	if err != nil {
 		return nil, err
@@ -170,6 +176,7 @@ func (b *Bench) trial(ctx context.Context, c Case, r *Result) (t *Trial, err err
 	if t, err = c.plan(b.Engine, server.URL(), dir); err != nil {
 		return nil, err
 	}
+	t.Plan.Spin = script.Spin && b.Engine != "vegeta" // which can't
 	if b.Prepare != nil {
 		b.Prepare(t.Plan)
 	}
@@ -194,6 +201,7 @@ func (b *Bench) trial(ctx context.Context, c Case, r *Result) (t *Trial, err err
 	if t.Served, err = server.Counts(); err != nil {
 		return nil, err
 	}
+	r.Stalled = float64(t.Served.Stalled) / float64(procfs.Monotonic()-host.at)
 	if t.Response, err = measured(filepath.Join(dir, "response.hlog")); err != nil {
 		return nil, err
 	}

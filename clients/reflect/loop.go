@@ -25,6 +25,8 @@ const (
 	readSize = 256 << 10
 	// idleWait is how long the loop waits with nothing due.
 	idleWait = int64(time.Minute)
+	// stall is how long a thread that spins has to be away to be counted: far more than a turn of its loop.
+	stall = int64(time.Millisecond)
 )
 
 // The indexes of events that are of no connection.
@@ -39,6 +41,7 @@ type loop struct {
 	r        *Reflector
 	listener int32
 	station  *station
+	ran      int64 // when a thread that spins was last seen to run; 0: not since it blocked
 	conns    []conn
 	spare    []int32 // free indexes of conns
 	later    departures
@@ -109,11 +112,7 @@ func (l *loop) run() {
 	runtime.LockOSThread()
 	sys.SharpTimers()
 	for !l.stopped.Load() {
-		wait := idleWait
-		if len(l.later) > 0 {
-			wait = l.later[0].at - procfs.Monotonic()
-		}
-		n := l.poll.Wait(wait)
+		n := l.wait()
 		l.fire()
 		for _, ev := range l.poll.Events[:n] {
 			l.handle(ev.Fd, uint32(ev.Pad), ev.Events)
@@ -126,6 +125,29 @@ func (l *loop) run() {
 	sys.Close(l.listener)
 	sys.Close(l.wake)
 	l.poll.Close()
+}
+
+// wait returns the number of events there are, or none when a reply is due.
+func (l *loop) wait() int {
+	now := procfs.Monotonic()
+	due := now + idleWait
+	if len(l.later) > 0 {
+		due = l.later[0].at
+	}
+	if !l.r.script.Spin || len(l.conns) == len(l.spare) {
+		l.ran = 0
+		return l.poll.Wait(due - now)
+	}
+	for {
+		if stood := now - l.ran; l.ran > 0 && stood >= stall {
+			l.r.stalled.Add(stood)
+		}
+		l.ran = now
+		if n := l.poll.Wait(0); n > 0 || now >= due || l.stopped.Load() {
+			return n
+		}
+		now = procfs.Monotonic()
+	}
 }
 
 func (l *loop) handle(i int32, gen uint32, events uint32) {

@@ -47,6 +47,9 @@ type Script struct {
 	// The server answers nothing from FreezeAt after the first request on, for FreezeFor; and with FreezeEvery again
 	// every FreezeEvery from then on.
 	FreezeAt, FreezeFor, FreezeEvery time.Duration
+	// Spin has the reflector's thread keep its CPU while connections are open, where it speaks no TLS: a virtual CPU that
+	// halts may be woken milliseconds late, and one that does not halt knows what the host took of it (Counts.Stalled).
+	Spin bool
 	// CloseAfter closes a connection after so many replies, without saying so before. Zero never does.
 	CloseAfter int
 	// Fault is one of Faults, or empty. It befalls every Every-th request of a connection, by default each.
@@ -60,12 +63,16 @@ type Counts struct {
 	Handled  int64 // whole requests
 	Worked   int64 // of them, those that asked for work
 	Faulty   int64 // of them, those that the Fault befell
+	// Stalled is how long a thread that spins did not run, in stretches of 1 ms or more.
+	Stalled time.Duration
 }
 
 // Reflector is a running server. Its methods may be called by any goroutine.
 type Reflector struct {
 	// Accepted, Handled, Worked and Faulty are those of Counts. A request is counted before it is answered.
 	Accepted, Handled, Worked, Faulty atomic.Int64
+
+	stalled atomic.Int64 // ns
 
 	script Script
 	addr   string
@@ -115,6 +122,7 @@ func (s *Script) complete() error {
 		s.Status = 200
 	}
 	s.Every = max(s.Every, 1)
+	s.Spin = s.Spin && !s.TLS // its goroutines need the CPU
 	return nil
 }
 
@@ -129,7 +137,7 @@ func (r *Reflector) URL() string {
 
 // Counts is what it has counted so far.
 func (r *Reflector) Counts() (Counts, error) {
-	return Counts{r.Accepted.Load(), r.Handled.Load(), r.Worked.Load(), r.Faulty.Load()}, nil
+	return Counts{r.Accepted.Load(), r.Handled.Load(), r.Worked.Load(), r.Faulty.Load(), time.Duration(r.stalled.Load())}, nil
 }
 
 // Process is the id of the process that it runs in: this one.

@@ -47,7 +47,7 @@ func selfcheckCommand() *cobra.Command {
 		Long: `Load reflectors with scripted delays, freezes, queues and faults, and compare every figure with what arithmetic predicts. The
 client runs on the CPUs that it has in a run, the reflectors in a process of their own on the others. A case that fails is
 repeated up to twice, which is shown. The verdict is kept for this host, kernel and program, and every later load tells of it; one
-that only went wrong while other programs were at work is not.
+that only went wrong while other programs were at work, or the host took the CPU away, is not.
 
 Exit status: 0 every answer is right, 1 failed, 2 usage, 4 one is wrong.`,
 		Example: `  millrace selfcheck
@@ -179,7 +179,7 @@ func (f *selfcheckFlags) check(ctx context.Context, w io.Writer, child *reflect.
 	report := &selfcheckReport{Schema: selfcheck.Schema, CPUs: split}
 	for _, engine := range engines {
 		b := known.Bench{
-			Engine: engine, New: newEngine, Tries: selfcheckTries, QuietWithin: selfcheckQuiet,
+			Engine: engine, New: newEngine, Tries: selfcheckTries, QuietWithin: selfcheckQuiet, Spin: !split.Shared,
 			Start: func(s reflect.Script) (known.Server, error) { return child.Start(s) },
 		}
 		v := selfcheck.Verdict{Engine: engine, Quick: f.quick, Passed: []string{}, Failed: []string{}}
@@ -224,7 +224,7 @@ func (f *selfcheckFlags) conclude(w, notes io.Writer, report *selfcheckReport) e
 		switch {
 		case f.only != "":
 		case report.undecided(v.Engine):
-			fmt.Fprintf(notes, "millrace: the verdict on engine %s is not kept: other programs were at work in every try of what went wrong\n", v.Engine)
+			fmt.Fprintf(notes, "millrace: the verdict on engine %s is not kept: other programs were at work, or the CPU stood still, in every try of what went wrong\n", v.Engine)
 		case v.Hides(f.last(v.Engine)):
 			fmt.Fprintf(notes, "millrace: the verdict on engine %s is not kept: the last one failed in more cases than --quick has: run `millrace selfcheck --engine %s`\n", v.Engine, v.Engine)
 		default:
@@ -291,6 +291,9 @@ func printSelfcheck(w io.Writer, r known.Result) {
 	}
 	if !r.Passed && r.Others > known.QuietShare {
 		fmt.Fprintf(w, "%-38s meanwhile other programs took %.0f %% of a CPU: repeat it on a quiet host\n", "", 100*r.Others)
+	}
+	if !r.Passed && r.Stalled > known.StallShare {
+		fmt.Fprintf(w, "%-38s meanwhile the reflector's CPU stood still for %.2g %% of the time: repeat it when the machine below is quiet\n", "", 100*r.Stalled)
 	}
 	for i, text := range r.Earlier {
 		fmt.Fprintf(w, "%-38s try %d of %d went wrong: %s\n", "", i+1, r.Tries, text)
