@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,15 +21,11 @@ const CacheVariable = "MILLRACE_CACHE"
 const keyBytes = 8
 
 // Key is a short hexadecimal hash of the host (its name and machine-id, the same after a reboot), the kernel's release
-// and the content of the running executable. It names no host. The executable is read once a process.
+// and the content of the running executable. It names no host. The executable is read where its checksum is not yet kept in Dir.
 func Key() (string, error) { return key() }
 
 var key = sync.OnceValues(func() (string, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("making the host's key: finding this program: %w", err)
-	}
-	program, err := checksum(path)
+	program, err := checksum(running, Dir(), time.Now())
 	if err != nil {
 		return "", fmt.Errorf("making the host's key: %w", err)
 	}
@@ -50,7 +46,7 @@ func Path(name string) (string, error) {
 }
 
 // Dir is the cache directory: that of CacheVariable where it is set, otherwise "millrace" in the user's cache directory, or
-// in that for temporary files where the user has none.
+// in that for temporary files where the user has none. It is bounded: see keptFiles and keptFor.
 func Dir() string {
 	if dir := os.Getenv(CacheVariable); dir != "" {
 		return dir
@@ -80,18 +76,4 @@ func host() string {
 		}
 	}
 	return name
-}
-
-// checksum is the SHA-256 of a file.
-func checksum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading this program: %w", err)
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("reading this program %s: %w", path, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
