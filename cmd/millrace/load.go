@@ -136,12 +136,11 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	if err := f.applySpin(plan, processes); err != nil {
 		return usage(err)
 	}
-	var file *os.File // before the load: a wrong path must not cost a measurement
+	var file *output
 	if f.json != "" && f.json != "-" {
-		if file, err = os.Create(f.json); err != nil {
-			return usage(fmt.Errorf("--json: %w", err))
+		if file, err = newOutput("json", f.json); err != nil {
+			return usage(err)
 		}
-		defer file.Close()
 	}
 	if processes == 1 {
 		tuneForLoad()
@@ -237,7 +236,7 @@ func (f *loadFlags) scenario(url string) (*scenarios.Scenario, error) {
 }
 
 // write prints the report for people, unless its JSON goes to the same place, and writes the JSON if asked for.
-func (f *loadFlags) write(stdout io.Writer, file *os.File, r *clients.Report) error {
+func (f *loadFlags) write(stdout io.Writer, file *output, r *clients.Report) error {
 	switch {
 	case f.json == "-":
 	case r.Push != nil:
@@ -245,19 +244,26 @@ func (f *loadFlags) write(stdout io.Writer, file *os.File, r *clients.Report) er
 	default:
 		printLoad(stdout, r)
 	}
-	if f.json == "" {
+	return f.writeJSON(stdout, file, r)
+}
+
+// writeJSON writes a report or a record as JSON where it was asked for.
+func (f *loadFlags) writeJSON(stdout io.Writer, file *output, v any) error {
+	encode := func(w io.Writer) error {
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		if err := out.Encode(v); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
 		return nil
 	}
-	to := stdout
-	if file != nil {
-		to = file
+	switch {
+	case f.json == "":
+		return nil
+	case file == nil:
+		return encode(stdout)
 	}
-	out := json.NewEncoder(to)
-	out.SetIndent("", "  ")
-	if err := out.Encode(r); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
+	return file.fill(encode)
 }
 
 // printLoad is the report for people.

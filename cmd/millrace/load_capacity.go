@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +26,7 @@ type capacityFlags struct {
 	objective capacity.Objective
 	loads     []capacity.Load
 	poisson   bool
+	figure    *output
 	length    time.Duration // of a full trial, or of a sweep's points; zero: a sweep chooses
 }
 
@@ -91,19 +91,10 @@ func (f *capacityFlags) prepare(l *loadFlags, changed func(string) bool) error {
 	if f.length = l.duration; f.sweep != "" && !changed("duration") {
 		f.length = 0
 	}
-	return f.writable()
-}
-
-// writable finds out early that the figure can't be written: a wrong path must not cost a measurement.
-func (f *capacityFlags) writable() error {
-	if f.plot == "" {
-		return nil
+	if f.plot != "" {
+		f.figure, err = newOutput("plot", f.plot)
 	}
-	file, err := os.OpenFile(f.plot, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return fmt.Errorf("--plot: %w", err)
-	}
-	return file.Close()
+	return err
 }
 
 func (f *capacityFlags) config(full time.Duration) capacity.Config {
@@ -111,7 +102,7 @@ func (f *capacityFlags) config(full time.Duration) capacity.Config {
 }
 
 // run searches or sweeps with trials like a plan, which is of a closed loop, and tells what came out.
-func (f *capacityFlags) run(cmd *cobra.Command, plan *clients.Plan, l *loadFlags, file *os.File) error {
+func (f *capacityFlags) run(cmd *cobra.Command, plan *clients.Plan, l *loadFlags, file *output) error {
 	rows := cmd.OutOrStdout()
 	if l.json == "-" {
 		rows = cmd.ErrOrStderr()
@@ -139,16 +130,7 @@ func (f *capacityFlags) run(cmd *cobra.Command, plan *clients.Plan, l *loadFlags
 	if rec.Knee != nil {
 		fmt.Fprintf(rows, "closed     %s\nknee       %s\n", quantity.Format(rec.ClosedLoopRPS, quantity.PerSecond), kneeText(rec.Knee))
 	}
-	if f.plot != "" {
-		err = errors.Join(err, drawSweep(rec, f.plot))
-	}
-	if l.json != "" {
-		to := cmd.OutOrStdout()
-		if file != nil {
-			to = file
-		}
-		err = errors.Join(err, writeJSON(to, rec))
-	}
+	err = errors.Join(err, drawSweep(rec, f.figure), l.writeJSON(cmd.OutOrStdout(), file, rec))
 	return f.outcome(rec, err)
 }
 

@@ -1,17 +1,19 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/millrace/millrace/clients/capacity"
 	"github.com/millrace/millrace/plots"
 )
 
-// drawSweep draws the points of a sweep that was begun; without any there is nothing to draw.
-func drawSweep(rec *capacity.Record, path string) error {
+// drawSweep draws the points of a sweep that was begun into a file, if one was asked for; without any point there is nothing to
+// draw.
+func drawSweep(rec *capacity.Record, to *output) error {
+	if to == nil {
+		return nil
+	}
 	d := plots.LoadLatency{
 		Title: "load and latency of " + rec.URL, CapacityRPS: rec.ClosedLoopRPS,
 		Source: strings.Join([]string{"millrace " + strings.TrimSpace(version+" "+commit), "engine " + rec.Engine,
@@ -33,15 +35,5 @@ func drawSweep(rec *capacity.Record, path string) error {
 	if len(d.Points) == 0 {
 		return nil
 	}
-	return plots.DrawLoadLatency(d, path)
-}
-
-// writeJSON writes a record for programs.
-func writeJSON(w io.Writer, rec *capacity.Record) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	if err := out.Encode(rec); err != nil {
-		return fmt.Errorf("writing the record: %w", err)
-	}
-	return nil
+	return to.replace(func(path string) error { return plots.DrawLoadLatency(d, path) })
 }
