@@ -51,6 +51,8 @@ type Report struct {
 	ConnectionsWanted int64 `json:"connections_wanted"`
 	// ConnectFailures counts attempts to connect that failed, those that no request waited for included.
 	ConnectFailures int64 `json:"connect_failures"`
+	// ConnectFailuresByKind are the same by ConnectFailure; nil without any.
+	ConnectFailuresByKind map[string]int64 `json:"connect_failures_by_kind,omitempty"`
 	// ConnectionsOpen is how many were open at the end, ConnectionsLost how many ended that should have lived on.
 	ConnectionsOpen int64  `json:"connections_open"`
 	ConnectionsLost int64  `json:"connections_lost"`

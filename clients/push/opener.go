@@ -138,7 +138,7 @@ func (s *shard) refused(i int32, errno syscall.Errno) {
 	s.e.failed.Add(1)
 	s.opener.connecting--
 	s.control = s.now
-	s.rec.ConnectFailed(s.now)
+	s.rec.ConnectFailed(clients.ConnectFailureOf(errno), s.now)
 	if s.firstFailed == 0 {
 		s.firstFailed = s.now
 	}

@@ -162,14 +162,15 @@ func (s *shard) opened(i int32) {
 // refused ends an attempt to connect with an error of the socket.
 func (s *shard) refused(i int32, errno syscall.Errno) {
 	s.e.lastErr.Store(int64(errno))
-	s.unopened(i, connectOutcome(errno))
+	why := clients.ConnectFailureOf(errno)
+	s.unopened(i, why, why.Outcome())
 }
 
 // unopened ends an attempt to connect.
-func (s *shard) unopened(i int32, o clients.Outcome) {
+func (s *shard) unopened(i int32, why clients.ConnectFailure, o clients.Outcome) {
 	s.connecting--
 	s.control = s.now
-	s.rec.ConnectFailed(s.now)
+	s.rec.ConnectFailed(why, s.now)
 	s.e.failed.Add(1)
 	if s.firstFailed == 0 {
 		s.firstFailed = s.now
@@ -182,19 +183,6 @@ func (s *shard) unopened(i int32, o clients.Outcome) {
 	}
 	s.broken.push(i)
 	s.reopenAt = max(s.reopenAt, s.now+retryGap)
-}
-
-// connectOutcome is the drawer of a connect that failed. Whatever is not known counts as refused.
-func connectOutcome(errno syscall.Errno) clients.Outcome {
-	switch errno {
-	case unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.ENETUNREACH:
-		return clients.ConnectTimeout
-	case unix.EADDRNOTAVAIL, unix.EADDRINUSE, unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EAGAIN:
-		return clients.NoPort
-	case unix.ECONNRESET, unix.EPIPE:
-		return clients.Reset
-	}
-	return clients.Refused
 }
 
 // lose ends a connection that should have lived on. Its requests in flight get the outcome and are not tried again.

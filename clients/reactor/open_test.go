@@ -11,16 +11,7 @@ import (
 	"github.com/millrace/millrace/internal/procfs"
 )
 
-func TestErrorsFallIntoTheirDrawers(t *testing.T) {
-	for errno, want := range map[syscall.Errno]clients.Outcome{
-		unix.ECONNREFUSED: clients.Refused, unix.EACCES: clients.Refused, // unknown
-		unix.ETIMEDOUT: clients.ConnectTimeout, unix.EHOSTUNREACH: clients.ConnectTimeout,
-		unix.EADDRNOTAVAIL: clients.NoPort, unix.EMFILE: clients.NoPort, unix.ECONNRESET: clients.Reset,
-	} {
-		if got := connectOutcome(errno); got != want {
-			t.Errorf("connecting: %v counts as %v, want %v", errno, got, want)
-		}
-	}
+func TestErrorsOfOpenConnectionsFallIntoTheirDrawers(t *testing.T) {
 	for errno, want := range map[syscall.Errno]clients.Outcome{
 		unix.ECONNRESET: clients.Reset, unix.EPIPE: clients.Reset, unix.EIO: clients.Reset, unix.ETIMEDOUT: clients.Timeout,
 	} {

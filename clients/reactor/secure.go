@@ -165,7 +165,7 @@ func (s *shard) unsecured(i int32, f *secure.Failure) {
 	if f.Certificate && s.e.opened.Load() == 0 {
 		s.e.giveUp.Store(true)
 	}
-	s.unopened(i, f.Outcome)
+	s.unopened(i, clients.ConnectHandshake, f.Outcome)
 }
 
 // receive reads what has arrived, like the transport on epoll.

@@ -45,7 +45,7 @@ func play(r *Recorder, c *arrivals.Cursor, shard int) {
 	for i := range 10 {
 		r.Connected(t0-int64(1e6*(i+1)), t0-1)
 	}
-	r.ConnectFailed(t0 - 5)
+	r.ConnectFailed(clients.ConnectNoFiles, t0-5)
 	r.Wanted += 10
 	r.BodyBytesIn, r.BodyBytesOut = int64(100*shard), 7
 	for i := range r.Slots {
@@ -75,7 +75,7 @@ func play(r *Recorder, c *arrivals.Cursor, shard int) {
 		if rnd.IntN(5000) == 0 {
 			r.Gap(intended, intended+rnd.Int64N(30_000_000))
 			r.Connected(intended-50_000, intended)
-			r.ConnectFailed(intended)
+			r.ConnectFailed(clients.ConnectFailure(rnd.IntN(3)), intended)
 		}
 	}
 	ticks(t0 + 11_500_000_000)

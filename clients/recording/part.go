@@ -30,22 +30,23 @@ type Part struct {
 
 // shardPart is what a Recorder holds in the end.
 type shardPart struct {
-	BodyBytesIn  int64             `json:"body_bytes_in"`
-	Statuses     map[int]uint32    `json:"statuses,omitempty"`
-	BodyBytesOut int64             `json:"body_bytes_out"`
-	Wanted       int64             `json:"wanted"`
-	Opened       int64             `json:"opened"`
-	Failed       int64             `json:"failed"` // before T0
-	Looks        bool              `json:"looks"`
-	Slots        []int64           `json:"slots"`
-	Before       *hist.Histogram   `json:"before"`
-	Connect      []*hist.Histogram `json:"connect"` // by span; nil without any
-	Cells        []cellPart        `json:"cells"`
-	Windows      []windowPart      `json:"windows"`
-	Flows        []flowPart        `json:"flows"`
-	Trickles     []trickled        `json:"trickles"` // by span
-	Lost         int64             `json:"lost"`
-	Open         int64             `json:"open"`
+	BodyBytesIn  int64                `json:"body_bytes_in"`
+	Statuses     map[int]uint32       `json:"statuses,omitempty"`
+	BodyBytesOut int64                `json:"body_bytes_out"`
+	Wanted       int64                `json:"wanted"`
+	Opened       int64                `json:"opened"`
+	Failed       int64                `json:"failed"` // before T0
+	Why          clients.ConnectTally `json:"why"`
+	Looks        bool                 `json:"looks"`
+	Slots        []int64              `json:"slots"`
+	Before       *hist.Histogram      `json:"before"`
+	Connect      []*hist.Histogram    `json:"connect"` // by span; nil without any
+	Cells        []cellPart           `json:"cells"`
+	Windows      []windowPart         `json:"windows"`
+	Flows        []flowPart           `json:"flows"`
+	Trickles     []trickled           `json:"trickles"` // by span
+	Lost         int64                `json:"lost"`
+	Open         int64                `json:"open"`
 }
 
 // cellPart, windowPart and flowPart are a cell, a window and a flow.
@@ -100,7 +101,7 @@ func (rec *Recording) Part(f Facts) (*Part, error) {
 
 func (r *Recorder) part() shardPart {
 	p := shardPart{
-		BodyBytesIn: r.BodyBytesIn, BodyBytesOut: r.BodyBytesOut, Wanted: r.Wanted, Opened: r.opened, Failed: r.failed, Looks: r.looks,
+		BodyBytesIn: r.BodyBytesIn, BodyBytesOut: r.BodyBytesOut, Wanted: r.Wanted, Opened: r.opened, Failed: r.failed, Why: r.why, Looks: r.looks,
 		Slots: r.Slots, Before: r.before, Connect: r.connect,
 		Trickles: r.trickles, Lost: r.Lost, Open: r.Open,
 	}
@@ -141,7 +142,7 @@ func (p *shardPart) recorder(tl *Timeline) (*Recorder, error) {
 	}
 	r := &Recorder{
 		BodyBytesIn: p.BodyBytesIn, BodyBytesOut: p.BodyBytesOut, Wanted: p.Wanted, Slots: p.Slots, tl: tl, opened: p.Opened, failed: p.Failed,
-		looks: p.Looks, before: p.Before, connect: p.Connect,
+		why: p.Why, looks: p.Looks, before: p.Before, connect: p.Connect,
 		trickles: p.Trickles, Lost: p.Lost, Open: p.Open,
 	}
 	for s, n := range p.Statuses {

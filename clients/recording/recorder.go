@@ -34,7 +34,8 @@ type Recorder struct {
 	connect []*hist.Histogram
 	before  *hist.Histogram // connect times before T0
 	opened  int64
-	failed  int64 // attempts to connect before T0
+	failed  int64                // attempts to connect before T0
+	why     clients.ConnectTally // of all that failed
 
 	live *hist.Histogram // response times of the second under way
 	lag  *hist.Histogram // generator lag of the window under way
@@ -189,8 +190,9 @@ func (r *Recorder) Connected(begun, open int64) {
 	(*h).Record(open - begun)
 }
 
-// ConnectFailed counts an attempt to connect that failed at a time.
-func (r *Recorder) ConnectFailed(at int64) {
+// ConnectFailed counts an attempt to connect that failed at a time, and why.
+func (r *Recorder) ConnectFailed(why clients.ConnectFailure, at int64) {
+	r.why[why]++
 	if r.t0 == 0 || at < r.t0 {
 		r.failed++
 		return

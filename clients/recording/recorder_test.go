@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func (s simulation) shard(r *Recorder, c *arrivals.Cursor) (responses []time.Dur
 	for i := range s.connects {
 		at := int64(simulated) - int64(1-i)
 		if i < s.refused {
-			r.ConnectFailed(at)
+			r.ConnectFailed(clients.ConnectFailure(i%2), at)
 		} else {
 			r.Connected(at-1000, at)
 		}
@@ -191,6 +192,9 @@ func TestFailedConnectsCountAsInfinite(t *testing.T) {
 	}
 	if c := r.ConnectNs; c.Count != 800 || c.Max != nil || r.ConnectFailures != 200 {
 		t.Errorf("connect times in all %+v, %d failed: want 800 and 200", c, r.ConnectFailures)
+	}
+	if want := map[string]int64{"refused": 100, "reset": 100}; !maps.Equal(r.ConnectFailuresByKind, want) {
+		t.Errorf("failed by kind %v, want %v", r.ConnectFailuresByKind, want)
 	}
 }
 

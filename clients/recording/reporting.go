@@ -86,7 +86,9 @@ func (rec *Recording) report(f Facts) *clients.Report {
 	}
 	r.PerSecond = rec.perSecond(len(r.Seconds))
 	measured := latencies{cellHists: newCellHists(), connect: hist.New()}
+	var why clients.ConnectTally
 	for _, s := range rec.shards {
+		why.Add(&s.why)
 		r.ConnectionsOpened += s.opened
 		measured.connect.Merge(s.before)
 		measured.failed += s.failed
@@ -104,7 +106,7 @@ func (rec *Recording) report(f Facts) *clients.Report {
 		}
 		r.BodyBytesOut += s.BodyBytesOut
 	}
-	r.ConnectFailures = measured.failed
+	r.ConnectFailures, r.ConnectFailuresByKind = why.Sum(), why.Named()
 	var total clients.Tally
 	var trickle trickled // of the measured phases
 	for i, s := range rec.tl.Spans {
@@ -112,7 +114,6 @@ func (rec *Recording) report(f Facts) *clients.Report {
 		r.Phases = append(r.Phases, p)
 		r.Planned += p.Planned
 		r.Trickled += p.Trickled
-		r.ConnectFailures += l.failed
 		total.Add(&t)
 		if s.Measure {
 			measured.add(&l)

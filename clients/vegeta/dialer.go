@@ -123,7 +123,7 @@ func (d *dialer) connect(ctx context.Context) (*conn, error) {
 	c, err := nd.DialContext(ctx, d.target.network, d.target.address)
 	if err != nil {
 		if d.life.Err() == nil {
-			d.j.connectFailed()
+			d.j.connectFailed(connectFailure(ctx, err))
 		}
 		return nil, err
 	}

@@ -59,3 +59,11 @@ func failure(ctx context.Context, err error, connected bool) clients.Outcome {
 	}
 	return clients.ProtocolError
 }
+
+// connectFailure is why an attempt to connect failed. One that was given up with its request took too long.
+func connectFailure(ctx context.Context, err error) clients.ConnectFailure {
+	if errors.Is(context.Cause(ctx), errLate) {
+		return clients.ConnectTimedOut
+	}
+	return clients.ConnectFailureOf(err)
+}

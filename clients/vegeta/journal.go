@@ -38,6 +38,7 @@ type event struct {
 	kind  eventKind
 	r     *request
 	begun int64 // of a connection
+	why   clients.ConnectFailure
 }
 
 type eventKind uint8
@@ -177,10 +178,10 @@ func (j *journal) connected(begun, open int64) {
 }
 
 // connectFailed enters an attempt to connect that failed.
-func (j *journal) connectFailed() {
+func (j *journal) connectFailed(why clients.ConnectFailure) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.inbox = append(j.inbox, event{at: procfs.Monotonic(), kind: notConnected})
+	j.inbox = append(j.inbox, event{at: procfs.Monotonic(), kind: notConnected, why: why})
 }
 
 // stop ends the load: nothing starts after the time that it returns.
@@ -264,7 +265,7 @@ func (j *journal) apply(e event) {
 	case connected:
 		shard.Connected(e.begun, e.at)
 	case notConnected:
-		shard.ConnectFailed(e.at)
+		shard.ConnectFailed(e.why, e.at)
 	case started:
 		if r.steady && r.free > r.intended {
 			j.waited++
