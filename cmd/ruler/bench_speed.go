@@ -168,16 +168,30 @@ func (b *bench) lag() ([]row, error) {
 	for i, c := range cases {
 		arms[i] = arm{c.name, millrace(b.bin, c.engine, c.engine), c.load}
 	}
+	// The first cases have a bare wait beside them: what of their lag is the host's.
+	for i, name := range bareWaits {
+		t, err := waiting(name)
+		if err != nil {
+			return nil, err
+		}
+		arms = append(arms, arm{name, t, cases[i].load})
+	}
 	got, err := pairsOf(b.ctx, b.log, &b.flags, s, "lag", arms)
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]row, len(cases))
+	var rows []row
 	for i, c := range cases {
-		rows[i] = c.row(s.name, got[i])
+		rows = append(rows, c.row(s.name, got[i]))
+		if i < len(bareWaits) {
+			rows = append(rows, waitRow(bareWaits[i], c.load, got[len(cases)+i]))
+		}
 	}
 	return rows, nil
 }
+
+// bareWaits are the anchors of the first cases of lag.
+var bareWaits = []string{"a bare wait of this host p99, 10 000/s", "a bare wait of this host p99, 10 000/s, spinning"}
 
 func (c *lagCase) row(server string, got []sample) row {
 	p99 := spreadOf(each(got, func(s *sample) float64 { return orNaN(s.report.LagNs.P99) }))

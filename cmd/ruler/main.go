@@ -69,7 +69,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())}
 	})
-	root.AddCommand(benchCommand(), crosscheckCommand())
+	root.AddCommand(benchCommand(), crosscheckCommand(), waitCommand())
 	return root
 }
 

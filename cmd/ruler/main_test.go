@@ -19,6 +19,9 @@ func TestUsage(t *testing.T) {
 		{"bench now", "takes no arguments"},
 		{"crosscheck --only nginx", "want one of nginx-closed, nginx-rate, nethttp-closed, nethttp-rate"},
 		{"crosscheck --fast", "unknown flag: --fast"},
+		{"wait --period 0s", "--period 0s: want 1µs to 1s"},
+		{"wait --for 1us", "--for 1µs: want the period, 100µs, to 10m0s"},
+		{"wait here", "takes no arguments"},
 		{"measure", `unknown command "measure"`},
 	} {
 		var out, errs bytes.Buffer

@@ -31,6 +31,8 @@ type reading struct {
 	clump50, clump99 float64
 	// report is millrace's own, nil of other tools.
 	report *clients.Report
+	// waits are those of a thread without a network, nil of tools.
+	waits *waits
 }
 
 func unknownReading() reading {
