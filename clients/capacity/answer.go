@@ -127,7 +127,7 @@ func (s *Search) text(a *Answer) string {
 }
 
 func (s *Search) trialsOf(a *Answer) string {
-	return fmt.Sprintf("%d of %d trials of %v", a.Met, a.Trials, s.c.Full.Round(time.Millisecond))
+	return fmt.Sprintf("%d of %s of %v", a.Met, quantity.Count(a.Trials, "trial"), s.c.Full.Round(time.Millisecond))
 }
 
 func or(s, other string) string {

@@ -55,7 +55,11 @@ func FindKnee(trials []Trial) Knee {
 	// By what was offered: beyond the capacity the achieved rate goes up and down by chance.
 	slices.SortStableFunc(points, func(a, b powerPoint) int { return cmp.Compare(a.offered, b.offered) })
 	if len(points) < leastPoints {
-		return none("%d points count, a knee needs %d", len(points), leastPoints)
+		verb := "count"
+		if len(points) == 1 {
+			verb = "counts"
+		}
+		return none("%s %s, a knee needs %d", quantity.Count(len(points), "point"), verb, leastPoints)
 	}
 	top := 0
 	for i, p := range points {

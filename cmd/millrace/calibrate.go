@@ -155,7 +155,7 @@ func printFloor(to io.Writer, f floor.Floor, path string) error {
 	for _, s := range f.Shapes {
 		connections := strconv.Itoa(s.Connections)
 		if s.Requests > 0 {
-			connections = fmt.Sprintf("%d request each", s.Requests)
+			connections = quantity.Count(s.Requests, "request") + " each"
 		}
 		mark := ""
 		if s.Disturbed {

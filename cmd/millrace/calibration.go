@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/internal/hostkey"
 	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
@@ -254,7 +255,7 @@ func (c *calibration) run(ctx context.Context, p *clients.Plan) (*clients.Report
 	}
 	answered := r.Planned - r.Outcomes[clients.InFlight.String()] - r.Outcomes[clients.Unsent.String()]
 	if good := r.Outcomes[clients.OK.String()]; good*100 < answered*99 {
-		return nil, fmt.Errorf("only %d of %d requests got a good reply: outcomes %v", good, r.Planned, r.Outcomes)
+		return nil, fmt.Errorf("only %d of %s got a good reply: outcomes %v", good, quantity.Count(r.Planned, "request"), r.Outcomes)
 	}
 	return r, nil
 }

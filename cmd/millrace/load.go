@@ -75,7 +75,7 @@ The time of -d starts when all connections are open. Exit status: 0 done, 1 fail
   millrace load push://127.0.0.1:9000/news -c 1000 -d 5s
   millrace load http://localhost/ --unix-socket /run/server.sock`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return doLoad(cmd, args, f) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.reword(doLoad(cmd, args, f)) },
 	}
 	fl := c.Flags()
 	fl.IntVarP(&f.connections, "connections", "c", 100, "connections in all")
@@ -156,6 +156,7 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 		return err
 	}
 	holdAgainstFloor(plan, report)
+	f.rewordReport(report)
 	// What was measured is told even where its logs could not be written.
 	if err := errors.Join(err, f.write(cmd.OutOrStdout(), file, report)); err != nil {
 		return err
@@ -272,7 +273,7 @@ func printLoad(w io.Writer, r *clients.Report) {
 	if r.OfferedRPS != nil {
 		offered = quantity.Format(*r.OfferedRPS, quantity.PerSecond) + " offered"
 	}
-	fmt.Fprintf(w, "%s  %s engine, %.3g s, %d connections opened\n", where(r), r.Engine, r.DurationSeconds, r.ConnectionsOpened)
+	fmt.Fprintf(w, "%s  %s engine, %.3g s, %s opened\n", where(r), r.Engine, r.DurationSeconds, quantity.Count(r.ConnectionsOpened, "connection"))
 	if r.EngineNote != "" {
 		fmt.Fprintf(w, "note: %s\n", r.EngineNote)
 	}

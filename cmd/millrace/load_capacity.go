@@ -107,7 +107,7 @@ func (f *capacityFlags) run(cmd *cobra.Command, plan *clients.Plan, l *loadFlags
 	if l.json == "-" {
 		rows = cmd.ErrOrStderr()
 	}
-	p := &prober{ctx: cmd.Context(), plan: plan, poisson: f.poisson, patience: 2 * f.objective.Longest()}
+	p := &prober{ctx: cmd.Context(), plan: plan, reword: l.rewordReport, poisson: f.poisson, patience: 2 * f.objective.Longest()}
 	rec := &capacity.Record{
 		Schema: capacity.Schema, URL: plan.URL, Engine: plan.Engine, Connections: plan.Scenario.Connections.Count,
 		Arrival: map[bool]string{false: "constant", true: "poisson"}[f.poisson], Seed: plan.Seed,
@@ -239,7 +239,7 @@ type trialTable struct {
 }
 
 func (t *trialTable) head(rec *capacity.Record) {
-	fmt.Fprintf(t.w, "%s  %s engine, %d connections, %s arrivals\n\n", rec.URL, rec.Engine, rec.Connections, rec.Arrival)
+	fmt.Fprintf(t.w, "%s  %s engine, %s, %s arrivals\n\n", rec.URL, rec.Engine, quantity.Count(rec.Connections, "connection"), rec.Arrival)
 	fmt.Fprintf(t.w, "%5s  %10s %8s %10s %9s %9s %9s %8s  %-8s", "trial", "rate", "length", "achieved", "p50", "p99", "p99.9", "ok", "verdict")
 	if t.judged {
 		fmt.Fprint(t.w, "  met")

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/millrace/millrace/clients/capacity"
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots"
 )
 
@@ -17,7 +17,7 @@ func drawSweep(rec *capacity.Record, to *output) error {
 	d := plots.LoadLatency{
 		Title: "load and latency of " + rec.URL, CapacityRPS: rec.ClosedLoopRPS,
 		Source: strings.Join([]string{"millrace " + strings.TrimSpace(version+" "+commit), "engine " + rec.Engine,
-			fmt.Sprintf("%d connections", rec.Connections), rec.Arrival + " arrivals"}, " · "),
+			quantity.Count(rec.Connections, "connection"), rec.Arrival + " arrivals"}, " · "),
 	}
 	for i := range rec.Trials {
 		t := &rec.Trials[i]

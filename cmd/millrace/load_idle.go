@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -63,7 +64,7 @@ func (f *idleFlags) check(engine string, set func(string) bool) error {
 // printIdle tells of the connections at the end, and of the trickle, where either says something.
 func printIdle(w io.Writer, r *clients.Report) {
 	if r.Planned == 0 || r.ConnectionsLost > 0 || r.Trickled > 0 {
-		fmt.Fprintf(w, "held       %d connections open at the end, %d lost\n", r.ConnectionsOpen, r.ConnectionsLost)
+		fmt.Fprintf(w, "held       %s open at the end, %d lost\n", quantity.Count(r.ConnectionsOpen, "connection"), r.ConnectionsLost)
 	}
 	if r.Trickled > 0 {
 		fmt.Fprintf(w, "trickle    %d of the requests, on connections that are idle otherwise: p50 %s, p99 %s, max %s\n",

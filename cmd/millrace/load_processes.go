@@ -52,7 +52,7 @@ func (f *processFlags) prepare(plan *clients.Plan, search bool) (int, error) {
 	}
 	switch {
 	case n > count:
-		return 0, fmt.Errorf("--processes %d: %d connections: want at most one process for each", n, count)
+		return 0, fmt.Errorf("--processes %d: %s: want at most one process for each", n, quantity.Count(count, "connection"))
 	case count > most:
 		remedy := "raise the limit (ulimit -n) or take fewer"
 		if f.text != "auto" && !search {
@@ -130,7 +130,7 @@ func printAgents(w io.Writer, r *clients.Report) {
 			p99 = append(p99, *a.ResponseP99Ns)
 		}
 	}
-	text := fmt.Sprintf("%d processes", len(r.Agents))
+	text := quantity.Count(len(r.Agents), "process")
 	if len(p99) > 0 {
 		ns := func(v int64) string { return quantity.Format(float64(v), quantity.Time) }
 		text += fmt.Sprintf(", response p99 of each from %s to %s", ns(slices.Min(p99)), ns(slices.Max(p99)))

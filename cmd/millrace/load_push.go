@@ -49,9 +49,9 @@ func protocolOf(url string) string {
 // printPush is the report of a load of protocol push for people.
 func printPush(w io.Writer, r *clients.Report) {
 	p := r.Push
-	fmt.Fprintf(w, "%s  %.3g s, %d subscribers", where(r), r.DurationSeconds, p.Subscribers)
+	fmt.Fprintf(w, "%s  %.3g s, %s", where(r), r.DurationSeconds, quantity.Count(p.Subscribers, "subscriber"))
 	if n := p.Subscriptions - p.Subscribers; n > 0 {
-		fmt.Fprintf(w, ", %d subscriptions in all", p.Subscriptions)
+		fmt.Fprintf(w, ", %s in all", quantity.Count(p.Subscriptions, "subscription"))
 	}
 	fmt.Fprintf(w, "\n\nrate       %s received\n", quantity.Format(p.ReceivedRPS, quantity.PerSecond))
 	fmt.Fprintf(w, "frames     %d expected by their numbers: %d received, %d missing; %d duplicated, %d out of order, %d bad payload", p.Expected, p.Received, p.Missing, p.Duplicated, p.Reordered, p.Bad)
@@ -63,7 +63,7 @@ func printPush(w io.Writer, r *clients.Report) {
 		fmt.Fprintf(w, "           %d of the received came while others were still connecting\n", p.Before)
 	}
 	if p.Silent > 0 || p.BehindMax > 1 {
-		fmt.Fprintf(w, "end        %d subscribers had received nothing; the one furthest behind lacked %d frames\n", p.Silent, p.BehindMax)
+		fmt.Fprintf(w, "end        %s had received nothing; the one furthest behind lacked %s\n", quantity.Count(p.Silent, "subscriber"), quantity.Count(p.BehindMax, "frame"))
 	}
 	if len(p.Lost) > 0 {
 		var lost []string
@@ -72,7 +72,7 @@ func printPush(w io.Writer, r *clients.Report) {
 				lost = append(lost, fmt.Sprintf("%d %v", n, o))
 			}
 		}
-		fmt.Fprintf(w, "lost       connections: %s; all subscribed again; %d frames came while nobody was there for them\n", strings.Join(lost, ", "), p.Away)
+		fmt.Fprintf(w, "lost       connections: %s; all subscribed again; %s came while nobody was there for them\n", strings.Join(lost, ", "), quantity.Count(p.Away, "frame"))
 	}
 	fmt.Fprintf(w, "\n%-11s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
 	rows := []summaryRow{{"connect", r.ConnectNs}}

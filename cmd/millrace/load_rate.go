@@ -70,7 +70,7 @@ func setLengths(stages []stage, total time.Duration, asked bool) error {
 	case open == 0 && asked && left != 0:
 		return fmt.Errorf("-d %v, but the durations in --rate add up to %v: want one of them only", total, own)
 	case open > 0 && left < time.Duration(open)*10*time.Millisecond:
-		return fmt.Errorf("-d %v leaves %v for %d parts of --rate that have no duration: want at least 10ms each", total, max(left, 0), open)
+		return fmt.Errorf("-d %v leaves %v for %s of --rate without a duration: want at least 10ms each", total, max(left, 0), quantity.Count(open, "part"))
 	}
 	for i := range stages {
 		if stages[i].length == 0 {

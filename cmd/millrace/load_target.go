@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/request"
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/runner/host"
 )
 
@@ -130,7 +131,7 @@ func notEmpty(fl *pflag.FlagSet) error {
 func where(r *clients.Report) string {
 	text := r.URL
 	if r.Requests > 1 {
-		text += fmt.Sprintf(" and %d other requests", r.Requests-1)
+		text += " and " + quantity.Count(r.Requests-1, "other request")
 	}
 	if r.UnixSocket != "" {
 		text += " through " + r.UnixSocket

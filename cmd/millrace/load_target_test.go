@@ -76,8 +76,8 @@ func TestLoadAsksForItsTargets(t *testing.T) {
 	}
 	check("http://"+one+"/1 and 2 other requests", []string{"http://" + one + "/1", "http://" + one + "/2", "http://" + two + "/3"},
 		"one GET /1", "one GET /2", "two GET /3")
-	check("/a and 1 other requests", []string{"--targets", file}, "one GET /a 7", "one POST /b  b=11")
-	check("/a and 1 other requests", []string{"--targets", file, "--engine", "vegeta", "-H", "X-All: 1"}, "one GET /a 7", "one POST /b  b=11")
+	check("/a and 1 other request", []string{"--targets", file}, "one GET /a 7", "one POST /b  b=11")
+	check("/a and 1 other request", []string{"--targets", file, "--engine", "vegeta", "-H", "X-All: 1"}, "one GET /a 7", "one POST /b  b=11")
 	check("http://x/{n} through "+socket, []string{"http://x/{n}", "--unix-socket", socket, "--body", "n"}, "unix POST /12  n")
 	check("http://"+one, []string{"http://" + one + "/", "--source", "127.0.0.2-127.0.0.3", "--method", "DELETE"}, "one DELETE /")
 }

@@ -93,7 +93,7 @@ func printTLS(w io.Writer, t *clients.TLSReport) {
 	if t == nil {
 		return
 	}
-	fmt.Fprintf(w, "tls        %s, %s; %d of %d handshakes resumed a session", counted("TLS ", t.Versions), counted("", t.CipherSuites), t.Resumed, t.Handshakes)
+	fmt.Fprintf(w, "tls        %s, %s; %d of %s resumed a session", counted("TLS ", t.Versions), counted("", t.CipherSuites), t.Resumed, quantity.Count(t.Handshakes, "handshake"))
 	if p50 := t.HandshakeNs.P50; p50 != nil {
 		fmt.Fprintf(w, ", p50 %s", quantity.Format(float64(*p50), quantity.Time))
 	}

@@ -17,6 +17,7 @@ import (
 type prober struct {
 	ctx     context.Context
 	plan    *clients.Plan // what all trials have in common; its phases are of no interest
+	reword  func(*clients.Report)
 	poisson bool
 	// patience is the least time that the last replies of a trial are waited for.
 	patience time.Duration
@@ -88,6 +89,7 @@ func (p *prober) load(arrivals scenarios.Arrivals, length time.Duration, connect
 		return nil, err
 	}
 	holdAgainstFloor(&plan, report)
+	p.reword(report)
 	return report, nil
 }
 

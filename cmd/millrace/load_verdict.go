@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
 )
 
@@ -16,7 +17,7 @@ func printVerdict(w io.Writer, r *clients.Report) {
 		waited += p.Waited
 	}
 	if waited > 0 && r.Loop == "open" {
-		fmt.Fprintf(w, "waited     %d of %d requests for a free connection, as part of their response time\n", waited, r.Planned)
+		fmt.Fprintf(w, "waited     %d of %s for a free connection, as part of the response time\n", waited, quantity.Count(r.Planned, "request"))
 	}
 	fmt.Fprintf(w, "verdict    %s\n", r.Verdict)
 	for _, reason := range r.Reasons {

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/clients/selfcheck"
 	"github.com/millrace/millrace/internal/hostkey"
 	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
 )
@@ -208,7 +209,7 @@ func (f *selfcheckFlags) check(ctx context.Context, w io.Writer, child *reflect.
 		v.At = time.Now().UTC().Truncate(time.Second)
 		report.Verdicts = append(report.Verdicts, v)
 		if !f.json {
-			fmt.Fprintf(w, "\n%s: %d of %d cases gave the known answers, in %.0f s\n\n", engine, len(v.Passed), len(cases)-skipped, time.Since(begun).Seconds())
+			fmt.Fprintf(w, "\n%s: %d of %s gave the known answers, in %.0f s\n\n", engine, len(v.Passed), quantity.Count(len(cases)-skipped, "case"), time.Since(begun).Seconds())
 		}
 	}
 	return report, nil
