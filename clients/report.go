@@ -53,13 +53,15 @@ type Report struct {
 	ConnectFailures int64 `json:"connect_failures"`
 	// ConnectFailuresByKind are the same by ConnectFailure; nil without any.
 	ConnectFailuresByKind map[string]int64 `json:"connect_failures_by_kind,omitempty"`
-	// ConnectionsOpen is how many were open at the end, ConnectionsLost how many ended that should have lived on.
-	ConnectionsOpen int64  `json:"connections_open"`
-	ConnectionsLost int64  `json:"connections_lost"`
-	BodyBytesIn     int64  `json:"body_bytes_in"`
-	BodyBytesOut    int64  `json:"body_bytes_out"`
-	Congestion      string `json:"congestion_control,omitempty"`
-	Interrupted     bool   `json:"interrupted"`
+	// ConnectionsOpen is how many were open at the end, ConnectionsLost how many ended that should have lived on, and
+	// ConnectionsReopened how many of the opened ones took the place of such. Engine vegeta can't tell the last two.
+	ConnectionsOpen     int64  `json:"connections_open"`
+	ConnectionsLost     int64  `json:"connections_lost"`
+	ConnectionsReopened int64  `json:"connections_reopened"`
+	BodyBytesIn         int64  `json:"body_bytes_in"`
+	BodyBytesOut        int64  `json:"body_bytes_out"`
+	Congestion          string `json:"congestion_control,omitempty"`
+	Interrupted         bool   `json:"interrupted"`
 	// Split is where the time of sampled requests went, by the kernel's time stamps; nil where it gave none.
 	Split *Split `json:"kernel_split,omitempty"`
 	// TLS is what the handshakes agreed on; nil without TLS.

@@ -83,7 +83,7 @@ func littleCheck(p Phase) validity.Check {
 // goneCheck judges whether the server was there to the end: the latencies of a server that died are those of its good days.
 func goneCheck(l Load) validity.Check {
 	c := validity.Check{Name: "server to the end", State: validity.OK, Value: float64(l.Open), Unit: "connections"}
-	if l.Lost > 0 && l.Open == 0 && l.Refused > 0 && !l.Interrupted {
+	if l.Kept && l.Lost > 0 && l.Open == 0 && l.Refused > 0 && !l.Interrupted {
 		c.State = validity.Fail
 		c.Reason = fmt.Sprintf("all connections were lost, %d in all, and at the end none could be opened again", l.Lost)
 		c.Remedy = "see whether the server still runs; the figures are of the time before it went"
@@ -91,20 +91,28 @@ func goneCheck(l Load) validity.Check {
 	return c
 }
 
-// keepAliveCheck judges whether as many connections were opened as the plan needs.
-func keepAliveCheck(opened, wanted int64, interrupted bool) validity.Check {
-	c := validity.Check{Name: "keep-alive truth", State: validity.OK, Value: float64(opened), Limit: float64(wanted), Unit: "connections"}
+// keepAliveCheck judges whether every connection that the plan needs was opened, and lived as long as it was to. One that was
+// opened again makes up for none that never was. Its Value is without those, and where some were lost how many were.
+func keepAliveCheck(l Load) validity.Check {
+	first := l.Opened - l.Reopened
+	c := validity.Check{Name: "keep-alive truth", State: validity.OK, Value: float64(first), Limit: float64(l.Wanted), Unit: "connections"}
+	lost := fmt.Sprintf("%d connections ended early, and %d were opened again", l.Lost, l.Reopened)
+	const closed = "see the outcomes eof, reset and timeout, and the server's limit of requests a connection"
 	switch {
-	case interrupted && opened < wanted:
-		c.State = validity.NotApplicable
-	case opened > wanted:
-		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("%d connections were opened, %d would have done: some were closed early", opened, wanted)
-		c.Remedy = "see the outcomes eof, reset and timeout, and the server's limit of requests a connection"
-	case opened < wanted:
+	case first < l.Wanted && !l.Interrupted:
 		c.State = validity.Fail
-		c.Reason = fmt.Sprintf("%d of %d connections could be opened", opened, wanted)
-		c.Remedy = "see the outcomes refused, connect_timeout and no_port; lower connections.count or connections.rate"
+		c.Reason = fmt.Sprintf("%d of %d connections could be opened", first, l.Wanted)
+		if l.Lost > 0 {
+			c.Reason += "; " + lost
+		}
+		c.Remedy = "see connect_failures_by_kind in the report; lower connections.count or connections.rate"
+	case l.Lost > 0:
+		c.State, c.Value, c.Limit, c.Reason, c.Remedy = validity.Warn, float64(l.Lost), 0, lost, closed
+	case first > l.Wanted: // of an engine that counts none as lost
+		c.State, c.Remedy = validity.Warn, closed
+		c.Reason = fmt.Sprintf("%d connections were opened, %d would have done: some were closed early", first, l.Wanted)
+	case first < l.Wanted:
+		c.State = validity.NotApplicable
 	}
 	return c
 }

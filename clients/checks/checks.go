@@ -17,10 +17,12 @@ type Load struct {
 	Phases []Phase
 	// Opened and Wanted count connections: opened ever, and needed if the server closed none.
 	Opened, Wanted int64
-	// Lost of those that were to be kept to the end ended before, Open were there at the end, and Refused attempts to connect
-	// failed.
-	Lost, Open, Refused int64
-	Interrupted         bool
+	// Lost connections ended before they were to, and Reopened of the opened ones took the place of such. Open were there at
+	// the end, and Refused attempts to connect failed, Short of them for lack of a source port, a file or memory.
+	Lost, Reopened, Open, Refused, Short int64
+	// Kept is whether connections were to live to the end.
+	Kept        bool
+	Interrupted bool
 	// Planned requests of the whole load, and NoPort of them whose outcome was no_port.
 	Planned, NoPort int64
 	// Loopback is whether both ends are in the client's network namespace, so that Kernel counts for both.
@@ -105,9 +107,9 @@ func All(l Load) []validity.Check {
 			Reason: "no measured phase was reached", Remedy: "mark a phase with measure: true, or let the load run longer",
 		}}
 	}
-	out = append(out, openCheck(l), keepAliveCheck(l.Opened, l.Wanted, l.Interrupted), goneCheck(l))
+	out = append(out, openCheck(l), keepAliveCheck(l), goneCheck(l))
 	out = append(out, KernelDrops(l.Kernel, "")...)
-	return append(out, retransmitCheck(l.Kernel, l.Planned), portsCheck(l.NoPort), connectTimerCheck(l), shareCheck(l))
+	return append(out, retransmitCheck(l.Kernel, l.Planned), portsCheck(l.Short, l.NoPort), connectTimerCheck(l), shareCheck(l))
 }
 
 // Merge joins two lists of checks. Where both have one of a name, the worse one stays, in its first place: two witnesses of

@@ -73,12 +73,16 @@ func retransmitCheck(k Kernel, planned int64) validity.Check {
 	return c
 }
 
-// portsCheck counts requests that found no source port, or no file, for their connection.
-func portsCheck(none int64) validity.Check {
-	c := validity.Check{Name: "kernel drops, ports", State: validity.OK, Value: float64(none), Unit: "requests"}
-	if none > 0 {
+// portsCheck counts attempts to connect that found no source port, no file or no memory, kept connections' included, and the
+// requests that were not sent for that.
+func portsCheck(short, unsent int64) validity.Check {
+	c := validity.Check{Name: "kernel drops, ports", State: validity.OK, Value: float64(max(short, unsent)), Unit: "attempts"}
+	if c.Value > 0 {
 		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("%d requests were not sent, since no source port or no file was left for their connection", none)
+		c.Reason = fmt.Sprintf("%.0f attempts to connect found no source port, no file or no memory left on the client's side", c.Value)
+		if unsent > 0 {
+			c.Reason += fmt.Sprintf(": %d requests were not sent", unsent)
+		}
 		c.Remedy = "widen net.ipv4.ip_local_port_range, name more addresses with --source, close with --close rst, raise ulimit -n, or open fewer connections"
 	}
 	return c

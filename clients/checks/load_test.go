@@ -10,14 +10,23 @@ import (
 
 func TestKeepAlive(t *testing.T) {
 	expect(t, goneCheck(Load{Open: 5}), validity.OK, "")
-	expect(t, goneCheck(Load{Lost: 9, Open: 1, Refused: 3}), validity.OK, "")
-	expect(t, goneCheck(Load{Lost: 9}), validity.OK, "") // closed at the very end
-	expect(t, goneCheck(Load{Lost: 9, Refused: 3, Interrupted: true}), validity.OK, "")
-	expect(t, goneCheck(Load{Lost: 9, Refused: 3}), validity.Fail, "all connections were lost, 9 in all")
-	expect(t, keepAliveCheck(100, 100, false), validity.OK, "")
-	expect(t, keepAliveCheck(103, 100, false), validity.Warn, "103 connections were opened, 100 would have done")
-	expect(t, keepAliveCheck(97, 100, false), validity.Fail, "97 of 100")
-	expect(t, keepAliveCheck(97, 100, true), validity.NotApplicable, "")
+	expect(t, goneCheck(Load{Kept: true, Lost: 9, Open: 1, Refused: 3}), validity.OK, "")
+	expect(t, goneCheck(Load{Kept: true, Lost: 9}), validity.OK, "") // closed at the very end
+	expect(t, goneCheck(Load{Kept: true, Lost: 9, Refused: 3, Interrupted: true}), validity.OK, "")
+	expect(t, goneCheck(Load{Kept: true, Lost: 9, Refused: 3}), validity.Fail, "all connections were lost, 9 in all")
+	expect(t, goneCheck(Load{Lost: 9, Refused: 3}), validity.OK, "") // none is to be open at the end
+	kept := func(opened, reopened, lost int64, interrupted bool) validity.Check {
+		return keepAliveCheck(Load{Opened: opened, Reopened: reopened, Lost: lost, Wanted: 100, Interrupted: interrupted})
+	}
+	expect(t, kept(100, 0, 0, false), validity.OK, "")
+	expect(t, kept(103, 0, 0, false), validity.Warn, "103 connections were opened, 100 would have done")
+	expect(t, kept(103, 3, 3, false), validity.Warn, "3 connections ended early, and 3 were opened again")
+	expect(t, kept(100, 0, 1, false), validity.Warn, "1 connections ended early, and 0 were opened again")
+	expect(t, kept(97, 0, 0, false), validity.Fail, "97 of 100")
+	// Those that were opened again do not hide those that never were.
+	expect(t, kept(100, 3, 3, false), validity.Fail, "97 of 100 connections could be opened; 3 connections ended early, and 3 were opened again")
+	expect(t, kept(97, 0, 0, true), validity.NotApplicable, "")
+	expect(t, kept(97, 2, 2, true), validity.Warn, "2 connections ended early")
 }
 
 func TestKernelDrops(t *testing.T) {
@@ -46,8 +55,9 @@ func TestKernelDrops(t *testing.T) {
 	expect(t, retransmitCheck(Kernel{Retransmits: 13, SynRetransmits: 2}, 10_000), validity.Warn, "11 segments were sent again, SYNs apart, limit 10.0")
 	expect(t, retransmitCheck(Kernel{Retransmits: 11, SynRetransmits: Unknown}, 10_000), validity.Warn, "11 segments")
 	expect(t, retransmitCheck(Kernel{Retransmits: Unknown}, 10_000), validity.Unknown, "")
-	expect(t, portsCheck(0), validity.OK, "")
-	expect(t, portsCheck(5), validity.Warn, "5 requests were not sent, since no source port")
+	expect(t, portsCheck(0, 0), validity.OK, "")
+	expect(t, portsCheck(7, 0), validity.Warn, "7 attempts to connect found no source port, no file or no memory left on the client's side") // kept
+	expect(t, portsCheck(7, 5), validity.Warn, "client's side: 5 requests were not sent")
 }
 
 // sound is a load that no check complains about.

@@ -116,7 +116,10 @@ func (s *shard) opened(i int32) {
 	s.openNow++
 	s.rec.Connected(c.since, s.now)
 	s.e.opened.Add(1)
-	c.state, c.frame, c.seq = open, wire.PushState{}, sequence{}
+	if c.early {
+		s.rec.Reopened++
+	}
+	c.state, c.early, c.frame, c.seq = open, false, wire.PushState{}, sequence{}
 	if !s.near[e] {
 		s.near[e] = true
 		if at, near := peer(c.fd); !near {
@@ -156,7 +159,7 @@ func (s *shard) lose(i int32, o clients.Outcome) {
 	if c.seq.seen != 0 {
 		c.before = c.seq.last
 	}
-	c.seq = sequence{}
+	c.seq, c.early = sequence{}, true
 	s.shut(i)
 	s.reopenAt = max(s.reopenAt, s.now)
 	s.control = s.now

@@ -80,6 +80,7 @@ type conn struct {
 	fd     int32
 	gen    uint32 // of the descriptor, so that events of an earlier one are known
 	state  state
+	early  bool // the last connection was lost
 }
 
 type state uint8

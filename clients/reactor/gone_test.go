@@ -53,3 +53,27 @@ func TestStatusesAreCounted(t *testing.T) {
 		t.Errorf("statuses %v of good replies", r.HTTPStatus)
 	}
 }
+
+// Half of the kept connections find no source port, which no request's outcome tells; the others are closed and opened again,
+// which makes up for none.
+func TestKeptConnectionsWithoutAPortAreTold(t *testing.T) {
+	srv, other := start(t, reflect.Script{CloseAfter: 5}), listen(t, "tcp", "[::1]:0")
+	defer other.Close()
+	r := run(t, plan(srv.URL(), func(p *clients.Plan, s *scenarios.Scenario) {
+		p.StartWhenOpen = false
+		p.Requests = []clients.Request{{URL: srv.URL()}, {URL: "http://" + other.Addr().String() + "/"}}
+		p.Sources = []string{"127.0.0.5", "2001:db8::1"} // the second is for documentation, and nobody's
+	}))
+	if n := r.ConnectFailuresByKind["no_ports"]; n < 5 || n != r.ConnectFailures || r.Outcomes["no_port"] != 0 {
+		t.Errorf("%d attempts failed, by kind %v, outcomes %v: want no_ports alone, and no request among them", r.ConnectFailures, r.ConnectFailuresByKind, r.Outcomes)
+	}
+	if r.ConnectionsReopened < 5 || r.ConnectionsLost < r.ConnectionsReopened || r.ConnectionsOpened < r.ConnectionsWanted {
+		t.Errorf("%d of %d opened, %d lost, %d opened again: want enough to hide that five never were", r.ConnectionsOpened, r.ConnectionsWanted, r.ConnectionsLost, r.ConnectionsReopened)
+	}
+	if c := find(r, "kernel drops, ports"); c.State != validity.Warn || c.Value != float64(r.ConnectFailures) {
+		t.Errorf("%+v, want SUSPECT by %d attempts", c, r.ConnectFailures)
+	}
+	if c := find(r, "keep-alive truth"); c.State != validity.Fail || c.Value != 5 || c.Limit != 10 {
+		t.Errorf("%+v, want INVALID with 5 of 10", c)
+	}
+}

@@ -145,7 +145,9 @@ func (s *shard) opened(i int32) {
 	} else {
 		s.frames[i] = wire.FrameState{}
 	}
-	if s.requests > 0 && !c.early {
+	if c.early {
+		s.rec.Reopened++
+	} else if s.requests > 0 {
 		s.rec.Wanted++
 	}
 	c.early = false

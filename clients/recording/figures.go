@@ -12,14 +12,12 @@ import (
 )
 
 // checks gathers the figures of the measured phases and has them judged.
-func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, connects *hist.Histogram, end int64) []validity.Check {
+func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, connects *hist.Histogram, short, end int64) []validity.Check {
 	l := checks.Load{
-		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Refused: r.ConnectFailures, Interrupted: r.Interrupted, Planned: r.Planned,
+		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Lost: r.ConnectionsLost, Reopened: r.ConnectionsReopened, Open: r.ConnectionsOpen,
+		Refused: r.ConnectFailures, Short: short, Kept: rec.plan.Scenario.Connections.Requests == 0, Interrupted: r.Interrupted, Planned: r.Planned,
 		NoPort: r.Outcomes[clients.NoPort.String()], Loopback: loopback(rec.plan.URL), Kernel: rec.kernel,
 		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: share,
-	}
-	if rec.plan.Scenario.Connections.Requests == 0 {
-		l.Lost, l.Open = r.ConnectionsLost, r.ConnectionsOpen
 	}
 	// A resolved scenario's work is sound.
 	if kind, d, err := scenarios.ParseWork(rec.plan.Scenario.Work.Kind); err == nil && kind != "none" {

@@ -47,6 +47,7 @@ func play(r *Recorder, c *arrivals.Cursor, shard int) {
 	}
 	r.ConnectFailed(clients.ConnectNoFiles, t0-5)
 	r.Wanted += 10
+	r.Lost, r.Reopened, r.Open = int64(3+shard), int64(2+shard), 9
 	r.BodyBytesIn, r.BodyBytesOut = int64(100*shard), 7
 	for i := range r.Slots {
 		r.Slots[i] = 10

@@ -46,6 +46,7 @@ type shardPart struct {
 	Flows        []flowPart           `json:"flows"`
 	Trickles     []trickled           `json:"trickles"` // by span
 	Lost         int64                `json:"lost"`
+	Reopened     int64                `json:"reopened"`
 	Open         int64                `json:"open"`
 }
 
@@ -103,7 +104,7 @@ func (r *Recorder) part() shardPart {
 	p := shardPart{
 		BodyBytesIn: r.BodyBytesIn, BodyBytesOut: r.BodyBytesOut, Wanted: r.Wanted, Opened: r.opened, Failed: r.failed, Why: r.why, Looks: r.looks,
 		Slots: r.Slots, Before: r.before, Connect: r.connect,
-		Trickles: r.trickles, Lost: r.Lost, Open: r.Open,
+		Trickles: r.trickles, Lost: r.Lost, Reopened: r.Reopened, Open: r.Open,
 	}
 	for s, n := range r.Statuses {
 		if n > 0 {
@@ -143,7 +144,7 @@ func (p *shardPart) recorder(tl *Timeline) (*Recorder, error) {
 	r := &Recorder{
 		BodyBytesIn: p.BodyBytesIn, BodyBytesOut: p.BodyBytesOut, Wanted: p.Wanted, Slots: p.Slots, tl: tl, opened: p.Opened, failed: p.Failed,
 		why: p.Why, looks: p.Looks, before: p.Before, connect: p.Connect,
-		trickles: p.Trickles, Lost: p.Lost, Open: p.Open,
+		trickles: p.Trickles, Lost: p.Lost, Reopened: p.Reopened, Open: p.Open,
 	}
 	for s, n := range p.Statuses {
 		if s < 0 || s >= len(r.Statuses) {

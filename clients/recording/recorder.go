@@ -18,8 +18,9 @@ type Recorder struct {
 	Statuses [600]uint32
 	// Wanted counts the connections that would be needed if the server closed none; the shard adds to it.
 	Wanted int64
-	// Lost counts connections that ended before they were to, and Open is how many were open at the end; the shard sets both.
-	Lost, Open int64
+	// Lost counts connections that ended before they were to, Reopened those that took the place of such, and Open is how many
+	// were open at the end; the shard sets them.
+	Lost, Reopened, Open int64
 	// Slots[p] is how many requests the active connections of this shard can carry at once in phase p of the scenario; the
 	// shard sets it.
 	Slots []int64

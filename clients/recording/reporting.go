@@ -94,6 +94,7 @@ func (rec *Recording) report(f Facts) *clients.Report {
 		measured.failed += s.failed
 		r.ConnectionsWanted += s.Wanted
 		r.ConnectionsLost += s.Lost
+		r.ConnectionsReopened += s.Reopened
 		r.ConnectionsOpen += s.Open
 		r.BodyBytesIn += s.BodyBytesIn
 		for status, n := range s.Statuses {
@@ -132,7 +133,7 @@ func (rec *Recording) report(f Facts) *clients.Report {
 	} else {
 		r.OfferedRPS = rateOf(r.Planned, r.DurationSeconds)
 	}
-	r.Judge(rec.checks(r, f, share, measured.connect, end)...)
+	r.Judge(rec.checks(r, f, share, measured.connect, why.Short(), end)...)
 	return r
 }
 
