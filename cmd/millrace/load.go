@@ -279,6 +279,7 @@ func printLoad(w io.Writer, r *clients.Report) {
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintf(w, "rate       %s, %s achieved\n", offered, quantity.Format(r.AchievedRPS, quantity.PerSecond))
+	printTransfer(w, r)
 	fmt.Fprintf(w, "requests   %d planned", r.Planned)
 	for o := clients.OK; o <= clients.InFlight; o++ {
 		if n := r.Outcomes[o.String()]; n > 0 {
@@ -298,9 +299,21 @@ func printLoad(w io.Writer, r *clients.Report) {
 		rows = append(rows, summaryRow{"client", p.ClientNs}, summaryRow{"wire+server", p.WireServerNs})
 	}
 	printSummaries(w, rows)
+	printWords(w, r)
 	printPhases(w, r)
 	printIdle(w, r)
 	printEnd(w, r)
+}
+
+// printTransfer tells how many whole replies came a second, whatever their status, and the bytes of the bodies both ways.
+func printTransfer(w io.Writer, r *clients.Report) {
+	if r.Planned == 0 || r.DurationSeconds <= 0 {
+		return
+	}
+	perSecond := func(n int64, u quantity.Unit) string { return quantity.Format(float64(n)/r.DurationSeconds, u) }
+	replies := r.Outcomes[clients.OK.String()] + r.Outcomes[clients.HTTPError.String()] + r.Outcomes[clients.BadPayload.String()]
+	fmt.Fprintf(w, "answered   %s, with bodies of %s/s in, %s/s out\n", perSecond(replies, quantity.PerSecond),
+		perSecond(r.BodyBytesIn, quantity.Bytes), perSecond(r.BodyBytesOut, quantity.Bytes))
 }
 
 // failed names the checks that make a load INVALID.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"regexp"
 	"strings"
 
@@ -81,4 +83,15 @@ func (f *loadFlags) rewordReport(r *clients.Report) {
 		c.Reason, c.Remedy = f.words(c.Reason), f.words(c.Remedy)
 	}
 	r.Verdict, r.Reasons = validity.Judge(r.Checks)
+}
+
+// printWords says what the lines of the table of latencies are.
+func printWords(w io.Writer, r *clients.Report) {
+	if r.Planned == 0 {
+		return
+	}
+	fmt.Fprintln(w, "response: due to answered; service: sent to answered; lag: due with a connection free to sent, the client's own delay")
+	if r.Split != nil {
+		fmt.Fprintln(w, "client, wire+server: whose part of response it was, by the kernel's time stamps on a sample of requests")
+	}
 }

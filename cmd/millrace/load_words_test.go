@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,5 +44,19 @@ func TestFieldsBecomeFlags(t *testing.T) {
 	f.rewordReport(r)
 	if r.Verdict != validity.Invalid || len(r.Reasons) != 1 || r.Reasons[0] != "a: few (raise -c)" || r.Checks[0].Remedy != "raise -c" {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestTransferCountsRepliesOfAnyStatus(t *testing.T) {
+	r := &clients.Report{Planned: 900, DurationSeconds: 2, Outcomes: map[string]int64{"ok": 400, "http_error": 200, "bad_payload": 100, "timeout": 200}, BodyBytesIn: 1 << 21, BodyBytesOut: 20}
+	var out bytes.Buffer
+	printTransfer(&out, r)
+	if got, want := out.String(), "answered   350/s, with bodies of 1.00 MiB/s in, 10 B/s out\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	out.Reset()
+	printTransfer(&out, &clients.Report{DurationSeconds: 1})
+	if out.Len() > 0 {
+		t.Errorf("%q of a load that sent nothing", out.String())
 	}
 }
