@@ -25,8 +25,9 @@ type Load struct {
 	Interrupted bool
 	// Planned requests of the whole load, and NoPort of them whose outcome was no_port.
 	Planned, NoPort int64
-	// Loopback is whether both ends are in the client's network namespace, so that Kernel counts for both.
-	Loopback bool
+	// Remote are the hosts that requests go to and that are not on loopback: Kernel counts nothing of their end. Without any it
+	// counts for both.
+	Remote []string
 	// Kernel is what happened from the load's preparation to its end.
 	Kernel       Kernel
 	ConnectModes [len(Timers)]Mode

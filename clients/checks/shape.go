@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
@@ -101,7 +102,7 @@ func judgeModes(c validity.Check, what string, modes [len(Timers)]Mode, n int64,
 		c.State, c.Value = validity.Warn, share
 		c.Reason = fmt.Sprintf("%s: %.2g %% took %s to %s, %d more than the neighbours explain: the mark of the %s",
 			what, 100*share, quantity.Tick(float64(Timers[i]), quantity.Time), quantity.Format(float64(Timers[i])*(1+ModeWidth), quantity.Time), beyond, timerNames[i])
-		c.Remedy = "ask the counters of the server's host (nstat), and whether the server itself waits that long"
+		c.Remedy = fmt.Sprintf("ask the counters of %s (nstat), and whether the server itself waits that long", l.remote())
 		if i == 0 {
 			c.Remedy = "set TCP_NODELAY on the server and write a reply in one piece, unless the server itself waits that long"
 		}
@@ -122,7 +123,19 @@ func (l *Load) explained(timer int, requests int64) bool {
 	if events == Unknown || timer == 0 {
 		return false
 	}
-	return float64(events) >= explainedBy*float64(requests) || l.Loopback
+	return float64(events) >= explainedBy*float64(requests) || len(l.Remote) == 0
+}
+
+// remote names the hosts of the other end.
+func (l *Load) remote() string {
+	const most = 3
+	switch n := len(l.Remote); {
+	case n == 0:
+		return "the server's host"
+	case n > most:
+		return fmt.Sprintf("%s and %d other hosts", strings.Join(l.Remote[:most], ", "), n-most)
+	}
+	return strings.Join(l.Remote, ", ")
 }
 
 // stationaryCheck looks for a trend in the means of every second of a steady phase: the test of Mann and Kendall says

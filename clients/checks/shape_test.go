@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/millrace/millrace/internal/validity"
@@ -43,7 +44,7 @@ func TestTimerFingerprints(t *testing.T) {
 	}
 	fast := around(r, 20_000, 300_000, 0.5)
 	marked := func(n int, at float64) []int64 { return append(slices.Clone(fast), around(r, n, at, 0.005)...) }
-	remote := func(_ *Phase, l *Load) { l.Loopback = false }
+	remote := func(_ *Phase, l *Load) { l.Remote = []string{"b"} }
 
 	expect(t, judge(fast, nil), validity.OK, "")
 	// What neighbours explain, broad as it may be, and few.
@@ -64,9 +65,9 @@ func TestTimerFingerprints(t *testing.T) {
 	expect(t, judge(marked(100, 1.03e9), remote), validity.Warn, "the mark of the SYN retransmission")
 	expect(t, judge(marked(100, 3.05e9), remote), validity.Warn, "second SYN retransmission")
 	// Explained: by counters, by both ends' counters being zero, by the scenario, by a closed loop's own arithmetic.
-	expect(t, judge(marked(100, 205e6), func(_ *Phase, l *Load) { l.Loopback, l.Kernel.Retransmits = false, 60 }), validity.OK, "")
-	expect(t, judge(marked(100, 205e6), func(_ *Phase, l *Load) { l.Loopback, l.Kernel.Retransmits = false, 40 }), validity.Warn, "")
-	expect(t, judge(marked(100, 1.03e9), func(_ *Phase, l *Load) { l.Loopback, l.Kernel.ListenDrops = false, 60 }), validity.OK, "")
+	expect(t, judge(marked(100, 205e6), func(_ *Phase, l *Load) { l.Remote, l.Kernel.Retransmits = []string{"b"}, 60 }), validity.OK, "")
+	expect(t, judge(marked(100, 205e6), func(_ *Phase, l *Load) { l.Remote, l.Kernel.Retransmits = []string{"b"}, 40 }), validity.Warn, "")
+	expect(t, judge(marked(100, 1.03e9), func(_ *Phase, l *Load) { l.Remote, l.Kernel.ListenDrops = []string{"b"}, 60 }), validity.OK, "")
 	expect(t, judge(marked(100, 205e6), nil), validity.OK, "")
 	expect(t, judge(marked(100, 205e6), func(_ *Phase, l *Load) { l.Kernel.Retransmits = Unknown }), validity.Warn, "")
 	expect(t, judge(marked(100, 42e6), func(_ *Phase, l *Load) { l.WorkNs = []int64{41_000_000} }), validity.OK, "")
@@ -74,11 +75,21 @@ func TestTimerFingerprints(t *testing.T) {
 	expect(t, judge(marked(100, 42e6), func(p *Phase, _ *Load) { p.Overload = true }), validity.NotApplicable, "")
 
 	l := sound()
-	l.ConnectModes, l.Loopback = modesOf(around(r, 50, 1.02e9, 0.005)), false
+	l.ConnectModes, l.Remote = modesOf(around(r, 50, 1.02e9, 0.005)), []string{"b"}
 	expect(t, connectTimerCheck(l), validity.Warn, "connections: 50 % took 1 s to 1.12 s, 50 more")
 	l.Kernel.SynRetransmits = 50
 	expect(t, connectTimerCheck(l), validity.OK, "")
 	expect(t, connectTimerCheck(Load{}), validity.NotApplicable, "")
+
+	// The remedy names the hosts whose counters are not read here.
+	for want, hosts := range map[string][]string{
+		"the server's host": nil, "a, b, c": {"a", "b", "c"}, "a, b, c and 2 other hosts": {"a", "b", "c", "d", "e"},
+	} {
+		l.Remote, l.Kernel = hosts, Kernel{Unknown, Unknown, Unknown, Unknown, Unknown}
+		if c := connectTimerCheck(l); c.State != validity.Warn || !strings.Contains(c.Remedy, "the counters of "+want+" (nstat)") {
+			t.Errorf("%+v, want a remedy with %s", c, want)
+		}
+	}
 }
 
 func TestStationarity(t *testing.T) {

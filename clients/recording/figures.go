@@ -3,6 +3,7 @@ package recording
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
@@ -16,7 +17,7 @@ func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, con
 	l := checks.Load{
 		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Lost: r.ConnectionsLost, Reopened: r.ConnectionsReopened, Open: r.ConnectionsOpen,
 		Refused: r.ConnectFailures, Short: short, Kept: rec.plan.Scenario.Connections.Requests == 0, Interrupted: r.Interrupted, Planned: r.Planned,
-		NoPort: r.Outcomes[clients.NoPort.String()], Loopback: loopback(rec.plan.URL), Kernel: rec.kernel,
+		NoPort: r.Outcomes[clients.NoPort.String()], Remote: remote(rec.plan), Kernel: rec.kernel,
 		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: share,
 	}
 	// A resolved scenario's work is sound.
@@ -31,14 +32,33 @@ func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, con
 	return checks.All(l)
 }
 
-// loopback reports whether both ends of the connections to a URL are on this host.
-func loopback(target string) bool {
-	u, err := url.Parse(target)
-	if err != nil {
-		return false
+// remote are the hosts that a plan's requests go to and that are not on loopback, each once.
+func remote(p *clients.Plan) []string {
+	if p.UnixSocket != "" {
+		return nil
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return err == nil && ip.IsLoopback() || u.Hostname() == "localhost" || u.Hostname() == ""
+	urls := []string{p.URL}
+	if len(p.Requests) > 0 {
+		urls = nil
+		for _, r := range p.Requests {
+			urls = append(urls, r.URL)
+		}
+	}
+	var hosts []string
+	for _, s := range urls {
+		// An engine has read them before.
+		if u, err := url.Parse(s); err == nil && !loopback(u.Hostname()) {
+			hosts = append(hosts, u.Host)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// loopback reports whether a host's address is on loopback.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || host == "localhost" || host == ""
 }
 
 // figures gathers the numbers of phase i.
