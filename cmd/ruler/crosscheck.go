@@ -47,7 +47,8 @@ func crosscheckCommand() *cobra.Command {
 		Short: "Hold the client's figures against those of tools nobody here wrote",
 		Long: `Run wrk, ab, h2load and vegeta beside millrace, in alternating runs against nginx and bin/servers/nethttp, in a closed loop and at a fixed
 rate. Every figure is compared with millrace's of the same definition. What differs beyond the noise must be explained by one of the
-rules that are printed, each with a condition that is measured; what is not makes the exit status 1.`,
+rules that are printed, each with a condition that is measured; what is not makes the exit status 1. Where the noise itself is more
+than 10 % nothing is decided, which is no agreement: the exit status is 3, and the comparison is to be repeated on a quieter host.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(cellNames()); err != nil {
 				return err
@@ -69,7 +70,7 @@ func crosscheck(ctx context.Context, f *flags, w, log io.Writer) error {
 	}
 	watch := watchOthers()
 	var body strings.Builder
-	unexplained := false
+	var unexplained, undecided int
 	var skipped []string
 	for _, c := range cells {
 		if f.only != "" && f.only != c.name {
@@ -88,8 +89,8 @@ func crosscheck(ctx context.Context, f *flags, w, log io.Writer) error {
 		} else if err != nil {
 			return fmt.Errorf("cross-checking %s: %w", c.name, err)
 		}
-		text, ok := c.table(all)
-		unexplained = unexplained || !ok
+		text, strange, open := c.table(all)
+		unexplained, undecided = unexplained+strange, undecided+open
 		body.WriteString("\n" + text)
 	}
 	text := origin(ctx, f, watch.begun, &watch) + fmt.Sprintf(" %d connections; median of the runs, ratios as median (smallest–largest) of the pairs; took %s.\n",
@@ -103,9 +104,18 @@ func crosscheck(ctx context.Context, f *flags, w, log io.Writer) error {
 			return err
 		}
 	}
-	if unexplained {
-		return fmt.Errorf("a difference beyond the noise is unexplained: see the table; other programs took %s of the CPUs: repeat it where that is little",
-			quantity.Share(watch.share()))
+	return outcome(unexplained, undecided, watch.share())
+}
+
+// outcome is the error of a comparison with so many figures unexplained and undecided, while other programs took a share of the
+// CPUs.
+func outcome(unexplained, undecided int, others float64) error {
+	advice := fmt.Sprintf("see the table; other programs took %s of the CPUs: repeat it where that is little, or with more --pairs", quantity.Share(others))
+	switch {
+	case unexplained > 0:
+		return fmt.Errorf("figures that differ beyond the noise without an explanation: %d, undecided: %d: %s", unexplained, undecided, advice)
+	case undecided > 0:
+		return undecidedError{fmt.Errorf("figures that are undecided, since they scatter by more than ±%.0f %%: %d: %s", 100*maxScatter, undecided, advice)}
 	}
 	return nil
 }
@@ -153,10 +163,9 @@ func (c cell) measure(ctx context.Context, f *flags, bin string, log io.Writer, 
 	return all, nil
 }
 
-// table compares every tool with the reference. ok is false if something is unexplained.
-func (c cell) table(all []*observed) (text string, ok bool) {
+// table compares every tool with the reference, and counts the figures that differ unexplained and those that are undecided.
+func (c cell) table(all []*observed) (text string, unexplained, undecided int) {
 	ref, again := all[0], all[1]
-	ok = true
 	var rows [][]string
 	for _, o := range all {
 		row := []string{o.name, asRate(o.median(rate)), asTime(o.median(p50)), asTime(o.median(p99))}
@@ -165,32 +174,46 @@ func (c cell) table(all []*observed) (text string, ok bool) {
 			rows = append(rows, row)
 			continue
 		}
-		var beyond, why []string
+		var beyond, open, why []string
 		for _, q := range []quantityName{rate, p50, p99} {
 			d := compare(q, o, ref, again, c)
 			row = append(row, d.ratio.show(asRatio))
-			if d.within {
-				continue
+			switch d.finding {
+			case tooNoisy:
+				open = append(open, string(q))
+			case differs:
+				beyond = append(beyond, string(q))
+				if d.why == "" {
+					unexplained++
+					d.why = "**unexplained**"
+				}
+				why = append(why, string(q)+": "+d.why)
 			}
-			beyond = append(beyond, string(q))
-			if d.why == "" {
-				ok = false
-				d.why = "**unexplained**"
-			}
-			why = append(why, string(q)+": "+d.why)
 		}
-		noise := "yes"
-		if len(beyond) > 0 {
-			noise = "no: " + strings.Join(beyond, ", ")
-		}
-		rows = append(rows, append(row, againstResponse(o, ref), noise, orDash(strings.Join(why, "; "))))
+		undecided += len(open)
+		rows = append(rows, append(row, againstResponse(o, ref), noise(beyond, open), orDash(strings.Join(why, "; "))))
 	}
 	loop := "closed loop"
 	if c.rate > 0 {
 		loop = quantity.Format(c.rate, quantity.PerSecond) + " offered"
 	}
 	head := []string{"tool", "rate", "p50", "p99", "rate ÷", "p50 ÷", "p99 ÷", "p50, p99 ÷ response", "within noise?", "explanation"}
-	return fmt.Sprintf("**%s, %s**\n\n%s", c.server, loop, table(head, rows)), ok
+	return fmt.Sprintf("**%s, %s**\n\n%s", c.server, loop, table(head, rows)), unexplained, undecided
+}
+
+// noise says which figures lie beyond the noise, and which are too noisy to tell.
+func noise(beyond, open []string) string {
+	var parts []string
+	if len(beyond) > 0 {
+		parts = append(parts, "no: "+strings.Join(beyond, ", "))
+	}
+	if len(open) > 0 {
+		parts = append(parts, "undecided, too noisy: "+strings.Join(open, ", "))
+	}
+	if parts == nil {
+		return "yes"
+	}
+	return strings.Join(parts, "; ")
 }
 
 func orDash(s string) string {

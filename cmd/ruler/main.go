@@ -24,12 +24,17 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitUndecided says that a comparison was too noisy to show agreement, and nothing else was wrong.
+	exitUndecided = 3
 )
 
 // usageError is an error in what was asked for.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// undecidedError is that of a comparison which neither agrees nor differs.
+type undecidedError struct{ error }
 
 func main() { os.Exit(ruler(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -40,13 +45,23 @@ func ruler(args []string, stdout, stderr io.Writer) int {
 	root := command(stdout, stderr)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitDone
+	if err != nil {
+		fmt.Fprintf(stderr, "ruler: %v\n", err)
 	}
-	fmt.Fprintf(stderr, "ruler: %v\n", err)
+	return statusOf(err)
+}
+
+// statusOf is the exit status of an error.
+func statusOf(err error) int {
 	var wrong usageError
-	if errors.As(err, &wrong) {
+	var open undecidedError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &wrong):
 		return exitUsage
+	case errors.As(err, &open):
+		return exitUndecided
 	}
 	return exitFailed
 }

@@ -65,29 +65,59 @@ func (o *observed) median(q quantityName) float64 { return spreadOf(o.each[q]).M
 // cycle is connections ÷ rate in ns: by Little's law the mean time of a request of a closed loop.
 func (o *observed) cycle() float64 { return crossConnections / o.median(rate) * 1e9 }
 
+// finding is what the pairs say of a difference.
+type finding int
+
+const (
+	agrees   finding = iota // 1 as far as can be seen, and that is far enough
+	differs                 // beyond the noise
+	tooNoisy                // the noise would hide a difference of more than maxScatter
+)
+
 // difference is how a figure of a tool compares with the reference's.
 type difference struct {
-	ratio  spread
-	within bool   // within the noise
-	why    string // the rule and its evidence; empty if there is none
+	ratio   spread
+	finding finding
+	why     string // of one that differs: the rule and its evidence; empty if there is none
 }
 
-// rateFloor is the difference of rates that the check of the offered rate lets pass too.
-const rateFloor = 0.01
+const (
+	// rateFloor is the difference of rates that the check of the offered rate lets pass too.
+	rateFloor = 0.01
+	// maxScatter is how far smallest and largest ratio may lie from their median, as a share of it, where they are to show that
+	// two figures agree: an interval that holds 1 because it is wide shows nothing.
+	maxScatter = 0.10
+)
 
-// within reports whether a ratio is 1 as far as can be seen: its pairs lie on both sides of 1, or its median is among the
-// ratios of the reference to itself. Of five pairs smallest and largest are an interval of the median with a confidence of
-// 1 − 2/2⁵ = 94 %. A figure that a tool does not give can't differ.
-func within(q quantityName, ratio, again spread) bool {
-	return ratio.N == 0 || ratio.Min <= 1 && ratio.Max >= 1 || ratio.Median >= again.Min && ratio.Median <= again.Max ||
-		q == rate && math.Abs(ratio.Median-1) <= rateFloor
+// narrow reports whether ratios scatter by at most maxScatter. One pair tells nothing of it.
+func (s spread) narrow() bool {
+	return s.N > 1 && s.Max <= s.Median*(1+maxScatter) && s.Min >= s.Median*(1-maxScatter)
+}
+
+// decide judges a ratio. It is 1 as far as can be seen where its pairs lie on both sides of 1, or its median is among the
+// ratios of the reference to itself; of five pairs smallest and largest are an interval of the median with a confidence of
+// 1 − 2/2⁵ = 94 %. That is agreement where what shows it is narrow, and undecided otherwise. A ratio whose pairs all lie on one
+// side differs however they scatter. A figure that a tool does not give can't differ.
+func decide(q quantityName, ratio, again spread) finding {
+	if ratio.N == 0 {
+		return agrees
+	}
+	around := ratio.Min <= 1 && ratio.Max >= 1 || q == rate && math.Abs(ratio.Median-1) <= rateFloor
+	among := ratio.Median >= again.Min && ratio.Median <= again.Max
+	switch {
+	case !around && !among:
+		return differs
+	case ratio.narrow() && (around || again.narrow()):
+		return agrees
+	}
+	return tooNoisy
 }
 
 // compare judges one figure of a tool.
 func compare(q quantityName, o, ref, again *observed, c cell) difference {
 	d := difference{ratio: spreadOf(ratios(o.each[q], ref.each[q]))}
-	d.within = within(q, d.ratio, spreadOf(ratios(again.each[q], ref.each[q])))
-	if d.within {
+	d.finding = decide(q, d.ratio, spreadOf(ratios(again.each[q], ref.each[q])))
+	if d.finding != differs {
 		return d
 	}
 	for _, r := range rules {
@@ -190,9 +220,10 @@ func (o *observed) lag(c cell) string {
 // legend says what the tools' clocks are, and the rules.
 func legend() string {
 	var b strings.Builder
-	b.WriteString(`p50 and p99 are by each tool's own clock, from its sending on; ÷ is to millrace's service time, which has the same definition. "÷ response" is to millrace's response time,
+	fmt.Fprintf(&b, `p50 and p99 are by each tool's own clock, from its sending on; ÷ is to millrace's service time, which has the same definition. "÷ response" is to millrace's response time,
 the headline, which counts from when a request was due (millrace's own rows: their response time). Within noise: the pairs' ratios lie on both sides of 1, or their median is among those
-of millrace to itself, or rates are within 1 %.
+of millrace to itself, or rates are within 1 %%. Where the ratios that show it scatter by more than ±%.0f %% around their median, the cell is undecided: so wide an interval would hide a difference,
+and it counts neither as agreement nor as a difference. The exit status is 1 if something is unexplained, else 3 if something is undecided.
 
 | tool | what its figures are |
 |---|---|
@@ -204,7 +235,7 @@ of millrace to itself, or rates are within 1 %.
 
 | rule | what explains a difference |
 |---|---|
-`)
+`, 100*maxScatter)
 	for _, r := range rules {
 		fmt.Fprintf(&b, "| %s | %s |\n", r.key, r.text)
 	}

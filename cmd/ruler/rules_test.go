@@ -51,28 +51,54 @@ func TestRules(t *testing.T) {
 	} {
 		d := compare(c.q, c.o, ref, ref, c.c)
 		rule, _, _ := strings.Cut(d.why, " ")
-		if d.within || rule != c.rule {
-			t.Errorf("%s: within %v, %q, want rule %q", c.name, d.within, d.why, c.rule)
+		if d.finding != differs || rule != c.rule {
+			t.Errorf("%s: finding %d, %q, want rule %q", c.name, d.finding, d.why, c.rule)
 		}
 	}
 }
 
-func TestWithin(t *testing.T) {
-	again := spread{1.01, 0.97, 1.04, 5}
+func TestDecide(t *testing.T) {
+	again, noisy := spread{1.01, 0.97, 1.04, 5}, spread{1.01, 0.7, 1.04, 5}
 	for _, c := range []struct {
-		q     quantityName
-		ratio spread
-		want  bool
+		name         string
+		q            quantityName
+		ratio, again spread
+		want         finding
 	}{
-		{p50, spread{1.2, 0.99, 1.4, 5}, true},  // on both sides
-		{p50, spread{1.03, 1.02, 1.1, 5}, true}, // as far as the reference is from itself
-		{p50, spread{1.05, 1.02, 1.1, 5}, false},
-		{p50, spread{0.95, 0.90, 0.98, 5}, false},
-		{rate, spread{0.992, 0.991, 0.993, 5}, true},
-		{p99, spreadOf(nil), true}, // a figure that the tool does not give
+		{"on both sides of 1", p50, spread{1.02, 0.99, 1.1, 5}, again, agrees},
+		{"on both sides of 1, the reference noisy", p50, spread{1.02, 0.99, 1.1, 5}, noisy, agrees},
+		{"on both sides of 1 since it is wide", p50, spread{1.2, 0.99, 1.3, 5}, again, tooNoisy},
+		{"wide to the other side", p50, spread{1, 0.89, 1.01, 5}, again, tooNoisy},
+		{"as far as the reference is from itself", p50, spread{1.03, 1.02, 1.1, 5}, again, agrees},
+		{"the same, but wide", p50, spread{1.03, 1.02, 1.2, 5}, again, tooNoisy},
+		{"as far as a noisy reference is from itself", p50, spread{0.75, 0.74, 0.76, 5}, noisy, tooNoisy},
+		{"above", p50, spread{1.05, 1.02, 1.1, 5}, again, differs},
+		{"below", p50, spread{0.95, 0.90, 0.98, 5}, again, differs},
+		{"above however far", p99, spread{2, 1.02, 9, 5}, noisy, differs},
+		{"rates within 1 %", rate, spread{0.992, 0.991, 0.993, 5}, again, agrees},
+		{"medians of rates within 1 %, but wide", rate, spread{0.992, 0.85, 0.993, 5}, again, tooNoisy},
+		{"a figure that the tool does not give", p99, spreadOf(nil), again, agrees},
+		{"one pair", p50, spread{1, 1, 1, 1}, again, tooNoisy},
 	} {
-		if got := within(c.q, c.ratio, again); got != c.want {
-			t.Errorf("%s %v: %v, want %v", c.q, c.ratio, got, c.want)
+		if got := decide(c.q, c.ratio, c.again); got != c.want {
+			t.Errorf("%s: %s %v: %d, want %d", c.name, c.q, c.ratio, got, c.want)
+		}
+	}
+}
+
+// What was not decided must not pass as agreement, nor hide what is unexplained.
+func TestOutcome(t *testing.T) {
+	for _, c := range []struct {
+		unexplained, undecided, status int
+		says                           string
+	}{
+		{0, 0, exitDone, ""},
+		{0, 2, exitUndecided, "scatter by more than ±10 %: 2: see the table"},
+		{1, 2, exitFailed, "without an explanation: 1, undecided: 2: see the table"},
+	} {
+		err := outcome(c.unexplained, c.undecided, 0.2)
+		if got := statusOf(err); got != c.status || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: status %d, %v", c, got, err)
 		}
 	}
 }
@@ -81,11 +107,26 @@ func TestTableSaysWhatIsUnexplained(t *testing.T) {
 	ref := seen("millrace", 200_000, 300e3, 400e3, 4000, 4500)
 	ref.each[responseP50], ref.each[responseP99] = ref.each[p50], ref.each[p99]
 	c := cell{server: "nginx"}
-	if text, ok := c.table([]*observed{ref, ref, seen("x", 100_000, 600e3, 800e3, 9500, 4500)}); !ok || strings.Contains(text, "unexplained") || !strings.Contains(text, "no: rate, p50, p99") {
-		t.Errorf("explained differences: %v\n%s", ok, text)
+	wide := seen("x", 200_000, 300e3, 400e3, 4000, 4500)
+	wide.each[p99] = []float64{300e3, 400e3, 900e3, 400e3, 400e3}
+	for _, x := range []struct {
+		name                   string
+		o                      *observed
+		unexplained, undecided int
+		says                   string
+	}{
+		{"explained differences", seen("x", 100_000, 600e3, 800e3, 9500, 4500), 0, 0, "| no: rate, p50, p99 |"},
+		{"an unexplained difference", seen("x", 50_000, 100e3, 900e3, 5000, 5000), 1, 0, "rate: **unexplained**"},
+		{"agreement", seen("x", 200_000, 300e3, 400e3, 4000, 4500), 0, 0, "| yes | – |"},
+		{"noise", wide, 0, 1, "| undecided, too noisy: p99 | – |"},
+	} {
+		text, unexplained, undecided := c.table([]*observed{ref, ref, x.o})
+		if unexplained != x.unexplained || undecided != x.undecided || !strings.Contains(text, x.says) {
+			t.Errorf("%s: %d unexplained, %d undecided, want %d, %d and %q\n%s", x.name, unexplained, undecided, x.unexplained, x.undecided, x.says, text)
+		}
 	}
-	if text, ok := c.table([]*observed{ref, ref, seen("x", 50_000, 100e3, 900e3, 5000, 5000)}); ok || !strings.Contains(text, "rate: **unexplained**") {
-		t.Errorf("an unexplained difference: %v\n%s", ok, text)
+	if !strings.Contains(legend(), "scatter by more than ±10 % around") {
+		t.Error("the legend does not say what is undecided")
 	}
 }
 
