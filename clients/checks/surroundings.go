@@ -39,8 +39,9 @@ type Surroundings struct {
 type Share struct {
 	// Samples is how many requests have them; zero where the kernel gives none.
 	Samples int64
-	// ClientP99Ns is the p99 of response time without wire and server, ResponseP99Ns of the whole, both of the samples.
-	ClientP99Ns, ResponseP99Ns int64
+	// ClientP99Ns is the p99 of response time without wire and server, WireServerP99Ns of these alone, ResponseP99Ns of the whole,
+	// all of the samples.
+	ClientP99Ns, WireServerP99Ns, ResponseP99Ns int64
 }
 
 // stealCheck judges what other machines took from the client's CPUs.
@@ -96,6 +97,10 @@ func runtimeCheck(p Phase, goroutines bool) validity.Check {
 
 // shareCheck judges how much of the latency is the client's own, by the kernel's time stamps. Where it gives none, that is
 // unknown and does not count against the load: lag, gaps and CPU are judged all the same.
+//
+// Beyond lagSpoilsShare it voids the load only if wire and server alone would have less than the rest of the response p99:
+// the slow requests of the one need not be those of the other, above all where client and server wait for the same CPUs, and
+// then that figure is not mostly the client's. Lag within its limit is no excuse: a client that sleeps is also late to read.
 func shareCheck(l Load) validity.Check {
 	c := validity.Check{Name: "client share of latency", State: validity.OK, Limit: shareLimit, Unit: "share"}
 	s, closed, overload := l.Share, true, true
@@ -115,11 +120,12 @@ func shareCheck(l Load) validity.Check {
 	}
 	if c.Value = float64(s.ClientP99Ns) / float64(max(1, s.ResponseP99Ns)); c.Value > shareLimit {
 		state, who := broken(overload)
-		if c.State = state; c.Value <= lagSpoilsShare || s.Samples < shareSure {
+		spoilt := c.Value > lagSpoilsShare && float64(s.WireServerP99Ns) < (1-lagSpoilsShare)*float64(s.ResponseP99Ns)
+		if c.State = state; !spoilt || s.Samples < shareSure {
 			c.State = validity.Warn
 		}
-		c.Reason = fmt.Sprintf("%sof %d sampled requests, p99 of the time spent in the client is %s, %.0f %% of their response p99 (limit %.0f %%)",
-			who, s.Samples, quantity.Tick(float64(s.ClientP99Ns), quantity.Time), 100*c.Value, 100*shareLimit)
+		c.Reason = fmt.Sprintf("%sof %d sampled requests, p99 of the time spent in the client is %s, %.0f %% of their response p99 (limit %.0f %%); wire and server alone have a p99 of %s",
+			who, s.Samples, quantity.Tick(float64(s.ClientP99Ns), quantity.Time), 100*c.Value, 100*shareLimit, quantity.Tick(float64(s.WireServerP99Ns), quantity.Time))
 		c.Remedy = "let the client spin (--spin) on CPUs of its own, since its waking up is in this, or lower the rate if it is busy"
 	}
 	return c

@@ -47,6 +47,9 @@ func TestShareOfLatency(t *testing.T) {
 	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 2 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.OK, "")
 	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 3 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Warn, "p99 of the time spent in the client is 3 ms, 30 % of their response p99 (limit 20 %)")
 	expect(t, shareCheck(load(Share{Samples: 1000, ClientP99Ns: 6 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Fail, "60 % of their")
+	// Half the time, in other requests than wire and server had theirs: the p99 is not mostly the client's.
+	expect(t, shareCheck(load(Share{Samples: 1000, ClientP99Ns: 6 * ms, WireServerP99Ns: 5 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Warn, "wire and server alone have a p99 of 5 ms")
+	expect(t, shareCheck(load(Share{Samples: 1000, ClientP99Ns: 6 * ms, WireServerP99Ns: 4 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Fail, "wire and server alone have a p99 of 4 ms")
 	expect(t, shareCheck(load(Share{Samples: 999, ClientP99Ns: 6 * ms, ResponseP99Ns: 10 * ms}, nil)), validity.Warn, "60 % of their")
 	closed := func(p *Phase) { p.Closed = true }
 	expect(t, shareCheck(load(Share{Samples: 100, ClientP99Ns: 3 * ms, ResponseP99Ns: 10 * ms}, closed)), validity.NotApplicable, "")

@@ -40,6 +40,6 @@ func (s *Stamped) split() (*clients.Split, checks.Share) {
 			Samples: n, ClientNs: s.Client.Summary(0), SendingNs: s.Sending.Summary(0), WireServerNs: s.WireServer.Summary(0),
 			ReceivingNs: s.Receiving.Summary(0), ResponseNs: s.Response.Summary(0),
 		}, checks.Share{
-			Samples: n, ClientP99Ns: s.Client.Quantile(0.99), ResponseP99Ns: s.Response.Quantile(0.99),
+			Samples: n, ClientP99Ns: s.Client.Quantile(0.99), WireServerP99Ns: s.WireServer.Quantile(0.99), ResponseP99Ns: s.Response.Quantile(0.99),
 		}
 }
