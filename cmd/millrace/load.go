@@ -62,7 +62,11 @@ JSON of both is a record of all trials (docs/capacity.schema.json).
 Where one process may not open enough files for -c, several make the load, and figures and checks are of all of them together
 (--processes).
 
-The time of -d starts when all connections are open. Exit status: 0 done, 1 failed, 2 usage, 4 the figures are INVALID.`,
+The time of -d starts when all connections are open.
+
+Exit status: 0 the figures are VALID or SUSPECT, 1 failed, such as nobody listening, 2 usage, 4 the figures are INVALID, 130
+interrupted and 143 terminated (what was measured is told). With --find and --sweep it is 0 where a trial at some rate is VALID
+or SUSPECT, even if no rate met the objective, 4 where none is, and 1 also where the trials can't decide the objective.`,
 		Example: `  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s
   millrace load http://127.0.0.1:8080/ -c 1000 -d 10s --rate 20000 --arrival poisson --json -
   millrace load http://127.0.0.1:8080/ -c 1000 --rate 1k:50k/60s

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/capacity"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/internal/validity"
 )
 
 // capacityFlags are the flags of `millrace load` that run many trials instead of one.
@@ -191,7 +192,7 @@ func (f *capacityFlags) sweepAll(p *prober, rec *capacity.Record, t *trialTable)
 			steps = append(steps, step)
 			continue
 		case why != "" && slices.ContainsFunc(f.loads, func(l capacity.Load) bool { return l.Share > 0 }):
-			err = fmt.Errorf("estimating the capacity, of which --sweep %s wants shares: %s", f.sweep, why)
+			err = &statusError{exitInvalid, fmt.Errorf("estimating the capacity, of which --sweep %s wants shares: %s", f.sweep, why)}
 			continue // to the end: there are no steps
 		}
 		rec.ClosedLoopRPS = ceiling
@@ -202,33 +203,39 @@ func (f *capacityFlags) sweepAll(p *prober, rec *capacity.Record, t *trialTable)
 	return err
 }
 
-// outcome is the error that stands for how it ended.
+// outcome is the error that stands for how it ended, with the exit statuses of a single load: what could not be done comes
+// before what can't be trusted.
 func (f *capacityFlags) outcome(rec *capacity.Record, err error) error {
-	switch limit := spoilt(rec); {
+	switch why := worthless(rec); {
 	case rec.Interrupted:
 		return &statusError{exitInterrupted, errors.New("interrupted: the answer is of what was measured until then")}
-	case limit != "":
-		return &statusError{exitInvalid, fmt.Errorf("no trial says anything of the server: %s", limit)}
 	case err != nil:
 		return err
+	case why != "":
+		return &statusError{exitInvalid, fmt.Errorf("no trial is VALID or SUSPECT: %s", why)}
 	case rec.Answer != nil && rec.Answer.Outcome == capacity.Unknown:
 		return fmt.Errorf("finding %s: %s", rec.Objective, rec.Answer.Ended)
 	}
 	return nil
 }
 
-// spoilt says why no rate that was tried counts, or, where none was, why the closed loop does not; empty where one counts.
-func spoilt(rec *capacity.Record) string {
-	limit := ""
+// worthless says why no rate that was tried can be trusted, or, where none was, why the closed loop can't; empty where one can.
+func worthless(rec *capacity.Record) string {
+	last := ""
 	for i := range rec.Trials {
-		switch t := &rec.Trials[i]; {
-		case t.OfferedRPS != nil && t.Limit == "":
+		t := &rec.Trials[i]
+		why := t.Limit
+		if why == "" && t.Verdict == validity.Invalid {
+			why = strings.Join(t.Reasons, "; ")
+		}
+		switch {
+		case t.OfferedRPS != nil && why == "":
 			return ""
 		case t.OfferedRPS != nil || rec.ClosedLoopRPS == 0:
-			limit = t.Limit
+			last = why
 		}
 	}
-	return limit
+	return last
 }
 
 // trialTable prints a line for each trial as it ends.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/millrace/millrace/clients/capacity"
 	"github.com/millrace/millrace/clients/reflect"
+	"github.com/millrace/millrace/internal/validity"
 )
 
 // scriptCommands are those that stories have beside testscript's own.
@@ -129,4 +131,33 @@ func TestInterruptedFindAnswers(t *testing.T) {
 	if !strings.Contains(rest.String(), "answer     ") || !strings.Contains(rest.String(), "interrupted") {
 		t.Errorf("no answer:\n%s\n%s", rest.String(), errs.String())
 	}
+}
+
+// TestStatusesOfManyTrials holds what a search or a sweep exits with against the statuses of a single load.
+func TestStatusesOfManyTrials(t *testing.T) {
+	rate := 100.0
+	trial := func(offered *float64, v validity.Verdict, limit string, reasons ...string) capacity.Trial {
+		tr := capacity.Trial{OfferedRPS: offered}
+		tr.Verdict, tr.Limit, tr.Reasons = v, limit, reasons
+		return tr
+	}
+	closed, good := trial(nil, validity.Valid, ""), trial(&rate, validity.Suspect, "")
+	late, refused := trial(&rate, validity.Invalid, "generator lag: late"), trial(&rate, validity.Invalid, "", "good replies: none")
+	portless := trial(&rate, validity.Valid, "source ports: none")
+	check := func(want int, says string, err error, rec capacity.Record) {
+		t.Helper()
+		got := (&capacityFlags{}).outcome(&rec, err)
+		if status := statusOf(t.Context(), got); status != want || got != nil && !strings.Contains(got.Error(), says) {
+			t.Errorf("status %d, %v: want %d with %q", status, got, want, says)
+		}
+	}
+	check(exitDone, "", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, late, good, refused}})
+	check(exitDone, "", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, good}, Answer: &capacity.Answer{Outcome: capacity.NoRate}})
+	check(exitInvalid, "no trial is VALID or SUSPECT: generator lag", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, late}, Answer: &capacity.Answer{Outcome: capacity.Unknown}})
+	check(exitInvalid, "good replies: none", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, refused}, Answer: &capacity.Answer{Outcome: capacity.NoRate}})
+	check(exitInvalid, "source ports", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, portless}})
+	check(exitInvalid, "nobody answers", nil, capacity.Record{Trials: []capacity.Trial{trial(nil, validity.Invalid, "", "nobody answers")}, Answer: &capacity.Answer{Outcome: capacity.Unknown}})
+	check(exitFailed, "finding", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed}, Answer: &capacity.Answer{Outcome: capacity.Unknown}})
+	check(exitFailed, "no engine", errors.New("no engine"), capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, late}})
+	check(exitInterrupted, "interrupted", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, late}, Interrupted: true})
 }

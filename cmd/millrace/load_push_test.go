@@ -27,12 +27,17 @@ func startPush(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("PUSH", p.URL())
 }
 
-// startReflectorOf is "reflector PROTOCOL": a server that answers at once. Its URL is $REFLECTOR.
+// startReflectorOf is "reflector PROTOCOL [FAULT]": a server that answers at once, or does something else instead. Its URL is
+// $REFLECTOR.
 func startReflectorOf(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: reflector PROTOCOL")
+	if neg || len(args) != 1 && len(args) != 2 {
+		ts.Fatalf("usage: reflector PROTOCOL [FAULT]")
 	}
-	r, err := reflect.Start(reflect.Script{Protocol: args[0], Body: []byte("hello")})
+	s := reflect.Script{Protocol: args[0], Body: []byte("hello")}
+	if len(args) == 2 {
+		s.Fault, s.Every = args[1], 1
+	}
+	r, err := reflect.Start(s)
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(r.Close()) })
 	ts.Setenv("REFLECTOR", r.URL())
