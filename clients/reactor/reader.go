@@ -18,10 +18,30 @@ type reader struct {
 	buf []byte // everything read
 }
 
+// ending is what an event told of a socket beside bytes.
+type ending uint8
+
+const (
+	noEnd     ending = iota
+	endTold          // the server has sent all that it will
+	errorTold        // the connection is broken
+)
+
+// endingOf reads the events of epoll, which are those of poll.
+func endingOf(events uint32) ending {
+	switch {
+	case events&(unix.EPOLLHUP|unix.EPOLLERR) != 0:
+		return errorTold
+	case events&unix.EPOLLRDHUP != 0:
+		return endTold
+	}
+	return noEnd
+}
+
 // receive reads what has arrived on connection i, and hands it to the shard. A read that doesn't fill the buffer has emptied
-// the socket, unless the event told of its end as well. A server that sends without an end gets readsAtOnce, and the other
-// connections and the clock their turn: then there is more.
-func (t *reader) receive(i int32, ending bool) (more bool) {
+// the socket: of one whose end the event told the next would read that end, and of a broken one the error. A server that sends
+// without an end gets readsAtOnce, and the other connections and the clock their turn: then there is more.
+func (t *reader) receive(i int32, told ending) (more bool) {
 	c := &t.s.conns[i]
 	gen := c.gen
 	for range readsAtOnce {
@@ -40,7 +60,14 @@ func (t *reader) receive(i int32, ending bool) (more bool) {
 			return false
 		}
 		t.s.arrived(i, t.buf[:n])
-		if c.gen != gen || n < len(t.buf) && !ending {
+		switch {
+		case c.gen != gen:
+			return false
+		case n == len(t.buf) || told == errorTold:
+		case told == endTold:
+			t.s.eof(i)
+			return false
+		default:
 			return false
 		}
 	}

@@ -21,10 +21,12 @@ import (
 const (
 	// readBuffer is more than a loopback socket holds by default.
 	readBuffer = 256 << 10
-	// maxEvents are taken at a time. Between any two of them, what has become due is sent.
+	// maxEvents are taken at a time. Between any two of them, what has become due is sent in an open loop.
 	maxEvents = 64
-	// sendBatch is how many writes come before the next look at the replies.
-	sendBatch = 16
+	// sendBatch is how many writes come before the next look at the replies: closedBatch where the loop is closed, as many as
+	// were freed by those.
+	sendBatch   = 16
+	closedBatch = maxEvents
 	// lateAfter a request was due, the client is behind, and lateBatch requests share a write where pipelining lets them.
 	lateAfter = 1_000_000
 	lateBatch = 16
@@ -149,14 +151,22 @@ func (s *shard) run() {
 }
 
 // round does what is due, waits, and handles what came. It returns false at the end.
+//
+// A closed loop reads all replies first, which so wait less to be read, and then sends all that they made room for: a server
+// that has fallen asleep is woken once for all of these. One wake-up each was 18 % of the client's CPU with short
+// connections on the reference host.
 func (s *shard) round() bool {
 	if s.now >= s.control && !s.step() {
 		return false
 	}
-	s.send(sendBatch)
+	if s.closed {
+		s.send(closedBatch)
+	} else {
+		s.send(sendBatch)
+	}
 	for k := range s.wait() {
 		s.io.handle(k)
-		if s.queueDue() {
+		if !s.closed && s.queueDue() {
 			s.send(2)
 		}
 	}

@@ -151,9 +151,9 @@ func (t *epollTransport) handle(k int) {
 	case events&unix.EPOLLOUT != 0 && c.pending >= 0:
 		t.flush(i)
 	}
-	const readable = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
-	if events&readable != 0 && c.gen == gen {
-		if t.receive(i, events&(readable&^unix.EPOLLIN) != 0) {
+	told := endingOf(events)
+	if (events&unix.EPOLLIN != 0 || told != noEnd) && c.gen == gen {
+		if t.receive(i, told) {
 			// Of an open socket it can't fail.
 			_ = t.poll.Again(c.fd, i, c.gen)
 		}

@@ -58,7 +58,7 @@ func (t *uringTransport) readable(i int32, gen uint32, c iouring.Completion) {
 		t.receiving[i] = c.More()
 	}
 	full := conn.gen
-	more := t.receive(i, c.Res&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0)
+	more := t.receive(i, endingOf(uint32(c.Res)))
 	switch {
 	case conn.gen != full:
 	case !t.receiving[i]:
