@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -100,13 +101,14 @@ func (d *LoadLatency) page() (*frame.Page, error) {
 		Title:    d.Title,
 		Subtitle: "response time from the intended time, logarithmic scale; right: off the diagonal, less was achieved than offered, and a queue grew",
 		HeadRoom: frame.HeadingRoom + kneeRoom,
+		Rest:     "the table of the sweep",
 	}
 	curve := frame.NewPanel("achieved rate (good replies/s)", "response time")
 	curve.X.Min, curve.X.Max = 0, far*1.04
 	curve.X.Tick.Marker = axis.LinearTicks{Unit: quantity.PerSecond, Want: 5}
 	curve.Y.Min, curve.Y.Max = frame.LogRange(lo, hi)
 	curve.Y.Scale, curve.Y.Tick.Marker = plot.LogScale{}, axis.LogTicks{Unit: quantity.Time}
-	curve.Add(d.knee(), frame.Grid{X: true, Y: true}, upright{d.CapacityRPS})
+	curve.Add(aboveData("response time against load"), d.knee(), frame.Grid{X: true, Y: true}, kneeLine{d.knee()}, upright{d.CapacityRPS})
 	right := frame.NewPanel("offered rate (requests/s)", "")
 	right.X.Min, right.X.Max, right.Y.Min, right.Y.Max = 0, far*1.04, 0, far*1.04
 	right.X.Tick.Marker = curve.X.Tick.Marker
@@ -144,9 +146,8 @@ func (d *LoadLatency) lines(f *frame.Page, curve, right *plot.Plot) {
 				marks = append(marks, loadMark{at.X, at.Y, s.style, p.behind(), p.Invalid != ""})
 			}
 			if p.Invalid != "" {
-				continue // struck out; the line passes by
-			}
-			if p.behind() {
+				at.Y = math.NaN() // struck out: it says nothing, and neither would a line past it
+			} else if p.behind() {
 				whole = min(whole, max(len(line)-1, 0))
 			}
 			line = append(line, at)
@@ -163,9 +164,11 @@ func (d *LoadLatency) lines(f *frame.Page, curve, right *plot.Plot) {
 	for i := range d.Points {
 		p := &d.Points[i]
 		marks = append(marks, loadMark{p.OfferedRPS, p.AchievedRPS, achievedStyle, p.behind(), p.Invalid != ""})
-		if p.Invalid == "" {
-			line = append(line, plotter.XY{X: p.OfferedRPS, Y: p.AchievedRPS})
+		at := plotter.XY{X: p.OfferedRPS, Y: p.AchievedRPS}
+		if p.Invalid != "" {
+			at.Y = math.NaN()
 		}
+		line = append(line, at)
 	}
 	frame.AddLine(right, achievedStyle.line(), line, plotter.NoStep)
 	right.Add(marks)
@@ -183,22 +186,64 @@ func (d *LoadLatency) words(f *frame.Page) {
 		f.Foot = append(f.Foot, "knee: "+d.NoKnee+".")
 	}
 	var behind []string
-	var struck []string
 	for i := range d.Points {
-		p := &d.Points[i]
-		switch rate := quantity.Format(p.OfferedRPS, quantity.PerSecond); {
-		case p.Invalid != "":
-			why, _, _ := strings.Cut(p.Invalid, " (")
-			struck = append(struck, "struck out: "+rate+", INVALID: "+why+".")
-		case p.behind():
-			behind = append(behind, rate)
+		if p := &d.Points[i]; p.Invalid == "" && p.behind() {
+			behind = append(behind, quantity.Format(p.OfferedRPS, quantity.PerSecond))
 		}
 	}
 	if len(behind) > 0 {
 		f.Legend = append(f.Legend, frame.Entry{Name: "hollow", More: []string{"achieved < 99 % of offered"}, Dot: &draw.GlyphStyle{Color: frame.Ink, Radius: 3, Shape: draw.RingGlyph{}}})
 		f.Foot = append(f.Foot, fmt.Sprintf("hollow, joined by thin lines: less was achieved than the %s offered, so that the response time there grows with the length of the trial.", strings.Join(behind, ", ")))
 	}
+	struck := d.struck()
+	if len(struck) > 0 {
+		f.Legend = append(f.Legend, frame.Entry{Name: "struck out", More: []string{"INVALID: says nothing of the server"}, Dot: &draw.GlyphStyle{Color: struckInk, Radius: 3, Shape: struckOut{draw.CircleGlyph{}}}})
+	}
+	if few := d.unsupported(); few != "" {
+		f.Foot = append(f.Foot, few)
+	}
 	f.Foot = append(append(f.Foot, struck...), d.Source)
+}
+
+// struck says which points are struck out, and why: a line for each check that made some INVALID, in full where it was one.
+func (d *LoadLatency) struck() []string {
+	var checks []string
+	rates, reasons := map[string][]string{}, map[string]string{}
+	for i := range d.Points {
+		p := &d.Points[i]
+		if p.Invalid == "" {
+			continue
+		}
+		check, _, _ := strings.Cut(p.Invalid, ":")
+		if rates[check] == nil {
+			checks = append(checks, check)
+		}
+		rates[check] = append(rates[check], quantity.Format(p.OfferedRPS, quantity.PerSecond))
+		reasons[check], _, _ = strings.Cut(p.Invalid, " (")
+	}
+	var lines []string
+	for _, check := range checks {
+		why := check
+		if len(rates[check]) == 1 {
+			why = reasons[check]
+		}
+		lines = append(lines, "struck out: "+strings.Join(rates[check], ", ")+", INVALID: "+why+".")
+	}
+	return lines
+}
+
+// unsupported names the percentiles that some points lack.
+func (d *LoadLatency) unsupported() string {
+	var names []string
+	for _, s := range loadSeries {
+		if slices.ContainsFunc(d.Points, func(p LoadPoint) bool { return s.of(&p) == nil }) {
+			names = append(names, s.name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return strings.Join(names, ", ") + ": left out where fewer than 100 requests lie beyond it, or so many had no good reply that it is not known."
 }
 
 // kneeRoom is the line above the data that names the knee.
@@ -213,20 +258,28 @@ func (h aboveData) Plot(c draw.Canvas, p *plot.Plot) {
 	frame.Heading(h).Plot(c, p)
 }
 
-// kneeMark shades the knee, with its rate above the data.
-type kneeMark struct{ at, from, to float64 }
+// kneeBand shades the knee, below the grid.
+type kneeBand struct{ at, from, to float64 }
 
-func (d *LoadLatency) knee() kneeMark { return kneeMark{d.KneeRPS, d.KneeFrom, d.KneeTo} }
+func (d *LoadLatency) knee() kneeBand { return kneeBand{d.KneeRPS, d.KneeFrom, d.KneeTo} }
 
 // Plot implements plot.Plotter.
-func (k kneeMark) Plot(c draw.Canvas, p *plot.Plot) {
-	aboveData("response time against load").Plot(c, p)
+func (k kneeBand) Plot(c draw.Canvas, p *plot.Plot) {
+	if trX, _ := p.Transforms(&c); k.at > 0 {
+		c.SetColor(kneeBandInk)
+		c.Fill(vg.Rectangle{Min: vg.Point{X: trX(k.from), Y: c.Min.Y}, Max: vg.Point{X: trX(k.to), Y: c.Max.Y}}.Path())
+	}
+}
+
+// kneeLine is the knee itself, above the grid, with its rate above the data.
+type kneeLine struct{ kneeBand }
+
+// Plot implements plot.Plotter.
+func (k kneeLine) Plot(c draw.Canvas, p *plot.Plot) {
 	if k.at <= 0 {
 		return
 	}
 	trX, _ := p.Transforms(&c)
-	c.SetColor(kneeBandInk)
-	c.Fill(vg.Rectangle{Min: vg.Point{X: trX(k.from), Y: c.Min.Y}, Max: vg.Point{X: trX(k.to), Y: c.Max.Y}}.Path())
 	c.StrokeLine2(draw.LineStyle{Color: kneeInk, Width: 1.6}, trX(k.at), c.Min.Y, trX(k.at), c.Max.Y)
 	sty := frame.Print(8.5, true, kneeInk)
 	sty.XAlign = draw.XCenter
@@ -259,17 +312,27 @@ func (m loadMarks) Plot(c draw.Canvas, p *plot.Plot) {
 		at := vg.Point{X: trX(k.x), Y: trY(k.y)}
 		g := draw.GlyphStyle{Color: k.style.Color, Radius: 3, Shape: k.style.Glyph}
 		if k.invalid {
-			g.Color = frame.RGB(0xB0B0B0)
+			g.Color, g.Shape = struckInk, struckOut{k.style.Glyph}
 		}
 		c.DrawGlyph(g, at)
 		if k.hollow && !k.invalid {
 			c.DrawGlyph(draw.GlyphStyle{Color: frame.RGB(0xFFFFFF), Radius: 1.6, Shape: draw.CircleGlyph{}}, at)
 		}
-		if k.invalid {
-			const r = 5
-			strike := draw.LineStyle{Color: frame.Ink, Width: 1}
-			c.StrokeLine2(strike, at.X-r, at.Y-r, at.X+r, at.Y+r)
-			c.StrokeLine2(strike, at.X-r, at.Y+r, at.X+r, at.Y-r)
-		}
 	}
+}
+
+// struckInk is the colour of a mark that is struck out.
+var struckInk = frame.RGB(0xB0B0B0)
+
+// struckOut is a mark with a cross behind it, whose arms stand out on all sides: both can be made out.
+type struckOut struct{ mark draw.GlyphDrawer }
+
+// DrawGlyph implements draw.GlyphDrawer.
+func (g struckOut) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, at vg.Point) {
+	r := 2.1 * s.Radius
+	strike := draw.LineStyle{Color: frame.Ink, Width: 1}
+	c.StrokeLine2(strike, at.X-r, at.Y-r, at.X+r, at.Y+r)
+	c.StrokeLine2(strike, at.X-r, at.Y+r, at.X+r, at.Y-r)
+	c.DrawGlyph(draw.GlyphStyle{Color: frame.RGB(0xFFFFFF), Radius: s.Radius + 1, Shape: g.mark}, at)
+	c.DrawGlyph(draw.GlyphStyle{Color: s.Color, Radius: s.Radius, Shape: g.mark}, at)
 }

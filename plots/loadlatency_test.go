@@ -47,10 +47,48 @@ func TestLoadLatency(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A struck-out mark is the only grey one: two in the left panel, one in the right.
-		if got, want := strings.Count(string(page), "fill:#B0B0B0"), map[string]int{"knee": 3}[name]; got != want {
+		// A struck-out mark is the only grey one: two in the left panel, one in the right, one in the legend.
+		if got, want := strings.Count(string(page), "fill:#B0B0B0"), map[string]int{"knee": 4}[name]; got != want {
 			t.Errorf("%s: %d struck-out marks, want %d", name, got, want)
 		}
+	}
+}
+
+// A line must not run past a point that says nothing: where one is struck out, it is in two parts.
+func TestLinesBreakAtWhatIsStruckOut(t *testing.T) {
+	lines := func(d LoadLatency) map[string]int {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "a.svg")
+		if err := DrawLoadLatency(d, path); err != nil {
+			t.Fatal(err)
+		}
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		for _, ink := range []string{"0072B2", "D55E00"} { // p50 and p99; the legend's sample among them
+			count[ink] = strings.Count(string(page), "stroke:#"+ink)
+		}
+		return count
+	}
+	struck, whole := sweep(), sweep()
+	whole.Points[3].Invalid = ""
+	got, all := lines(struck), lines(whole)
+	for ink, n := range all {
+		if n == 0 || got[ink] != n+1 {
+			t.Errorf("ink %s: %d strokes with a point struck out, %d without, want one more", ink, got[ink], n)
+		}
+	}
+}
+
+func TestStruckOutByCheck(t *testing.T) {
+	d := sweep()
+	d.Points[7].Invalid = "generator lag: phase load: p99 of the generator lag 5 ms (remedy)"
+	d.Points[8].Invalid = "no phase was measured"
+	got := strings.Join(d.struck(), "\n")
+	if want := "struck out: 4.00 k/s, 8.00 k/s, INVALID: generator lag.\nstruck out: 9.00 k/s, INVALID: no phase was measured."; got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
 

@@ -4,6 +4,7 @@ package frame
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -34,6 +35,8 @@ type Page struct {
 	Panels   []Panel
 	Legend   []Entry
 	Foot     []string // small print: what is not drawn and why, then the source
+	// Rest is where a reader finds the notes of Foot that there is no room for; empty is the report.
+	Rest string
 	// HeadRoom is the space above the panels' data, for the names of phases or of the panel.
 	HeadRoom vg.Length
 }
@@ -116,7 +119,7 @@ func (f *Page) smallPrint(sty text.Style, limit vg.Length) []string {
 	for i, note := range f.Foot[:last] {
 		next := wrap(note, sty, limit)
 		if len(lines)+len(next)+len(source)+1 > maxFootLines {
-			lines = append(lines, fmt.Sprintf("and %d more notes of this kind: see the report.", last-i))
+			lines = append(lines, fmt.Sprintf("and %d more notes of this kind: see %s.", last-i, cmp.Or(f.Rest, "the report")))
 			break
 		}
 		lines = append(lines, next...)

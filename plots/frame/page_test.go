@@ -15,4 +15,11 @@ func TestSmallPrintIsBounded(t *testing.T) {
 	if len(lines) != maxFootLines || lines[len(lines)-1] != "the source" || !strings.Contains(lines[len(lines)-2], "and 25 more notes") {
 		t.Errorf("got %d lines: %q", len(lines), lines)
 	}
+	if !strings.HasSuffix(lines[len(lines)-2], "see the report.") {
+		t.Errorf("the rest is not said to be in the report: %q", lines)
+	}
+	f.Rest = "the table"
+	if lines = f.smallPrint(Print(7.5, false, Ink), width-2*margin); !strings.HasSuffix(lines[len(lines)-2], "see the table.") {
+		t.Errorf("the rest is not said to be in the table: %q", lines)
+	}
 }
