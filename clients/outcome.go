@@ -17,7 +17,7 @@ const (
 	NoPort                 // no source address had a port, or this process no file, left for its connection
 	EOF                    // the server closed its connection before the reply was whole
 	Shed                   // dropped by a declared deadline before sending
-	Unsent                 // due, but no connection was free before the end
+	Unsent                 // due, but not sent before the end: no connection was free for it, or the client did not get to it
 	InFlight               // sent, but not answered before the end
 	outcomes               // how many there are
 )

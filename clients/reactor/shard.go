@@ -328,6 +328,7 @@ func (s *shard) finish() {
 		}
 	}
 	s.rec.Open = s.openNow
+	vacant := s.vacant()
 	for i := range s.conns {
 		s.endAll(int32(i), clients.InFlight)
 		if c := &s.conns[i]; c.fd >= 0 {
@@ -346,7 +347,11 @@ func (s *shard) finish() {
 			break
 		}
 		_, _, _ = s.cursor.Next()
-		s.rec.Finish(s.rec.Due(intended), clients.Unsent, intended, 0, 0, s.now)
+		c := s.rec.Due(intended)
+		s.rec.Finish(c, clients.Unsent, intended, 0, 0, s.now)
+		if vacant--; vacant >= 0 {
+			s.rec.Behind(c, intended)
+		}
 	}
 	for s.trickleAt() < s.now {
 		s.missTrickle(s.trickleAt())

@@ -64,6 +64,47 @@ func TestAStallWithBusyConnectionsIsTold(t *testing.T) {
 	}
 }
 
+// What is left at the end because the client did not get to it was not offered; what waits for a connection was.
+func TestUnsentForWantOfTheClientIsNotOffered(t *testing.T) {
+	for _, c := range []struct {
+		fault string
+		stall time.Duration
+		want  validity.State
+	}{
+		{"", 600 * time.Millisecond, validity.Fail},
+		{reflect.FaultSilent, 0, validity.OK}, // every connection waits for its first reply
+	} {
+		srv := start(t, reflect.Script{Fault: c.fault})
+		e, s := alone(t, plan(srv.URL(), func(_ *clients.Plan, s *scenarios.Scenario) {
+			s.Connections.Count = 1000
+			s.Phases = []scenarios.Phase{steady(1000, 2000)}
+		}))
+		s.now = procfs.Monotonic()
+		s.control, s.nextScan, s.looked, s.woke = s.now, s.now, s.now, s.now
+		for s.round() {
+			if c.stall > 0 && s.phase == 0 && s.now > s.start+int64(500*time.Millisecond) {
+				<-time.After(c.stall)
+				c.stall = 0
+			}
+		}
+		s.finish()
+		r, err := e.rec.Report(e.facts([]*shard{s}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkSums(t, r)
+		if r.Outcomes["unsent"] < 700 {
+			t.Fatalf("outcomes %v: want some 1000 unsent", r.Outcomes)
+		}
+		if o := find(r, "offered rate"); o.State != c.want {
+			t.Errorf("fault %q: %+v, want %s", c.fault, o, c.want)
+		}
+		if waited := r.Phases[0].Waited; (waited >= r.Outcomes["unsent"]) != (c.want == validity.OK) {
+			t.Errorf("fault %q: %d waited for a connection, outcomes %v", c.fault, waited, r.Outcomes)
+		}
+	}
+}
+
 // costly is a transport of which every close takes 10 ms of CPU.
 type costly struct{ transport }
 

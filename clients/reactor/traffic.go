@@ -30,6 +30,14 @@ func (s *shard) available() bool {
 	return s.idle.size > 0 && s.phase >= 0
 }
 
+// vacant is how many requests could go out now, at least.
+func (s *shard) vacant() int {
+	n := s.idle.size
+	for ; s.ready.size > 0; n += s.room(s.ready.pop()) {
+	}
+	return n
+}
+
 // room is how many more requests connection i takes now.
 func (s *shard) room(i int32) int {
 	c := &s.conns[i]

@@ -163,7 +163,8 @@ func (r *Recorder) Finish(c int32, o clients.Outcome, intended, begun, sent, don
 	} else {
 		w.Failed++
 	}
-	if begun == 0 {
+	if begun == 0 { // it waited for a connection
+		e.waited++
 		r.window(intended-r.t0).offered++
 		return
 	}
@@ -173,6 +174,13 @@ func (r *Recorder) Finish(c int32, o clients.Outcome, intended, begun, sent, don
 	f := &r.flow[r.span]
 	f.heldNs += min(done, r.end) - min(begun, r.end)
 	f.finished++
+}
+
+// Behind tells of a request that Finish was told of as never sent that it waited for no connection: the client did not get to
+// it, and so it was not offered.
+func (r *Recorder) Behind(c int32, intended int64) {
+	r.cells[c].waited--
+	r.window(intended-r.t0).offered--
 }
 
 // Connected counts a connection that was begun at one time and open at another.

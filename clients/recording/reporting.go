@@ -162,7 +162,6 @@ func (rec *Recording) phaseReport(i int, end int64) (clients.PhaseReport, client
 		l.failed += r.flow[i].failed
 		ok += r.flow[i].ok
 	}
-	p.Waited += t[clients.Unsent]
 	if t[clients.Unsent]+t[clients.InFlight] > 0 {
 		p.DrainedNs = 0
 	}

@@ -76,6 +76,7 @@ func (r *Recorder) FinishTrickle(c int32, o clients.Outcome, intended, sent, don
 		w.Failed++
 	}
 	if sent == 0 {
+		e.waited++
 		r.window(intended-r.t0).offered++
 	}
 }
