@@ -35,6 +35,7 @@ type loadFlags struct {
 	capacity                           capacityFlags
 	processes                          processFlags
 	idle                               idleFlags
+	peer                               string // what it speaks, where it is not what was asked for
 }
 
 func loadCommand() *cobra.Command {
@@ -161,6 +162,9 @@ func doLoad(cmd *cobra.Command, urls []string, f loadFlags) error {
 	}
 	holdAgainstFloor(plan, report)
 	f.rewordReport(report)
+	if f.json != "-" {
+		f.peer = peerHint(cmd.Context(), plan, report)
+	}
 	// What was measured is told even where its logs could not be written.
 	if err := errors.Join(err, f.write(cmd.OutOrStdout(), file, report)); err != nil {
 		return err
@@ -248,6 +252,9 @@ func (f *loadFlags) write(stdout io.Writer, file *output, r *clients.Report) err
 		printPush(stdout, r)
 	default:
 		printLoad(stdout, r)
+		if f.peer != "" {
+			fmt.Fprintf(stdout, "peer       %s\n", f.peer)
+		}
 	}
 	return f.writeJSON(stdout, file, r)
 }
