@@ -58,7 +58,9 @@ func unknownDrops(c validity.Check, why string) validity.Check {
 	return c
 }
 
-// retransmitCheck judges how many segments were sent again, SYNs apart.
+// retransmitCheck judges how many segments were sent again, SYNs apart, by everybody in the network namespace. The sockets of
+// the load could tell theirs apart (TCP_INFO), but only what the client sent: on loopback the replies are counted here as well,
+// and nowhere else.
 func retransmitCheck(k Kernel, planned int64) validity.Check {
 	c := validity.Check{Name: "kernel drops, retransmits", State: validity.OK, Limit: retransmitLimit * float64(planned), Unit: "segments"}
 	if k.Retransmits == Unknown {
@@ -67,7 +69,7 @@ func retransmitCheck(k Kernel, planned int64) validity.Check {
 	c.Value = float64(max(k.Retransmits-max(k.SynRetransmits, 0), 0))
 	if c.Value > c.Limit {
 		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("%.0f segments were sent again, SYNs apart, limit %.1f: each delays a request by 200 ms or more", c.Value, c.Limit)
+		c.Reason = fmt.Sprintf("%.0f segments were sent again in this network namespace, whosever they were, SYNs apart, limit %.1f: each delays a request by 200 ms or more", c.Value, c.Limit)
 		c.Remedy = "look for what drops packets: full socket buffers, a full queue on the way, or another program in this network namespace"
 	}
 	return c

@@ -52,7 +52,7 @@ func TestKernelDrops(t *testing.T) {
 		}
 	}
 	expect(t, retransmitCheck(Kernel{Retransmits: 12, SynRetransmits: 2}, 10_000), validity.OK, "")
-	expect(t, retransmitCheck(Kernel{Retransmits: 13, SynRetransmits: 2}, 10_000), validity.Warn, "11 segments were sent again, SYNs apart, limit 10.0")
+	expect(t, retransmitCheck(Kernel{Retransmits: 13, SynRetransmits: 2}, 10_000), validity.Warn, "11 segments were sent again in this network namespace, whosever they were, SYNs apart, limit 10.0")
 	expect(t, retransmitCheck(Kernel{Retransmits: 11, SynRetransmits: Unknown}, 10_000), validity.Warn, "11 segments")
 	expect(t, retransmitCheck(Kernel{Retransmits: Unknown}, 10_000), validity.Unknown, "")
 	expect(t, portsCheck(0, 0), validity.OK, "")
