@@ -50,7 +50,7 @@ func answeredCheck(p Phase) validity.Check {
 //	∫ in flight dt = Σ (done − begun)         open loop
 //	X·R ÷ N = 1                               closed loop
 //
-// Where: X = throughput, R = mean service time, N = requests that the active connections can carry at once. In an open
+// Where: X = throughput, R = mean response time from when a connection was free, N = requests that the active connections can carry at once. In an open
 // loop both sides come from the same events, so that they differ only if the client lost or doubled some: it says nothing
 // of the server. In a closed loop it tells whether connections starved. Its Value is how far the two sides lie apart, as a share.
 func littleCheck(p Phase) validity.Check {
@@ -66,7 +66,7 @@ func littleCheck(p Phase) validity.Check {
 		ratio := float64(p.HeldNs) / (float64(p.LengthNs) * float64(p.Slots))
 		if c.Value = math.Abs(ratio - 1); c.Value > starveLimit {
 			c.State = validity.Warn
-			c.Reason = fmt.Sprintf("phase %s: throughput × service time is %.1f %% of the connections: some sat idle", p.Name, 100*ratio)
+			c.Reason = fmt.Sprintf("phase %s: throughput × response time is %.1f %% of the connections: some sat idle", p.Name, 100*ratio)
 			c.Remedy = "lower connections.count, give the client more CPUs, or see the keep-alive truth: connections that are opened again carry nothing meanwhile"
 		}
 		return c

@@ -72,7 +72,8 @@ type Phase struct {
 	// MeansNs are the mean response times of the whole seconds of the phase that have any, in order.
 	MeansNs []float64
 
-	// AreaNs is ∫ requests in flight dt, HeldNs Σ done − begun of the Finished requests, both within the phase.
+	// AreaNs is ∫ requests in flight dt, HeldNs Σ done − begun of the Finished requests, in a closed loop
+	// done − due, both within the phase.
 	AreaNs, HeldNs, Finished int64
 	// Slots is how many requests the active connections can carry at once.
 	Slots int64

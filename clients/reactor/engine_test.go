@@ -364,23 +364,27 @@ func TestLogsHoldWhatTheReportSays(t *testing.T) {
 	}))
 	only(t, r, "ok")
 	for file, want := range map[string]int64{"response.hlog": 800, "service.hlog": 800, "lag.hlog": 800} {
-		f, err := os.Open(filepath.Join(dir, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries, err := hist.ReadLog(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
 		tags := map[string]int64{}
-		for _, e := range entries {
+		for _, e := range readLog(t, dir, file) {
 			tags[e.Tag] += e.Histogram.Count()
 		}
 		if tags["first"] != 200 || tags["first"]+tags["steady"] != want {
 			t.Errorf("%s: %v", file, tags)
 		}
 	}
+}
+
+// readLog reads one of a load's logs.
+func readLog(t *testing.T, dir, file string) []hist.Entry {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	entries, err := hist.ReadLog(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
 }

@@ -142,11 +142,14 @@ func (s *shard) ownNumber() int64 {
 	return s.ownBase + (s.own-1)*int64(s.stride) + int64(s.index)
 }
 
-// arrive takes the next arrival into a slot of connection i, or, in a closed loop, one that is due now.
+// arrive takes the next arrival into a slot of connection i, or, in a closed loop, one that has been due since the connection
+// became free. What was free before the last tick, because it had nothing to send or the thread was elsewhere, is due now.
 func (s *shard) arrive(i int32, begun, sent int64) *slot {
 	sl, j := s.grab(i)
 	if !s.arrivalDue() {
-		sl.intended = s.now
+		if sl.intended = s.now; s.conns[i].freeAt > s.ticked {
+			sl.intended = s.conns[i].freeAt
+		}
 		return s.assign(i, sl, j, s.ownNumber(), begun, sent)
 	}
 	number := s.cursor.Number()

@@ -84,7 +84,7 @@ type window struct {
 // flow counts what happened during a span, whenever it was intended.
 type flow struct {
 	areaNs   int64 // ∫ requests in flight dt
-	heldNs   int64 // Σ done − begun of all requests that ended here
+	heldNs   int64 // Σ done − begun of all requests that ended here; in a closed loop also Σ begun − due of those that began here
 	finished int64
 	ok       int64
 	failed   int64 // attempts to connect
@@ -131,7 +131,8 @@ func (r *Recorder) Late(c int32, lag int64) {
 	r.lag.Record(lag)
 }
 
-// Begun counts what Sent does, the lag apart: Late must be called before the next Tick.
+// Begun counts what Sent does, the lag apart: Late must be called before the next Tick. In a closed loop a request is due when
+// its connection becomes free, and holds it from then on.
 func (r *Recorder) Begun(c int32, intended, free, sent int64) {
 	r.window(sent-r.t0).Sent++
 	if free > intended {
@@ -141,6 +142,9 @@ func (r *Recorder) Begun(c int32, intended, free, sent int64) {
 		r.window(sent-r.t0).offered++
 	}
 	r.flows(sent)
+	if r.tl.Spans[r.span].Closed {
+		r.flow[r.span].heldNs += sent - max(intended, free)
+	}
 	r.inFlight++
 	r.begun += min(sent, r.end) - r.t0
 }
