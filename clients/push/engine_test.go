@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/clients/reflect"
@@ -18,8 +16,6 @@ import (
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/scenarios"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, s reflect.PushScript) *reflect.Pusher {
 	t.Helper()
