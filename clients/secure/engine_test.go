@@ -1,6 +1,7 @@
 package secure_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -226,6 +227,11 @@ func TestEveryFailedHandshakeFallsIntoItsDrawer(t *testing.T) {
 			}))
 			if r.Outcomes["ok"] != good || r.Outcomes[outcome] != r.Planned-good || r.ConnectFailures != r.Planned-good {
 				t.Errorf("outcomes %v, %d failed to connect, last error %q: want %d ok and the rest %s", r.Outcomes, r.ConnectFailures, r.TLS.LastError, good, outcome)
+			}
+			// An error of the socket is told by its own kind.
+			kind := map[string]string{"reset": "reset", "connect_timeout": "timed_out"}[outcome]
+			if kind = cmp.Or(kind, "handshake"); r.ConnectFailuresByKind[kind] != r.ConnectFailures {
+				t.Errorf("%d failed to connect, by kind %v: want %s", r.ConnectFailures, r.ConnectFailuresByKind, kind)
 			}
 		})
 	}

@@ -83,8 +83,9 @@ func checkIdentity(t *testing.T, r *clients.Report) {
 		}
 		return n
 	}
-	if r.Outcomes["refused"]+r.Outcomes["no_port"] != r.ConnectFailures {
-		t.Errorf("%d connects failed, outcomes %v", r.ConnectFailures, r.Outcomes)
+	short := r.ConnectFailuresByKind["no_ports"] + r.ConnectFailuresByKind["no_files"]
+	if r.Outcomes["refused"] != r.ConnectFailuresByKind["refused"] || r.Outcomes["no_port"] != short || r.Outcomes["refused"]+short != r.ConnectFailures {
+		t.Errorf("%d connects failed, by kind %v, outcomes %v", r.ConnectFailures, r.ConnectFailuresByKind, r.Outcomes)
 	}
 	var phases, windows, ended int64
 	for _, p := range r.Phases {
