@@ -65,8 +65,8 @@ Where one process may not open enough files for -c, several make the load, and f
 
 The time of -d starts when all connections are open.
 
-Exit status: 0 the figures are VALID or SUSPECT, 1 failed, such as nobody listening, 2 usage, 4 the figures are INVALID, 130
-interrupted and 143 terminated (what was measured is told). With --find and --sweep it is 0 where a trial at some rate is VALID
+Exit status: 0 the figures are VALID or SUSPECT, 1 failed, such as nobody listening or a name that does not
+resolve, 2 usage, 4 the figures are INVALID, 130 interrupted and 143 terminated (what was measured is told). With --find and --sweep it is 0 where a trial at some rate is VALID
 or SUSPECT, even if no rate met the objective, 4 where none is, and 1 also where the trials can't decide the objective.`,
 		Example: `  millrace load http://127.0.0.1:8080/ -c 1000 -d 10s
   millrace load http://127.0.0.1:8080/ -c 1000 -d 10s --rate 20000 --arrival poisson --json -
@@ -80,7 +80,7 @@ or SUSPECT, even if no rate met the objective, 4 where none is, and 1 also where
   millrace load push://127.0.0.1:9000/news -c 1000 -d 5s
   millrace load http://localhost/ --unix-socket /run/server.sock`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return f.reword(doLoad(cmd, args, f)) },
+		RunE: func(cmd *cobra.Command, args []string) error { return unresolved(f.reword(doLoad(cmd, args, f))) },
 	}
 	fl := c.Flags()
 	fl.IntVarP(&f.connections, "connections", "c", 100, "connections in all")

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 
@@ -125,6 +127,16 @@ func notEmpty(fl *pflag.FlagSet) error {
 		}
 	})
 	return err
+}
+
+// unresolved makes a name that does not resolve a failure of this load, and not an error in what was asked for: the same name may
+// resolve tomorrow.
+func unresolved(err error) error {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) {
+		return err
+	}
+	return &statusError{exitFailed, fmt.Errorf("%w: check the name, or give the host's address", err)}
 }
 
 // where is what a report is about, for people.

@@ -34,12 +34,20 @@ func reflectCommand() *cobra.Command {
 	var script reflect.PushScript
 	var rate string
 	cmd := &cobra.Command{
-		Use:   "reflect --protocol http1|frame|push",
-		Short: "Be the raw reflector, until standard input ends (started by calibrate)",
-		Long: `Listen and answer at once: GET with a payload, POST with its own body, a frame with itself. One JSON line for each process says
-where it listens. It ends when its standard input does. With --protocol push it sends --rate frames a second to all who subscribe.`,
-		Args:   cobra.NoArgs,
-		Hidden: true,
+		Use:   "reflect",
+		Short: "Be a server to load: answer at once, or push",
+		Long: `Listen and answer at once: GET with a payload, POST with its own body, a frame with itself. With --protocol push send --rate
+frames a second to all who subscribe, each channel with numbers of its own; no other server speaks it yet.
+
+One JSON line for each process says where it listens. It ends when its standard input does, or is interrupted: in the
+background give it an input that stays open. It is what calibrate measures the client against.
+
+Exit status: 0 its input ended, 1 failed, such as an address in use, 2 usage, 130 interrupted.`,
+		Example: `  millrace reflect --listen 127.0.0.1:8080
+  millrace reflect --protocol push --rate 1000 --listen 127.0.0.1:9000
+  millrace load push://127.0.0.1:9000/news -c 1000 -d 5s
+  sleep infinity | millrace reflect --protocol frame --listen 127.0.0.1:9000 &`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if processes < 1 || processes > maxReflectors {
 				return usage(fmt.Errorf("--processes %d: want 1 to %d", processes, maxReflectors))

@@ -179,3 +179,13 @@ func TestReflectUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestReflectPushesToALoad is the way of a user: one program pushes, another one subscribes.
+func TestReflectPushesToALoad(t *testing.T) {
+	c := startReflect(t, 1, `exec "$0" reflect --protocol push --rate 500`)
+	out, err := exec.Command(filepath.Join(binDir, "millrace"), "load", "push://"+c.lines[0].Addr+"/news", "-c", "2", "-d", "300ms").CombinedOutput()
+	if !strings.Contains(string(out), "2 subscribers") || strings.Contains(string(out), " 0 received") {
+		t.Errorf("%v\n%s", err, out) // the host may be too noisy for a verdict
+	}
+	_ = c.stdin.Close()
+}
