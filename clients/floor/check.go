@@ -36,7 +36,7 @@ func kindOf(p *clients.Plan, i, payload int) Kind {
 	s := &p.Scenario
 	k := Kind{Engine: p.Engine, Protocol: s.Protocol, Pipeline: max(s.Connections.Pipeline, 1), Requests: s.Connections.Requests, Payload: payload}
 	if k.Requests > 0 {
-		k.Connections = ShortConnections
+		k.Connections, k.Close = ShortConnections, s.Connections.Close
 		return k
 	}
 	count := s.Connections.Count
@@ -129,7 +129,7 @@ func (k Kind) Command() string {
 		text += " --protocol " + k.Protocol
 	}
 	if k.Requests > 0 {
-		text += fmt.Sprintf(" --requests %d", k.Requests)
+		text += fmt.Sprintf(" --requests %d --close %s", k.Requests, k.Close)
 	} else {
 		text += fmt.Sprintf(" -c %d", k.Connections)
 	}

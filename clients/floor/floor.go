@@ -18,7 +18,7 @@ import (
 )
 
 // Schema is the version of Floor's JSON.
-const Schema = 1
+const Schema = 2
 
 // Floor is what was measured on one host with one kernel and one program. The zero value has nothing.
 type Floor struct {
@@ -41,6 +41,9 @@ type Kind struct {
 	Requests int `json:"requests"`
 	// Payload is the bytes of a body, of the request or of the reply, whichever is larger.
 	Payload int `json:"payload"`
+	// Close is who ends a connection after Requests, and how: one of scenarios.ClosePolicies, empty where Requests is zero. It is
+	// a part of the work: a reset is another system call, a FIN another packet and a socket in TIME_WAIT.
+	Close string `json:"close,omitempty"`
 }
 
 // ShortConnections is how many connections a floor with Requests is measured with: the work is in opening and closing
@@ -90,12 +93,15 @@ func (k Kind) String() string {
 	if payloadClass(k.Payload) > 0 {
 		parts = append(parts, fmt.Sprintf("%d bytes", k.Payload))
 	}
+	if k.Close != "" {
+		parts = append(parts, "close "+k.Close)
+	}
 	return strings.Join(parts, ", ")
 }
 
 // Nearest returns the shape that judges a load of a kind; ok is false where none does. It has
 //
-//   - the same engine, protocol and requests a connection;
+//   - the same engine, protocol, requests a connection, and way to close it;
 //   - the same class of payload: up to 1 KiB, and then powers of two;
 //   - pipeline 1 for pipeline 1; otherwise the deepest pipeline that is more than 1 and at most the load's;
 //   - of these the same number of connections; or, of the next lower and the next higher number, the one with the lower
@@ -132,7 +138,7 @@ func (f Floor) Nearest(want Kind) (s Shape, ok bool) {
 
 // sort reports whether two kinds differ at most in connections and pipeline.
 func (k Kind) sort(o Kind) bool {
-	return k.Engine == o.Engine && k.Protocol == o.Protocol && k.Requests == o.Requests && payloadClass(k.Payload) == payloadClass(o.Payload)
+	return k.Engine == o.Engine && k.Protocol == o.Protocol && k.Requests == o.Requests && k.Close == o.Close && payloadClass(k.Payload) == payloadClass(o.Payload)
 }
 
 // payloadClass is 0 up to 1 KiB, where packets cost and not bytes, then the power of two that holds n.
@@ -154,7 +160,7 @@ func (f *Floor) Add(s Shape) {
 	f.Shapes = append(f.Shapes, s)
 	slices.SortFunc(f.Shapes, func(a, b Shape) int {
 		return cmp.Or(strings.Compare(a.Engine, b.Engine), -strings.Compare(a.Protocol, b.Protocol), a.Requests-b.Requests,
-			a.Payload-b.Payload, a.Pipeline-b.Pipeline, a.Connections-b.Connections)
+			a.Payload-b.Payload, a.Pipeline-b.Pipeline, a.Connections-b.Connections, -strings.Compare(a.Close, b.Close))
 	})
 }
 

@@ -14,7 +14,11 @@ import (
 
 // shape is one of epoll and http1 with the default payload.
 func shape(connections, pipeline, requests int, max float64) Shape {
-	return Shape{Kind: Kind{"epoll", "http1", connections, pipeline, requests, 13}, MaxRPS: max}
+	policy := ""
+	if requests > 0 {
+		policy = "fin-client"
+	}
+	return Shape{Kind: Kind{"epoll", "http1", connections, pipeline, requests, 13, policy}, MaxRPS: max}
 }
 
 func TestNearest(t *testing.T) {
@@ -22,6 +26,9 @@ func TestNearest(t *testing.T) {
 		shape(64, 1, 0, 200e3), shape(1000, 1, 0, 210e3), shape(10_000, 1, 0, 150e3),
 		shape(64, 16, 0, 2e6), shape(64, 4, 0, 1e6), shape(ShortConnections, 1, 1, 40e3),
 	}}
+	reset := shape(ShortConnections, 1, 1, 60e3)
+	reset.Close = "rst"
+	f.Add(reset)
 	large := shape(64, 1, 0, 90e3)
 	large.Payload = 60_000
 	f.Add(large)
@@ -30,22 +37,24 @@ func TestNearest(t *testing.T) {
 		want Kind
 		max  float64 // zero: none judges it
 	}{
-		{"the same", Kind{"epoll", "http1", 1000, 1, 0, 13}, 210e3},
-		{"between two: the slower one, below", Kind{"epoll", "http1", 500, 1, 0, 13}, 200e3},
-		{"between two: the slower one, above", Kind{"epoll", "http1", 2000, 1, 0, 13}, 150e3},
-		{"more than measured", Kind{"epoll", "http1", 20_000, 1, 0, 13}, 150e3},
-		{"far more than measured", Kind{"epoll", "http1", 20_001, 1, 0, 13}, 0},
-		{"fewer than measured", Kind{"epoll", "http1", 63, 1, 0, 13}, 0},
-		{"the deepest pipeline that is not deeper", Kind{"epoll", "http1", 64, 15, 0, 13}, 1e6},
-		{"a deeper pipeline", Kind{"epoll", "http1", 64, 100, 0, 13}, 2e6},
-		{"pipeline 1 does not judge pipelining", Kind{"epoll", "http1", 64, 3, 0, 13}, 0},
-		{"a small payload is as good as none", Kind{"epoll", "http1", 64, 1, 0, 1024}, 200e3},
-		{"a larger payload", Kind{"epoll", "http1", 64, 1, 0, 1025}, 0},
-		{"a large payload of the same class", Kind{"epoll", "http1", 64, 1, 0, 33_000}, 90e3},
-		{"short connections", Kind{"epoll", "http1", ShortConnections, 1, 1, 13}, 40e3},
-		{"ten requests a connection", Kind{"epoll", "http1", ShortConnections, 1, 10, 13}, 0},
-		{"another protocol", Kind{"epoll", "frame", 64, 1, 0, 13}, 0},
-		{"another engine", Kind{"vegeta", "http1", 64, 1, 0, 13}, 0},
+		{"the same", Kind{"epoll", "http1", 1000, 1, 0, 13, ""}, 210e3},
+		{"between two: the slower one, below", Kind{"epoll", "http1", 500, 1, 0, 13, ""}, 200e3},
+		{"between two: the slower one, above", Kind{"epoll", "http1", 2000, 1, 0, 13, ""}, 150e3},
+		{"more than measured", Kind{"epoll", "http1", 20_000, 1, 0, 13, ""}, 150e3},
+		{"far more than measured", Kind{"epoll", "http1", 20_001, 1, 0, 13, ""}, 0},
+		{"fewer than measured", Kind{"epoll", "http1", 63, 1, 0, 13, ""}, 0},
+		{"the deepest pipeline that is not deeper", Kind{"epoll", "http1", 64, 15, 0, 13, ""}, 1e6},
+		{"a deeper pipeline", Kind{"epoll", "http1", 64, 100, 0, 13, ""}, 2e6},
+		{"pipeline 1 does not judge pipelining", Kind{"epoll", "http1", 64, 3, 0, 13, ""}, 0},
+		{"a small payload is as good as none", Kind{"epoll", "http1", 64, 1, 0, 1024, ""}, 200e3},
+		{"a larger payload", Kind{"epoll", "http1", 64, 1, 0, 1025, ""}, 0},
+		{"a large payload of the same class", Kind{"epoll", "http1", 64, 1, 0, 33_000, ""}, 90e3},
+		{"short connections", Kind{"epoll", "http1", ShortConnections, 1, 1, 13, "fin-client"}, 40e3},
+		{"short connections that are reset", Kind{"epoll", "http1", ShortConnections, 1, 1, 13, "rst"}, 60e3},
+		{"short connections that the server closes", Kind{"epoll", "http1", ShortConnections, 1, 1, 13, "fin-server"}, 0},
+		{"ten requests a connection", Kind{"epoll", "http1", ShortConnections, 1, 10, 13, "fin-client"}, 0},
+		{"another protocol", Kind{"epoll", "frame", 64, 1, 0, 13, ""}, 0},
+		{"another engine", Kind{"vegeta", "http1", 64, 1, 0, 13, ""}, 0},
 	} {
 		s, ok := f.Nearest(x.want)
 		if ok != (x.max > 0) || s.MaxRPS != x.max {
@@ -68,12 +77,13 @@ func TestTheGridJudgesWhatItIsFor(t *testing.T) {
 		}
 	}
 	for want, k := range map[string]Kind{
-		"millrace calibrate":                                     {"epoll", "http1", 2000, 1, 0, 13},
-		"millrace calibrate --engine uring":                      {"uring", "frame", 64, 64, 0, 13},
-		"millrace calibrate -c 10":                               {"epoll", "http1", 10, 1, 0, 13},
-		"millrace calibrate --protocol frame -c 64 --pipeline 4": {"epoll", "frame", 64, 4, 0, 13},
-		"millrace calibrate --requests 10":                       {"epoll", "http1", ShortConnections, 1, 10, 13},
-		"millrace calibrate -c 64 --payload 5000":                {"epoll", "http1", 64, 1, 0, 5000},
+		"millrace calibrate":                                     {"epoll", "http1", 2000, 1, 0, 13, ""},
+		"millrace calibrate --engine uring":                      {"uring", "frame", 64, 64, 0, 13, ""},
+		"millrace calibrate -c 10":                               {"epoll", "http1", 10, 1, 0, 13, ""},
+		"millrace calibrate --protocol frame -c 64 --pipeline 4": {"epoll", "frame", 64, 4, 0, 13, ""},
+		"millrace calibrate --requests 10 --close fin-client":    {"epoll", "http1", ShortConnections, 1, 10, 13, "fin-client"},
+		"millrace calibrate --requests 1 --close fin-server":     {"epoll", "http1", ShortConnections, 1, 1, 13, "fin-server"},
+		"millrace calibrate -c 64 --payload 5000":                {"epoll", "http1", 64, 1, 0, 5000, ""},
 	} {
 		if got := k.Command(); got != want {
 			t.Errorf("%v: %q, want %q", k, got, want)
@@ -230,11 +240,11 @@ func TestCheckKnowsTheLoad(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	p := plan(scenarios.Arrivals{Constant: 1}, "steady")
-	if got := Kinds(p); len(got) != 1 || got[0] != (Kind{"epoll", "http1", 1000, 1, 0, 13}) {
+	if got := Kinds(p); len(got) != 1 || got[0] != (Kind{"epoll", "http1", 1000, 1, 0, 13, ""}) {
 		t.Errorf("kinds %v", got)
 	}
-	p.Scenario.Connections.Requests = 1
-	if got := Kinds(p); len(got) != 1 || got[0] != (Kind{"epoll", "http1", ShortConnections, 1, 1, 13}) {
+	p.Scenario.Connections.Requests, p.Scenario.Connections.Close = 1, "fin-client"
+	if got := Kinds(p); len(got) != 1 || got[0] != (Kind{"epoll", "http1", ShortConnections, 1, 1, 13, "fin-client"}) {
 		t.Errorf("kinds %v", got)
 	}
 	idle, err := scenarios.Named("idle")

@@ -1,8 +1,8 @@
 package floor
 
 // Grid lists the kinds that `millrace calibrate` measures for an engine when it is asked for none: connections kept, with
-// and without pipelining, and a connection for each request. What an engine can't do is left out; of one that the raw reflector
-// can't talk to, which has no TLS, nothing is left.
+// and without pipelining, and a connection for each request, reset or closed by the client. What an engine can't do is left out;
+// of one that the raw reflector can't talk to, which has no TLS, nothing is left. The one that leaves sockets in TIME_WAIT is last.
 func Grid(engine string) []Kind {
 	protocols, depths := []string{"http1", "frame"}, []int{1, 16}
 	switch engine {
@@ -19,7 +19,10 @@ func Grid(engine string) []Kind {
 			}
 		}
 	}
-	return append(kinds, Kind{Engine: engine, Protocol: "http1", Connections: ShortConnections, Pipeline: 1, Requests: 1, Payload: defaultPayload})
+	for _, policy := range []string{"rst", "fin-client"} {
+		kinds = append(kinds, Kind{Engine: engine, Protocol: "http1", Connections: ShortConnections, Pipeline: 1, Requests: 1, Payload: defaultPayload, Close: policy})
+	}
+	return kinds
 }
 
 // defaultPayload is the scenarios' default.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ type calibrateFlags struct {
 }
 
 // oneKind are the flags that ask for one kind of load instead of all.
-var oneKind = []string{"protocol", "connections", "pipeline", "requests", "payload"}
+var oneKind = []string{"protocol", "connections", "pipeline", "requests", "close", "payload"}
 
 func calibrateCommand() *cobra.Command {
 	var f calibrateFlags
@@ -39,8 +40,8 @@ func calibrateCommand() *cobra.Command {
 host can run in Go, with the CPUs split as in a run. The result is kept for this host, kernel and program. A trial above half of it
 is SUSPECT, since part of its figures is the client's own.
 
-Without --protocol, -c, --pipeline, --requests and --payload it measures all usual shapes in about 50 s, or 15 s with --quick; with
-any of them only that one. A run measures by itself what it needs and does not find.`,
+Without --protocol, -c, --pipeline, --requests, --close and --payload it measures all usual shapes in about 50 s, or 15 s with
+--quick; with any of them only that one. A run measures by itself what it needs and does not find.`,
 		Example: `  millrace calibrate
   millrace calibrate --quick -c 50 --pipeline 4`,
 		Args: cobra.NoArgs,
@@ -56,10 +57,14 @@ any of them only that one. A run measures by itself what it needs and does not f
 	fl.StringVar(&f.kind.Protocol, "protocol", "http1", "http1 or frame")
 	fl.IntVarP(&f.kind.Connections, "connections", "c", 1000, "connections in all")
 	fl.IntVar(&f.kind.Pipeline, "pipeline", 1, "requests in flight on one connection")
-	fl.IntVar(&f.kind.Requests, "requests", 0, "requests after which a connection is reset and another opened (0: never)")
+	fl.IntVar(&f.kind.Requests, "requests", 0, "requests after which a connection is closed and another opened (0: never)")
+	fl.StringVar(&f.kind.Close, "close", "", "who closes after --requests: "+strings.Join(closers, ", ")+" (default fin-client)")
 	fl.IntVar(&f.kind.Payload, "payload", 13, "bytes of a body")
 	return c
 }
+
+// closers are the ways to end a connection after its requests.
+var closers = slices.DeleteFunc(slices.Clone(scenarios.ClosePolicies), func(name string) bool { return name == "none" })
 
 // calibrated are the engines that have a floor.
 func calibrated() []string {
@@ -85,9 +90,13 @@ func (f *calibrateFlags) kinds(one bool) ([]floor.Kind, error) {
 		return nil, fmt.Errorf("--payload %d: want 0 to %d bytes", k.Payload, wire.MaxBody-8)
 	case k.Requests < 0:
 		return nil, fmt.Errorf("--requests %d: want 0 or more", k.Requests)
+	case k.Close != "" && !slices.Contains(closers, k.Close):
+		return nil, fmt.Errorf("--close %q: want one of %s", k.Close, strings.Join(closers, ", "))
+	case k.Close != "" && k.Requests == 0:
+		return nil, fmt.Errorf("--close %s without --requests: say after how many requests a connection is closed, such as --requests 1", k.Close)
 	}
 	if k.Requests > 0 {
-		k.Connections = floor.ShortConnections
+		k.Connections, k.Close = floor.ShortConnections, cmp.Or(k.Close, "fin-client")
 	}
 	return []floor.Kind{k}, nil
 }
@@ -155,7 +164,7 @@ func printFloor(to io.Writer, f floor.Floor, path string) error {
 	for _, s := range f.Shapes {
 		connections := strconv.Itoa(s.Connections)
 		if s.Requests > 0 {
-			connections = quantity.Count(s.Requests, "request") + " each"
+			connections = quantity.Count(s.Requests, "request") + " each, " + s.Close
 		}
 		mark := ""
 		if s.Disturbed {

@@ -213,19 +213,16 @@ func (c *calibration) closedLoops(ctx context.Context, p *clients.Plan, reflecto
 	return quiet, nil
 }
 
-// plan is that of a load on the reflector: a warm-up and the measured phase, as a trial makes it. Connections that are not
-// kept are reset, since all other ways to close leave sockets in TIME_WAIT to the trials that follow.
+// plan is that of a load on the reflector: a warm-up and the measured phase, as a trial makes it. One that closes with a FIN
+// leaves up to net.ipv4.tcp_max_tw_buckets sockets in TIME_WAIT for a minute, towards the reflector's port only.
 func (c *calibration) plan(k floor.Kind, addr string, arrivals scenarios.Arrivals, length time.Duration) (*clients.Plan, error) {
 	s := &scenarios.Scenario{
 		Name: "calibrate", Why: "The client against the raw reflector.", Protocol: k.Protocol, Payload: k.Payload,
-		Connections: scenarios.Connections{Count: k.Connections, Pipeline: k.Pipeline, Requests: k.Requests},
+		Connections: scenarios.Connections{Count: k.Connections, Pipeline: k.Pipeline, Requests: k.Requests, Close: k.Close},
 		Phases: []scenarios.Phase{
 			{Name: "warmup", For: scenarios.Duration(calibrateWarmup), Arrivals: arrivals},
 			{Name: "floor", For: scenarios.Duration(length), Arrivals: arrivals, Measure: true},
 		},
-	}
-	if k.Requests > 0 {
-		s.Connections.Close = "rst"
 	}
 	s, err := s.Resolve()
 	if err != nil {

@@ -83,7 +83,8 @@ func calibrateInChild(ctx context.Context, errs io.Writer, k floor.Kind) error {
 	ctx, cancel := context.WithTimeout(ctx, calibrateWithin)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "calibrate", "--quick", "--engine", k.Engine, "--protocol", k.Protocol, "-c", strconv.Itoa(k.Connections),
-		"--pipeline", strconv.Itoa(k.Pipeline), "--requests", strconv.Itoa(k.Requests), "--payload", strconv.Itoa(k.Payload))
+		"--pipeline", strconv.Itoa(k.Pipeline), "--requests", strconv.Itoa(k.Requests), "--payload", strconv.Itoa(k.Payload),
+		"--close="+k.Close)
 	cmd.Stderr = errs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	// It is killed when the thread that started it ends.
