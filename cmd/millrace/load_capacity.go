@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -113,7 +112,7 @@ func (f *capacityFlags) run(cmd *cobra.Command, plan *clients.Plan, l *loadFlags
 		Schema: capacity.Schema, URL: plan.URL, Engine: plan.Engine, Connections: plan.Scenario.Connections.Count,
 		Arrival: map[bool]string{false: "constant", true: "poisson"}[f.poisson], Seed: plan.Seed,
 	}
-	t := &trialTable{w: rows, judged: f.find != ""}
+	t := newTrialTable(rows, f.objective)
 	t.head(rec)
 	work := f.sweepAll
 	if f.find != "" {
@@ -212,6 +211,9 @@ func (f *capacityFlags) outcome(rec *capacity.Record, err error) error {
 	case err != nil:
 		return err
 	case why != "":
+		if rec.Answer != nil && strings.Contains(rec.Answer.Text, why) { // where it stands at length
+			why, _, _ = strings.Cut(why, ": ")
+		}
 		return &statusError{exitInvalid, fmt.Errorf("no trial is VALID or SUSPECT: %s", why)}
 	case rec.Answer != nil && rec.Answer.Outcome == capacity.Unknown:
 		return fmt.Errorf("finding %s: %s", rec.Objective, rec.Answer.Ended)
@@ -236,45 +238,6 @@ func worthless(rec *capacity.Record) string {
 		}
 	}
 	return last
-}
-
-// trialTable prints a line for each trial as it ends.
-type trialTable struct {
-	w      io.Writer
-	judged bool // by an objective
-	n      int
-}
-
-func (t *trialTable) head(rec *capacity.Record) {
-	fmt.Fprintf(t.w, "%s  %s engine, %s, %s arrivals\n\n", rec.URL, rec.Engine, quantity.Count(rec.Connections, "connection"), rec.Arrival)
-	fmt.Fprintf(t.w, "%5s  %10s %8s %10s %9s %9s %9s %8s  %-8s", "trial", "rate", "length", "achieved", "p50", "p99", "p99.9", "ok", "verdict")
-	if t.judged {
-		fmt.Fprint(t.w, "  met")
-	}
-	fmt.Fprintln(t.w)
-}
-
-func (t *trialTable) row(tr *capacity.Trial) {
-	t.n++
-	rate, r := "closed", tr.ResponseNs
-	if tr.OfferedRPS != nil {
-		rate = quantity.Format(*tr.OfferedRPS, quantity.PerSecond)
-	} else {
-		r.P50, r.P99, r.P999 = nil, nil, nil // connections ÷ throughput, which is no news
-	}
-	line := fmt.Sprintf("%5d  %10s %8s %10s %9s %9s %9s %8s  %-8s", t.n, rate, quantity.Format(tr.Seconds*1e9, quantity.Time),
-		quantity.Format(tr.AchievedRPS, quantity.PerSecond), quantityOf(r.P50), quantityOf(r.P99), quantityOf(r.P999),
-		quantity.Share(float64(tr.OK)/float64(max(tr.Planned, 1))), tr.Verdict)
-	switch {
-	case tr.Met != nil && *tr.Met:
-		line += "  yes"
-	case tr.Met != nil:
-		line += "  no: " + tr.Why
-	case tr.Why != "":
-		reason, _, _ := strings.Cut(tr.Why, ": ")
-		line += "  –: " + reason
-	}
-	fmt.Fprintln(t.w, strings.TrimRight(line, " "))
 }
 
 func kneeText(k *capacity.Knee) string {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/millrace/millrace/clients/capacity"
@@ -133,6 +134,39 @@ func TestInterruptedFindAnswers(t *testing.T) {
 	}
 }
 
+// TestSearchPrintsALineATrial: a search shows its objective's figures and no others.
+func TestSearchPrintsALineATrial(t *testing.T) {
+	o, err := capacity.ParseObjective("p99<5ms,ok>99%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rate, p99, met, missed := 1000.0, int64(3_000_000), true, false
+	open := func(m *bool, why string) *capacity.Trial {
+		tr := &capacity.Trial{OfferedRPS: &rate, Met: m, Why: why}
+		tr.Seconds, tr.Planned, tr.OK, tr.Verdict, tr.ResponseNs.P50, tr.ResponseNs.P99 = 2, 2000, 1990, validity.Valid, &p99, &p99
+		return tr
+	}
+	closed := &capacity.Trial{}
+	closed.AchievedRPS, closed.Verdict, closed.Planned, closed.OK, closed.ResponseNs.P99 = 20_000, validity.Valid, 10, 10, &p99
+	var out bytes.Buffer
+	table := newTrialTable(&out, o)
+	table.head(&capacity.Record{URL: "http://x/", Engine: "epoll", Connections: 1, Arrival: "poisson"})
+	for _, tr := range []*capacity.Trial{closed, open(&met, ""), open(&missed, "p99 3.00 ms"), open(nil, "generator lag: phase load: late (lower it)")} {
+		table.row(tr)
+	}
+	want := `http://x/  epoll engine, 1 connection, poisson arrivals
+
+trial        rate       p99        ok  verdict   state
+    1      closed         –     100 %  VALID     capacity 20.0 k/s
+    2    1.00 k/s   3.00 ms    99.5 %  VALID     met
+    3    1.00 k/s   3.00 ms    99.5 %  VALID     missed
+    4    1.00 k/s   3.00 ms    99.5 %  VALID     does not count: generator lag
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestStatusesOfManyTrials holds what a search or a sweep exits with against the statuses of a single load.
 func TestStatusesOfManyTrials(t *testing.T) {
 	rate := 100.0
@@ -153,7 +187,7 @@ func TestStatusesOfManyTrials(t *testing.T) {
 	}
 	check(exitDone, "", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, late, good, refused}})
 	check(exitDone, "", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, good}, Answer: &capacity.Answer{Outcome: capacity.NoRate}})
-	check(exitInvalid, "no trial is VALID or SUSPECT: generator lag", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, late}, Answer: &capacity.Answer{Outcome: capacity.Unknown}})
+	check(exitInvalid, "no trial is VALID or SUSPECT: generator lag", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, late}, Answer: &capacity.Answer{Outcome: capacity.Unknown, Text: "unknown: generator lag: late"}})
 	check(exitInvalid, "good replies: none", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, refused}, Answer: &capacity.Answer{Outcome: capacity.NoRate}})
 	check(exitInvalid, "source ports", nil, capacity.Record{ClosedLoopRPS: 9, Trials: []capacity.Trial{closed, portless}})
 	check(exitInvalid, "nobody answers", nil, capacity.Record{Trials: []capacity.Trial{trial(nil, validity.Invalid, "", "nobody answers")}, Answer: &capacity.Answer{Outcome: capacity.Unknown}})
