@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"github.com/millrace/millrace/clients/reactor/queue"
 	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/internal/wire"
 )
@@ -17,7 +18,7 @@ type conn struct {
 	head    uint16 // http1: slot of the oldest request in flight; frame: where to look for a free one
 	flying  uint16 // requests in flight
 	state   state
-	queued  bool // in the ready ring
+	queued  bool // in ready
 	first   bool // to exchange one request as soon as it is open
 	early   bool // the last connection was closed too early: the next one makes up for it
 	// answered is whether the one that was closed too early had a reply.
@@ -51,9 +52,9 @@ type table struct {
 	replies []wire.ReplyState // http1
 	frames  []wire.FrameState // frame
 	depth   int
-	ready   ring // open connections with room, in the order in which they got it
-	idle    ring // connections by request: entries without a connection
-	broken  ring // kept connections that have to be opened again
+	ready   queue.Queue // open connections with room, in the order in which they got it
+	idle    queue.Queue // connections by request: entries without a connection
+	broken  queue.Queue // kept connections that have to be opened again
 }
 
 func newTable(n, depth int, frame bool) *table {
@@ -66,7 +67,7 @@ func newTable(n, depth int, frame bool) *table {
 	for i := range t.conns {
 		t.conns[i].fd, t.conns[i].pending = -1, -1
 	}
-	t.ready, t.idle, t.broken = newRing(n), newRing(n), newRing(n)
+	t.ready, t.idle, t.broken = queue.New(n), queue.New(n), queue.New(n)
 	return t
 }
 
@@ -92,31 +93,3 @@ func (t *table) grab(i int32) (*slot, int) {
 	c.flying++
 	return &slots[j], j
 }
-
-// ring is a first-in, first-out queue of connection indexes with a place for each.
-type ring struct {
-	at         []int32
-	head, size int
-}
-
-func newRing(n int) ring { return ring{at: make([]int32, n)} }
-
-func (r *ring) push(i int32) {
-	tail := r.head + r.size
-	if tail >= len(r.at) {
-		tail -= len(r.at)
-	}
-	r.at[tail] = i
-	r.size++
-}
-
-func (r *ring) pop() int32 {
-	i := r.at[r.head]
-	if r.head++; r.head == len(r.at) {
-		r.head = 0
-	}
-	r.size--
-	return i
-}
-
-func (r *ring) clear() { r.head, r.size = 0, 0 }

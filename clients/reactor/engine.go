@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reactor/phases"
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/clients/secure"
 	"github.com/millrace/millrace/internal/procfs"
-	"github.com/millrace/millrace/scenarios"
 )
 
 const (
@@ -115,7 +115,7 @@ func New(plan *clients.Plan) (*Engine, error) {
 func shardsFor(p *clients.Plan, limit int) int {
 	for n := limit; n > 1; n-- {
 		m := n * p.Agents
-		if !slices.ContainsFunc(phaseLoads(&p.Scenario), func(l phaseLoad) bool { return l.active%m != 0 && l.active/m < 100 }) {
+		if !slices.ContainsFunc(phases.Of(&p.Scenario), func(l phases.Phase) bool { return l.Active%m != 0 && l.Active/m < 100 }) {
 			return n
 		}
 	}
@@ -274,35 +274,4 @@ func cpus() int {
 		return 1
 	}
 	return max(len(list), 1)
-}
-
-// phaseLoad is what the engine wants to know of a phase.
-type phaseLoad struct {
-	from, to int64 // ns after the first phase's start
-	closed   bool
-	open     int // connections of all agents from here on
-	active   int // of them that take requests
-	busy     int // of these: all, or none where no requests become due
-}
-
-func phaseLoads(s *scenarios.Scenario) []phaseLoad {
-	var out []phaseLoad
-	var at int64
-	count := s.Connections.Count
-	if s.OpensLater() && s.Connections.Requests == 0 {
-		count = 0
-	}
-	for _, p := range s.Phases {
-		if p.Open > 0 {
-			count = max(count, p.Open)
-		}
-		active := int((float64(count)*float64(p.Active) + 99.999) / 100)
-		busy := min(active, count)
-		if p.Arrivals == (scenarios.Arrivals{}) {
-			busy = 0
-		}
-		out = append(out, phaseLoad{at, at + int64(p.For), p.Arrivals.Closed, count, min(active, count), busy})
-		at += int64(p.For)
-	}
-	return out
 }

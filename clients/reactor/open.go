@@ -56,7 +56,7 @@ func (s *shard) openAt() int64 {
 		n := s.next*s.stride + s.index - s.base
 		at = s.from + int64(float64(max(n, 0))*s.gap)
 	}
-	if s.broken.size > 0 {
+	if s.broken.Len() > 0 {
 		at = min(at, s.reopenAt)
 	}
 	return at
@@ -65,8 +65,8 @@ func (s *shard) openAt() int64 {
 // openMore opens what is due, up to openBatch.
 func (s *shard) openMore() {
 	for n := 0; n < openBatch && s.openAt() <= s.now; n++ {
-		if s.broken.size > 0 && s.reopenAt <= s.now {
-			i := s.broken.pop()
+		if s.broken.Len() > 0 && s.reopenAt <= s.now {
+			i := s.broken.Pop()
 			if !s.conns[i].answered {
 				s.reopenAt = s.now + reopenGap
 			}
@@ -180,10 +180,10 @@ func (s *shard) unopened(i int32, why clients.ConnectFailure, o clients.Outcome)
 	s.endAll(i, o)
 	s.shut(i, false)
 	if s.requests > 0 {
-		s.idle.push(i)
+		s.idle.Push(i)
 		return
 	}
-	s.broken.push(i)
+	s.broken.Push(i)
 	s.reopenAt = max(s.reopenAt, s.now+retryGap)
 }
 
@@ -197,10 +197,10 @@ func (s *shard) lose(i int32, o clients.Outcome) {
 	s.shut(i, o == clients.Timeout || o == clients.ProtocolError)
 	s.conns[i].early = true
 	if s.requests > 0 {
-		s.idle.push(i)
+		s.idle.Push(i)
 		return
 	}
-	s.broken.push(i)
+	s.broken.Push(i)
 	s.reopenAt = max(s.reopenAt, s.now)
 	s.control = s.now
 }
@@ -213,7 +213,7 @@ func (s *shard) retire(i int32) {
 	}
 	s.openNow--
 	s.shut(i, s.policy == "rst")
-	s.idle.push(i)
+	s.idle.Push(i)
 }
 
 // ended takes note that a server has closed a connection that was to be closed, or has not in time.
@@ -225,7 +225,7 @@ func (s *shard) ended(i int32) {
 	}
 	s.openNow--
 	s.shut(i, false)
-	s.idle.push(i)
+	s.idle.Push(i)
 }
 
 // shut closes a connection's descriptor.

@@ -38,17 +38,6 @@ func TestShardsFor(t *testing.T) {
 	check(1, 1, 8, 1)
 }
 
-func TestRing(t *testing.T) {
-	r := newRing(3)
-	for i := range int32(10) {
-		r.push(i)
-		r.push(i + 100)
-		if a, b := r.pop(), r.pop(); a != i || b != i+100 || r.size != 0 {
-			t.Fatalf("took %d and %d after %d and %d", a, b, i, i+100)
-		}
-	}
-}
-
 // A server that closes each connection after a reply is limited by no gap of the client's; one that never replies is.
 func TestReopening(t *testing.T) {
 	for _, answered := range []bool{true, false} {

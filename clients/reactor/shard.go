@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
+	"github.com/millrace/millrace/clients/reactor/phases"
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/internal/procfs"
@@ -62,7 +63,7 @@ type shard struct {
 	t0     int64 // earliest time to connect
 	start  int64 // of the phases; MaxInt64 until known
 	end    int64
-	phases []phaseLoad
+	phases []phases.Phase
 	phase  int // under way; −1 before the first
 	closed bool
 	active int // connections of this shard that take requests
@@ -105,7 +106,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	s := &shard{
 		e: e, rec: e.rec.Shard(i), index: p.Agent + p.Agents*i, stride: p.Agents * e.shards,
 		requests: sc.Connections.Requests, policy: sc.Connections.Close, timeout: int64(sc.Timeout), work: sc.Work.Share,
-		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phaseLoads(sc), phase: -1, stamps: newStamps(),
+		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phases.Of(sc), phase: -1, stamps: newStamps(),
 	}
 	schedule := arrivals.NewSchedule(sc, p.Seed)
 	s.cursor, s.counter = schedule.Cursor(s.index, s.stride), schedule.Cursor(s.index, s.stride)
@@ -125,7 +126,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	switch {
 	case s.requests > 0:
 		for i := range n {
-			s.idle.push(int32(i))
+			s.idle.Push(int32(i))
 		}
 	case !sc.OpensLater():
 		s.want(sc.Connections.Count, t0, false)
@@ -187,7 +188,7 @@ func (s *shard) step() bool {
 		e.giveUp.Store(true)
 		return false
 	}
-	for s.phase+1 < len(s.phases) && s.now >= s.start+s.phases[s.phase+1].from {
+	for s.phase+1 < len(s.phases) && s.now >= s.start+s.phases[s.phase+1].From {
 		s.enter(s.phase + 1)
 	}
 	s.openMore()
@@ -236,16 +237,16 @@ func (s *shard) enter(i int) {
 		s.e.cpuFrom.Store(sys.ProcessCPU())
 	}
 	s.tick()
-	s.phase, s.closed = i, p.closed
+	s.phase, s.closed = i, p.Closed
 	if s.requests == 0 && s.e.plan.Scenario.OpensLater() {
-		s.want(p.open, s.start+p.from, true)
+		s.want(p.Open, s.start+p.From, true)
 	}
-	s.rec.Slots[i] = int64(clients.Share(p.active, s.index, s.stride) * s.depth)
-	idle := clients.Share(p.busy, s.index, s.stride)
-	s.idleFrom(idle, clients.Share(p.open, s.index, s.stride)-idle, s.start+p.from)
-	if active := clients.Share(p.active, s.index, s.stride); active != s.active {
+	s.rec.Slots[i] = int64(clients.Share(p.Active, s.index, s.stride) * s.depth)
+	idle := clients.Share(p.Busy, s.index, s.stride)
+	s.idleFrom(idle, clients.Share(p.Open, s.index, s.stride)-idle, s.start+p.From)
+	if active := clients.Share(p.Active, s.index, s.stride); active != s.active {
 		s.active = active
-		s.ready.clear()
+		s.ready.Clear()
 		for i := range s.conns {
 			s.conns[i].queued = false
 		}
@@ -271,7 +272,7 @@ func (s *shard) tick() {
 	t0 := s.start - s.e.rec.Timeline().Start()
 	s.nextTick = s.now + recording.IntervalNs - (s.now-t0)%recording.IntervalNs
 	if s.phase+1 < len(s.phases) {
-		s.nextTick = min(s.nextTick, s.start+s.phases[s.phase+1].from)
+		s.nextTick = min(s.nextTick, s.start+s.phases[s.phase+1].From)
 	}
 }
 

@@ -21,19 +21,19 @@ func (s *shard) arrivalDue() bool {
 
 // available reports whether a request could go out now.
 func (s *shard) available() bool {
-	for s.ready.size > 0 {
-		if s.room(s.ready.at[s.ready.head]) > 0 {
+	for s.ready.Len() > 0 {
+		if s.room(s.ready.First()) > 0 {
 			return true
 		}
-		s.conns[s.ready.pop()].queued = false
+		s.conns[s.ready.Pop()].queued = false
 	}
-	return s.idle.size > 0 && s.phase >= 0
+	return s.idle.Len() > 0 && s.phase >= 0
 }
 
 // vacant is how many requests could go out now, at least.
 func (s *shard) vacant() int {
-	n := s.idle.size
-	for ; s.ready.size > 0; n += s.room(s.ready.pop()) {
+	n := s.idle.Len()
+	for ; s.ready.Len() > 0; n += s.room(s.ready.Pop()) {
 	}
 	return n
 }
@@ -55,18 +55,18 @@ func (s *shard) room(i int32) int {
 func (s *shard) offer(i int32) {
 	if c := &s.conns[i]; !c.queued && (int(i) < s.active || s.requests > 0) && s.room(i) > 0 {
 		c.queued = true
-		s.ready.push(i)
+		s.ready.Push(i)
 	}
 }
 
 // send sends what is due, in at most so many writes.
 func (s *shard) send(limit int) {
 	for ; limit > 0 && s.queueDue() && s.available(); limit-- {
-		if s.ready.size == 0 {
-			s.openFor(s.idle.pop())
+		if s.ready.Len() == 0 {
+			s.openFor(s.idle.Pop())
 			continue
 		}
-		i := s.ready.pop()
+		i := s.ready.Pop()
 		s.conns[i].queued = false
 		s.fill(i)
 		s.offer(i)
@@ -98,7 +98,7 @@ func (s *shard) fill(i int32) {
 // the client is behind, at least lateBatch, since one write of several takes hardly longer than one of one.
 func (s *shard) share() int {
 	s.count()
-	backlog, ways := s.due-s.taken, int64(s.ready.size+1)
+	backlog, ways := s.due-s.taken, int64(s.ready.Len()+1)
 	even := (backlog + ways - 1) / ways
 	if at, _, ok := s.cursor.Peek(); ok && s.now-s.start-int64(at) > lateAfter {
 		even = max(even, min(backlog, lateBatch))
