@@ -2,6 +2,7 @@ package vegeta
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -87,7 +88,7 @@ func (d *dialer) wait(ctx context.Context) error {
 		return err
 	}
 	if err := d.first.Load(); err != nil && d.opened.Load() == 0 {
-		return *err
+		return fmt.Errorf("%w: no connection could be opened; is the server listening there?", *err)
 	}
 	return nil
 }
