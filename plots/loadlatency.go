@@ -197,7 +197,7 @@ func (d *LoadLatency) words(f *frame.Page) {
 	}
 	struck := d.struck()
 	if len(struck) > 0 {
-		f.Legend = append(f.Legend, frame.Entry{Name: "struck out", More: []string{"INVALID: says nothing of the server"}, Dot: &draw.GlyphStyle{Color: struckInk, Radius: 3, Shape: struckOut{draw.CircleGlyph{}}}})
+		f.Legend = append(f.Legend, frame.Entry{Name: "struck out", More: []string{"INVALID: says nothing of the server"}, Dot: &draw.GlyphStyle{Color: struckInk, Radius: 3, Shape: glyph.Struck{Mark: draw.CircleGlyph{}, Ink: frame.Ink}}})
 	}
 	if few := d.unsupported(); few != "" {
 		f.Foot = append(f.Foot, few)
@@ -312,7 +312,7 @@ func (m loadMarks) Plot(c draw.Canvas, p *plot.Plot) {
 		at := vg.Point{X: trX(k.x), Y: trY(k.y)}
 		g := draw.GlyphStyle{Color: k.style.Color, Radius: 3, Shape: k.style.Glyph}
 		if k.invalid {
-			g.Color, g.Shape = struckInk, struckOut{k.style.Glyph}
+			g.Color, g.Shape = struckInk, glyph.Struck{Mark: k.style.Glyph, Ink: frame.Ink}
 		}
 		c.DrawGlyph(g, at)
 		if k.hollow && !k.invalid {
@@ -323,16 +323,3 @@ func (m loadMarks) Plot(c draw.Canvas, p *plot.Plot) {
 
 // struckInk is the colour of a mark that is struck out.
 var struckInk = frame.RGB(0xB0B0B0)
-
-// struckOut is a mark with a cross behind it, whose arms stand out on all sides: both can be made out.
-type struckOut struct{ mark draw.GlyphDrawer }
-
-// DrawGlyph implements draw.GlyphDrawer.
-func (g struckOut) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, at vg.Point) {
-	r := 2.1 * s.Radius
-	strike := draw.LineStyle{Color: frame.Ink, Width: 1}
-	c.StrokeLine2(strike, at.X-r, at.Y-r, at.X+r, at.Y+r)
-	c.StrokeLine2(strike, at.X-r, at.Y+r, at.X+r, at.Y-r)
-	c.DrawGlyph(draw.GlyphStyle{Color: frame.RGB(0xFFFFFF), Radius: s.Radius + 1, Shape: g.mark}, at)
-	c.DrawGlyph(draw.GlyphStyle{Color: s.Color, Radius: s.Radius, Shape: g.mark}, at)
-}

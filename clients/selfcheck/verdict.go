@@ -43,8 +43,7 @@ var ErrNever = errors.New("never run on this host with this binary: run `millrac
 // Last is the verdict on an engine in the usual cache directory.
 func Last(engine string) (Verdict, error) { return Load(hostkey.Dir(), engine) }
 
-// Load returns the last verdict on an engine that was stored in a directory by this program on this host and kernel. It
-// reads the executable once a process, which takes some tens of ms.
+// Load returns the last verdict on an engine that was stored in a directory by this program on this host and kernel.
 func Load(dir, engine string) (Verdict, error) {
 	path, err := pathOf(dir, engine)
 	if err != nil {

@@ -1,7 +1,9 @@
-// Package glyph has filled marks that gonum/plot lacks.
+// Package glyph has marks that gonum/plot lacks.
 package glyph
 
 import (
+	"image/color"
+
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
@@ -31,6 +33,22 @@ type Cross struct{}
 func (Cross) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, p vg.Point) {
 	a, r := s.Radius*0.4, s.Radius*1.15
 	polygon(c, s, p, [][2]vg.Length{{-a, r}, {a, r}, {a, a}, {r, a}, {r, -a}, {a, -a}, {a, -r}, {-a, -r}, {-a, -a}, {-r, -a}, {-r, a}, {-a, a}})
+}
+
+// Struck is a mark with a cross behind it, whose arms stand out on all sides: both can be made out.
+type Struck struct {
+	Mark draw.GlyphDrawer
+	Ink  color.Color // of the cross
+}
+
+// DrawGlyph implements draw.GlyphDrawer.
+func (g Struck) DrawGlyph(c *draw.Canvas, s draw.GlyphStyle, at vg.Point) {
+	r := 2.1 * s.Radius
+	arm := draw.LineStyle{Color: g.Ink, Width: s.Radius / 3}
+	c.StrokeLine2(arm, at.X-r, at.Y-r, at.X+r, at.Y+r)
+	c.StrokeLine2(arm, at.X-r, at.Y+r, at.X+r, at.Y-r)
+	c.DrawGlyph(draw.GlyphStyle{Color: color.White, Radius: s.Radius + 1, Shape: g.Mark}, at)
+	c.DrawGlyph(draw.GlyphStyle{Color: s.Color, Radius: s.Radius, Shape: g.Mark}, at)
 }
 
 func polygon(c *draw.Canvas, s draw.GlyphStyle, p vg.Point, corners [][2]vg.Length) {
