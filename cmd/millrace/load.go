@@ -44,8 +44,9 @@ func loadCommand() *cobra.Command {
 		Use:   "load URL...",
 		Short: "Load any server, like wrk, and say how far the figures can be trusted",
 		Long: `Load a server at http://host:port/path, https://host:port/path or frame://host:port, or subscribe to what one pushes at
-push://host:port/channel. With --rate the loop is open: requests are due at their times whether or not earlier ones are answered, and latency counts from then. Without, every connection
-sends its next request when the last one is answered (closed loop).
+push://host:port/channel. With --rate the loop is open: requests are due at their times whether or not earlier ones are
+answered, and latency counts from then. Without, every connection sends its next request when the last one is answered (closed
+loop).
 
 Several URLs, or the requests of --targets, are sent in turn. Where they name several hosts and ports, each of these has an
 equal share of the connections, and a connection carries what is meant for its own. In paths, headers and bodies {n} stands
@@ -89,7 +90,7 @@ or SUSPECT, even if no rate met the objective, 4 where none is, and 1 also where
 	fl.StringVar(&f.trace, "trace", "", "file of the times at which requests are due, one a line, in seconds or with a unit")
 	fl.StringVar(&f.arrival, "arrival", "constant", "distances between arrivals: constant or poisson")
 	fl.StringVar(&f.engine, "engine", "epoll", "load engine: epoll, uring (io_uring; epoll where the kernel has none) or vegeta; tls for https://, which has no other")
-	fl.StringVar(&f.json, "json", "", "write the report as JSON to a file, or - for standard output")
+	fl.StringVar(&f.json, "json", "", "write the report as JSON to a file at the end, or - for standard output")
 	fl.StringVar(&f.logs, "logs", "", "write HdrHistogram logs into this directory")
 	fl.IntVar(&f.pipeline, "pipeline", 1, "requests in flight on one connection")
 	fl.IntVar(&f.requests, "requests", 0, "requests after which a connection is closed and another opened (0: never)")

@@ -80,6 +80,9 @@ func printPush(w io.Writer, r *clients.Report) {
 		rows = slices.Insert(rows, 0, summaryRow{"delivery", *p.DeliveryNs})
 	}
 	printSummaries(w, rows)
+	if p.DeliveryNs != nil {
+		fmt.Fprintln(w, "delivery: from the sender's clock in a frame to its arrival")
+	}
 	if p.Refused != "" {
 		fmt.Fprintf(w, "delivery   not measured: %s\n", p.Refused)
 	}
