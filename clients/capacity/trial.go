@@ -109,8 +109,8 @@ func Measure(r *clients.Report, kept bool) Measured {
 	switch n := p.Outcomes[clients.NoPort.String()]; {
 	case n > 0:
 		m.Limit = fmt.Sprintf("source ports: %d requests found none for their connection (give --source more addresses, or lower -c)", n)
-	case kept && r.ConnectionsOpened < r.ConnectionsWanted:
-		m.Limit = fmt.Sprintf("connections: %d of %d could be opened (lower -c, or raise the server's limit)", r.ConnectionsOpened, r.ConnectionsWanted)
+	case kept && r.ConnectionsOpened-r.ConnectionsReopened < r.ConnectionsWanted:
+		m.Limit = fmt.Sprintf("connections: %d of %d could be opened (lower -c, or raise the server's limit)", r.ConnectionsOpened-r.ConnectionsReopened, r.ConnectionsWanted)
 	}
 	return m
 }

@@ -127,7 +127,7 @@ func (s *shard) opened(i int32) {
 		}
 	}
 	// The buffer of a socket that was just opened is empty.
-	if n, errno := sys.Write(c.fd, s.e.subscribe[e]); errno != 0 || n < len(s.e.subscribe[e]) {
+	if n, errno := sys.Send(c.fd, s.e.subscribe[e]); errno != 0 || n < len(s.e.subscribe[e]) {
 		s.lose(i, clients.Reset)
 		return
 	}

@@ -255,7 +255,7 @@ func (s *shard) receive(i int32, ending bool) {
 	c := &s.conns[i]
 	gen := c.gen
 	for {
-		n, errno := sys.Read(c.fd, s.buf)
+		n, errno := sys.Receive(c.fd, s.buf)
 		s.now = procfs.Monotonic()
 		switch {
 		case errno == unix.EAGAIN:

@@ -84,5 +84,5 @@ func (t *reader) read(i int32) (n int, errno syscall.Errno) {
 		}
 		return n, errno
 	}
-	return sys.Read(c.fd, t.buf)
+	return sys.Receive(c.fd, t.buf)
 }

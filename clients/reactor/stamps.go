@@ -90,5 +90,5 @@ func (t *epollTransport) send(i int32, b []byte) (int, syscall.Errno) {
 	if t.s.wantsStamp(i) {
 		return t.s.stamps.Write(t.s.conns[i].fd, b)
 	}
-	return sys.Write(t.s.conns[i].fd, b)
+	return sys.Send(t.s.conns[i].fd, b)
 }

@@ -115,7 +115,7 @@ func (t *epollTransport) drop(i int32) {
 // flush goes on with a write.
 func (t *epollTransport) flush(i int32) {
 	k := t.s.conns[i].pending
-	n, errno := sys.Write(t.s.conns[i].fd, t.unsent[k])
+	n, errno := sys.Send(t.s.conns[i].fd, t.unsent[k])
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 	case errno != 0:

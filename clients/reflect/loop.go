@@ -210,7 +210,7 @@ func (l *loop) read(i int32) {
 	c := &l.conns[i]
 	gen := c.gen
 	for c.gen == gen {
-		n, errno := sys.Read(c.fd, l.buf)
+		n, errno := sys.Receive(c.fd, l.buf)
 		switch {
 		case errno == unix.EINTR:
 			continue
@@ -329,7 +329,7 @@ func (l *loop) answer(c *conn, q *request) bool {
 // flush writes what goes out as far as the socket takes it. It returns false where the connection is broken.
 func (l *loop) flush(c *conn) bool {
 	for len(c.out) > 0 {
-		n, errno := sys.Write(c.fd, c.out)
+		n, errno := sys.Send(c.fd, c.out)
 		switch {
 		case errno == unix.EINTR:
 			continue

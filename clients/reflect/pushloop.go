@@ -192,7 +192,7 @@ func (l *pushLoop) push(c *channel, frames []byte, copies int64) {
 func (l *pushLoop) send(i int32, b []byte) {
 	c := &l.conns[i]
 	for len(c.out) == 0 && len(b) > 0 {
-		n, errno := sys.Write(c.fd, b)
+		n, errno := sys.Send(c.fd, b)
 		switch {
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN:
@@ -284,7 +284,7 @@ func (l *pushLoop) drop(i int32, reset bool) {
 func (l *pushLoop) read(i int32) {
 	c := &l.conns[i]
 	for {
-		n, errno := sys.Read(c.fd, l.buf)
+		n, errno := sys.Receive(c.fd, l.buf)
 		switch {
 		case errno == unix.EINTR:
 			continue

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -218,5 +219,49 @@ func TestChild(t *testing.T) {
 	}
 	if _, err := remotes[0].Counts(); err == nil {
 		t.Error("counts of a reflector that is closed")
+	}
+}
+
+// A reflector that spins knows for how long its process was stopped, though it slept for none of it.
+func TestStallsOfTheCPUAreCounted(t *testing.T) {
+	t.Setenv("REFLECT_CHILD", "1")
+	child, err := StartChild([]string{os.Args[0]}, nil, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := child.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	r, err := child.Start(Script{Protocol: "http1", Spin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, in := dial(t, r.URL())
+	get(t, c, in)
+	before, err := r.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(r.Process(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	const stopped = 50 * time.Millisecond
+	begun := time.Now()
+	for time.Since(begun) < stopped {
+		<-time.After(stopped - time.Since(begun))
+	}
+	if err := syscall.Kill(r.Process(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	get(t, c, in)
+	after, err := r.Counts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a busy host took beside is no fault; the signal itself takes a moment to be heard.
+	if got := after.Stalled - before.Stalled; got < stopped*9/10 {
+		t.Errorf("stalled for %v of a stop of %v", got, stopped)
 	}
 }

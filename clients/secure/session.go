@@ -98,7 +98,7 @@ func (s *Session) Close(reset bool) {
 		// What can't be written, or the socket does not take at once, the server learns from TCP.
 		_ = s.tls.CloseWrite()
 		if out := *s.wire.out; len(out) > 0 {
-			_, _ = sys.Write(s.wire.fd, out)
+			_, _ = sys.Send(s.wire.fd, out)
 			*s.wire.out = out[:0]
 		}
 	}
@@ -162,7 +162,7 @@ func (c *conduit) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	for {
-		n, errno := sys.Read(c.fd, b)
+		n, errno := sys.Receive(c.fd, b)
 		switch {
 		case c.quit.Load():
 			return 0, net.ErrClosed
@@ -186,7 +186,7 @@ func (c *conduit) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	for sent := 0; sent < len(b); {
-		n, errno := sys.Write(c.fd, b[sent:])
+		n, errno := sys.Send(c.fd, b[sent:])
 		switch {
 		case c.quit.Load():
 			return sent, net.ErrClosed

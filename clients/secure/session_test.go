@@ -107,13 +107,13 @@ func (x *exchange) ask(b []byte) int {
 	if err := x.Seal(b); err != nil {
 		x.t.Fatal(err)
 	}
-	if _, errno := sys.Write(x.fd, x.out); errno != 0 {
+	if _, errno := sys.Send(x.fd, x.out); errno != 0 {
 		x.t.Fatal(errno)
 	}
 	x.out = x.out[:0]
 	for got := 0; ; {
 		x.wait(unix.POLLIN)
-		n, errno := sys.Read(x.fd, x.buf)
+		n, errno := sys.Receive(x.fd, x.buf)
 		if errno != 0 {
 			x.t.Fatal(errno)
 		}

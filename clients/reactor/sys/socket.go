@@ -14,18 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Read, Write and Close go through RawSyscall: on nonblocking sockets they can't block, and so the scheduler need not
-// know.
+// Receive, Send and Close go through RawSyscall: on nonblocking sockets they can't block, and so the scheduler need not
+// know. read and write would do the same, but touch the open file and its inode on the way: over 10 000 connections, which
+// are in no cache, the client did 9 % more requests a CPU-second without (1 to 25 %, six pairs).
 
-// Read reads into a buffer that must not be empty.
-func Read(fd int32, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+// Receive reads from a socket into a buffer that must not be empty.
+func Receive(fd int32, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
 	return int(n), errno
 }
 
-// Write writes a buffer that must not be empty.
-func Write(fd int32, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+// Send writes a buffer that must not be empty to a socket.
+func Send(fd int32, b []byte) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
 	return int(n), errno
 }
 

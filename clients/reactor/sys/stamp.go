@@ -35,7 +35,7 @@ func (s *Stamps) header(b []byte, control int) {
 	}
 }
 
-// Write is Write, and asks for the time at which the bytes leave.
+// Write is Send, and asks for the time at which the bytes leave.
 func (s *Stamps) Write(fd int32, b []byte) (int, syscall.Errno) {
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&s.control[0]))
 	h.Level, h.Type = unix.SOL_SOCKET, unix.SO_TIMESTAMPING
@@ -46,7 +46,7 @@ func (s *Stamps) Write(fd int32, b []byte) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// Read is Read, with the time at which the last packet of what it returns arrived; zero where the kernel told none.
+// Read is Receive, with the time at which the last packet of what it returns arrived; zero where the kernel told none.
 func (s *Stamps) Read(fd int32, b []byte) (n int, ns int64, errno syscall.Errno) {
 	s.header(b, len(s.control))
 	r, _, errno := syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&s.msg)), 0)
