@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/internal/wire"
@@ -91,19 +90,29 @@ func benchClosedLoop(b *testing.B, engine string, connections int) {
 		needRing(b)
 	}
 	url := frugal(b)
-	b.ReportAllocs()
-	var requests int64
-	var cpu float64
-	for b.Loop() {
+	var requests, more int64
+	var cpu, mallocs float64
+	once := func(ms int) (*clients.Report, float64) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		r := run(b, plan(url, func(p *clients.Plan, s *scenarios.Scenario) {
 			p.Engine = engine
-			closedLoop(s, connections, 1000)
+			closedLoop(s, connections, ms)
 		}))
-		requests += r.Outcomes["ok"]
-		for _, i := range r.Intervals {
+		runtime.ReadMemStats(&after)
+		return r, float64(after.Mallocs - before.Mallocs)
+	}
+	for b.Loop() {
+		short, set := once(200)
+		long, all := once(1000)
+		requests += long.Outcomes["ok"]
+		more += long.Outcomes["ok"] - short.Outcomes["ok"]
+		mallocs += all - set
+		for _, i := range long.Intervals {
 			cpu += float64(i.CPUNs)
 		}
 	}
-	b.ReportMetric(float64(requests)/time.Duration(b.Elapsed()).Seconds(), "requests/s")
+	b.ReportMetric(float64(requests)/float64(b.N), "requests/s")
 	b.ReportMetric(cpu/float64(requests), "client-ns/request")
+	b.ReportMetric(mallocs/float64(more), "allocs/request") // without those of setting up
 }

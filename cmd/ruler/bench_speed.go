@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -346,7 +347,7 @@ func offeredWithin(r *clients.Report) float64 {
 
 var errNoBenchmark = errors.New("no line of BenchmarkClosedLoop")
 
-// allocsPerRequest reads the output of `go test -bench ClosedLoop -benchmem`: allocations of a run ÷ its requests.
+// allocsPerRequest reads the output of `go test -bench ClosedLoop`.
 func allocsPerRequest(text string) ([]float64, error) {
 	var out []float64
 	for line := range strings.Lines(text) {
@@ -354,19 +355,13 @@ func allocsPerRequest(text string) ([]float64, error) {
 		if len(f) == 0 || !strings.HasPrefix(f[0], "BenchmarkClosedLoop") {
 			continue
 		}
-		value := func(unit string) float64 {
-			i := slices.Index(f, unit)
-			var v float64
-			if i < 1 {
-				return math.NaN()
-			} else if _, err := fmt.Sscan(f[i-1], &v); err != nil {
-				return math.NaN()
-			}
-			return v
+		i := slices.Index(f, "allocs/request")
+		if i < 1 {
+			return nil, fmt.Errorf("reading %q: want allocs/request", line)
 		}
-		v := value("allocs/op") / (value("requests/s") * value("ns/op") / 1e9)
-		if math.IsNaN(v) {
-			return nil, fmt.Errorf("reading %q: want ns/op, requests/s and allocs/op", line)
+		v, err := strconv.ParseFloat(f[i-1], 64)
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: %w", line, err)
 		}
 		out = append(out, v)
 	}
