@@ -160,10 +160,11 @@ var rules = []rule{
 			return fmt.Sprintf("client %s and server %s a request, millrace's %s and %s", asTime(o.client), asTime(o.server), asTime(ref.client), asTime(ref.server)), ok
 		}},
 	{"Little", "A closed loop's mean latency is connections ÷ rate (Little's law), and how it is spread over the requests is the order in which the tool's " +
-		"loop takes its turns. Condition: mean × rate ÷ connections is 1 within 10 %, and the figure is at most two turns, 2 × connections ÷ rate.",
-		func(q quantityName, o, _ *observed, c cell) (string, bool) {
-			ok := c.rate == 0 && q != rate && math.Abs(o.covers-1) <= coverSlack && o.median(q) <= 2*o.cycle()
-			return fmt.Sprintf("connections ÷ rate is %s, its clock covers %.2f of it", asTime(o.cycle()), o.covers), ok
+		"loop takes its turns. Condition: mean × rate ÷ connections is 1 within 10 %, and the figure is at most two turns, 2 × connections ÷ rate, or, within 10 %, as many turns as millrace's.",
+		func(q quantityName, o, ref *observed, c cell) (string, bool) {
+			turns, refs := o.median(q)/o.cycle(), ref.median(q)/ref.cycle()
+			ok := c.rate == 0 && q != rate && math.Abs(o.covers-1) <= coverSlack && (turns <= 2 || math.Abs(turns/refs-1) <= coverSlack)
+			return fmt.Sprintf("connections ÷ rate is %s, its clock covers %.2f of it; %.1f turns, millrace's %.1f", asTime(o.cycle()), o.covers, turns, refs), ok
 		}},
 	{"clock", "The tool's clock stands still for a part of each turn: wrk starts it when it writes, a turn of its loop after the reply that freed the connection; " +
 		"vegeta starts it when a worker picks a request up, and one goroutine hands them out. millrace's runs on. Condition: the tool is one of these, mean × rate ÷ connections is " +
@@ -174,14 +175,14 @@ var rules = []rule{
 			return fmt.Sprintf("connections ÷ rate is %s, its clock covers %.2f of it", asTime(o.cycle()), o.covers), ok
 		}},
 	{"clumps", "The tool sends in clumps at its timer's ticks, less than half of the planned distance apart, and the last of a clump waits for all of it. Condition: the tool logs when it sends; the figure exceeds millrace's " +
-		"by at most the clump's size (of the median request for p50, of one in a hundred for p99) × the CPU time of client and server per request.",
+		"by at most the clump's size (of the median request for p50, of one in a hundred for p99) × the CPU time of client and server per request, within 10 %.",
 		func(q quantityName, o, ref *observed, c cell) (string, bool) {
 			size := o.clump50
 			if q == p99 {
 				size = o.clump99
 			}
 			more := o.median(q) - ref.median(q)
-			ok := c.rate > 0 && q != rate && more > 0 && size >= 2 && more <= size*(o.client+o.server)
+			ok := c.rate > 0 && q != rate && more > 0 && size >= 2 && more <= size*(o.client+o.server)*(1+costSlack)
 			return fmt.Sprintf("%s more, clumps of %.0f at %s", asTime(more), size, asTime(o.client+o.server)), ok
 		}},
 	{"work", "The client's own work for a request lies between its sending and the end of the clock. Condition: the figure exceeds millrace's by at most the client's CPU time per request.",

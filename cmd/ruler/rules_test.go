@@ -41,6 +41,7 @@ func TestRules(t *testing.T) {
 		{"wrk's clock stands still", p50, closed, with(seen("wrk", 190_000, 150e3, 0, 5000, 4500), func(o *observed) { o.covers = 0.6 }), "clock"},
 		{"another tool's clock must not", p50, closed, with(seen("h2load", 190_000, 150e3, 0, 5000, 4500), func(o *observed) { o.covers = 0.6 }), ""},
 		{"clumps of 64", p50, open, with(seen("h2load", 10_000, 700e3, 0, 6000, 5000), func(o *observed) { o.clump50 = 64 }), "clumps"},
+		{"clumps of 64, and what connecting adds to the CPU time", p50, open, with(seen("h2load", 10_000, 1050e3, 0, 6000, 5000), func(o *observed) { o.clump50 = 64 }), "clumps"},
 		{"slower than its clumps", p50, open, with(seen("h2load", 10_000, 1500e3, 0, 6000, 5000), func(o *observed) { o.clump50 = 64 }), ""},
 		{"the client's own work", p50, open, seen("millrace, engine vegeta", 10_000, 350e3, 0, 70_000, 5000), "work"},
 		{"more than its own work", p50, open, seen("millrace, engine vegeta", 10_000, 400e3, 0, 70_000, 5000), ""},
@@ -53,6 +54,17 @@ func TestRules(t *testing.T) {
 		rule, _, _ := strings.Cut(d.why, " ")
 		if d.finding != differs || rule != c.rule {
 			t.Errorf("%s: finding %d, %q, want rule %q", c.name, d.finding, d.why, c.rule)
+		}
+	}
+}
+
+// A tool that turns faster has shorter times all along: as many turns as millrace's. 64 connections at 100 000/s make one of 640 µs.
+func TestTurnsThatStretchTheTail(t *testing.T) {
+	ref := seen("millrace", 100_000, 630e3, 1670e3, 5400, 10_000)
+	for ns, rule := range map[float64]string{1510e3: "Little", 1200e3: "", 1400e3: "Little"} {
+		d := compare(p99, seen("wrk", 112_000, 593e3, ns, 5300, 9200), ref, ref, cell{})
+		if got, _, _ := strings.Cut(d.why, " "); d.finding != differs || got != rule {
+			t.Errorf("p99 of %.0f ns: finding %d, %q, want rule %q", ns, d.finding, d.why, rule)
 		}
 	}
 }
