@@ -46,6 +46,8 @@ type Load struct {
 type Phase struct {
 	Name     string
 	Overload bool
+	// Recovers is whether the phase before it is an overload, whose rest it works off.
+	Recovers bool
 	Closed   bool
 	LengthNs int64 // as far as it ran
 

@@ -140,11 +140,11 @@ func (l *Load) remote() string {
 
 // stationaryCheck looks for a trend in the means of every second of a steady phase: the test of Mann and Kendall says
 // whether there is one (Mann, Econometrica 13, 1945), the slope of Theil and Sen how much it makes from the phase's begin
-// to its end. A phase whose plan changes the rate has a trend by itself.
+// to its end. A phase whose plan changes the rate has a trend by itself, and so has one that works off an overload.
 func stationaryCheck(p Phase) validity.Check {
 	c := validity.Check{Name: "stationarity", State: validity.OK, Limit: trendLimit, Unit: "share"}
 	means := grouped(p.MeansNs, trendMost)
-	if p.Overload || len(means) < trendLeast || !p.Closed && ramps(p) {
+	if p.Overload || p.Recovers || len(means) < trendLeast || !p.Closed && ramps(p) {
 		c.State = validity.NotApplicable
 		return c
 	}

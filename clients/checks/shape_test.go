@@ -114,6 +114,9 @@ func TestStationarity(t *testing.T) {
 	overload := means(20, grows)
 	overload.Overload = true
 	expect(t, stationaryCheck(overload), validity.NotApplicable, "")
+	recovery := means(20, grows)
+	recovery.Recovers = true
+	expect(t, stationaryCheck(recovery), validity.NotApplicable, "")
 	// The plan itself ramps the rate.
 	ramp := means(20, grows)
 	ramp.Windows = make([]Window, 200)

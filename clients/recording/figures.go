@@ -68,7 +68,7 @@ func (rec *Recording) figures(i int, end int64, r *clients.Report) checks.Phase 
 	trickle := rec.trickled(i)
 	apart := trickle.latencies()
 	g := checks.Phase{
-		Name: s.Name, Overload: s.Load == "overload", Closed: s.Closed, LengthNs: min(end, s.To) - s.From,
+		Name: s.Name, Overload: s.Load == "overload", Recovers: i > 0 && rec.tl.Spans[i-1].Load == "overload", Closed: s.Closed, LengthNs: min(end, s.To) - s.From,
 		Planned: p.Planned, OK: p.Outcomes[clients.OK.String()], Counted: h.response.Count() + h.response.Outside() + apart.Count() + apart.Outside(),
 		Trickled: trickle.Planned,
 		LagP99Ns: h.lag.Quantile(0.99), ResponseP99Ns: h.response.Quantile(0.99),
