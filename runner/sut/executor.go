@@ -117,6 +117,9 @@ func conformOnce(ctx context.Context, program string, p Plan) error {
 	return nil
 }
 
+// endTold is far more than it takes until the end of a process is told.
+const endTold = time.Second
+
 // Run samples the server until ctx ends. A server that ends by itself ends Run with an error.
 func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.RawMessage, error) {
 	s.sampler = NewSampler(s.process, s.file, t0, s.plan.Edges)
@@ -144,7 +147,12 @@ func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.
 	}()
 	_, err := s.sampler.Run(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
-		return nil, err
+		// What a process that ends can no longer be asked for fails a moment before its end is told, which says more.
+		select {
+		case <-s.process.Done():
+		case <-time.After(endTold):
+			return nil, err
+		}
 	}
 	if s.process.ended() {
 		return nil, s.process.Failure("ended in the middle of the trial")
