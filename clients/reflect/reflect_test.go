@@ -185,17 +185,24 @@ func TestWrongScripts(t *testing.T) {
 	}
 }
 
-func TestChild(t *testing.T) {
+// startChild starts this program as the process of reflectors.
+func startChild(t *testing.T) *Child {
+	t.Helper()
 	t.Setenv("REFLECT_CHILD", "1")
 	child, err := StartChild([]string{os.Args[0]}, nil, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := child.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	return child
+}
+
+func TestChild(t *testing.T) {
+	child := startChild(t)
 	if _, err := child.Start(Script{Protocol: "smtp"}); err == nil || !strings.Contains(err.Error(), "http1") {
 		t.Errorf("error %v", err)
 	}
@@ -224,16 +231,7 @@ func TestChild(t *testing.T) {
 
 // A reflector that spins knows for how long its process was stopped, though it slept for none of it.
 func TestStallsOfTheCPUAreCounted(t *testing.T) {
-	t.Setenv("REFLECT_CHILD", "1")
-	child, err := StartChild([]string{os.Args[0]}, nil, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := child.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	child := startChild(t)
 	r, err := child.Start(Script{Protocol: "http1", Spin: true})
 	if err != nil {
 		t.Fatal(err)
