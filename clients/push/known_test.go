@@ -96,7 +96,8 @@ func against(t *testing.T, s reflect.PushScript, subscribers int, length time.Du
 
 // A channel of 1000 frames a second has 500 in half a second, and each of 8 subscribers gets all of them, once and in order.
 // Delivery is from the sender's clock to the client's thread: an exchange over loopback and a wake-up, some 100 µs. It may
-// take up to 5 ms at the median, as in package known what meets no delay, in the best of three tries: a host may be busy.
+// take up to 5 ms at the median, as in package known what meets no delay. What a busy host can upset may go wrong in two tries
+// of three; the sequence is whole in each.
 func TestKnownDelivery(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a second or more")
@@ -108,30 +109,34 @@ func TestKnownDelivery(t *testing.T) {
 		// At both edges of the phase frames may be late by a stall of the host: 50 ms are a tenth of the length.
 		edges = 0.1
 	)
-	var p *clients.PushReport
-	for try := 0; try < 3 && (p == nil || *p.DeliveryNs.P50 > int64(calm)); try++ {
+	var wrong []string // in the last try
+	for try := 0; try < 3 && (try == 0 || len(wrong) > 0); try++ {
+		wrong = nil
+		amiss := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 		r, server := against(t, reflect.PushScript{Rate: rate, Payload: 100}, subscribers, length)
-		p = r.Push
+		p := r.Push
 		// The rest were on their way when the client closed.
 		if p.Received > server.Pushed || server.Pushed-p.Received > subscribers*rate/10 {
-			t.Errorf("%d frames received, the server pushed %d", p.Received, server.Pushed)
+			amiss("%d frames received, the server pushed %d", p.Received, server.Pushed)
 		}
 		if p.Received != p.Expected || p.PushCounts != (clients.PushCounts{Received: p.Received}) {
 			t.Errorf("%+v of %d expected: want each once, in order and whole", p.PushCounts, p.Expected)
 		}
 		if p.Subscribers != subscribers || server.Subscribed != subscribers || server.Dropped != 0 || len(p.Lost) > 0 {
-			t.Errorf("%d subscribers, the server counts %d, dropped %d; lost %v", p.Subscribers, server.Subscribed, server.Dropped, p.Lost)
+			amiss("%d subscribers, the server counts %d, dropped %d; lost %v", p.Subscribers, server.Subscribed, server.Dropped, p.Lost)
 		}
 		want := subscribers * rate * length.Seconds()
 		if got := float64(p.Phases[0].Received); got < want*(1-edges) || got > want*(1+edges) {
-			t.Errorf("%.0f frames in the phase, want %.0f", got, want)
+			amiss("%.0f frames in the phase, want %.0f", got, want)
 		}
 		if p.DeliveryNs == nil || p.DeliveryNs.P50 == nil || *p.DeliveryNs.P50 <= 0 {
-			t.Fatalf("delivery %+v: want a median", p.DeliveryNs)
+			amiss("delivery %+v: want a median", p.DeliveryNs)
+		} else if p50 := time.Duration(*p.DeliveryNs.P50); p50 > calm {
+			amiss("median of the delivery lag %v, want up to %v", p50, calm)
 		}
 	}
-	if p50 := time.Duration(*p.DeliveryNs.P50); p50 > calm {
-		t.Errorf("median of the delivery lag %v in three tries, want up to %v", p50, calm)
+	for _, w := range wrong {
+		t.Errorf("in each of three tries something was wrong, in the last one %s", w)
 	}
 }
 
