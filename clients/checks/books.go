@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
 )
 
@@ -96,7 +97,7 @@ func goneCheck(l Load) validity.Check {
 func keepAliveCheck(l Load) validity.Check {
 	first := l.Opened - l.Reopened
 	c := validity.Check{Name: "keep-alive truth", State: validity.OK, Value: float64(first), Limit: float64(l.Wanted), Unit: "connections"}
-	lost := fmt.Sprintf("%d connections ended early, and %d were opened again", l.Lost, l.Reopened)
+	lost := fmt.Sprintf("%s ended early, and %d were opened again", quantity.Count(l.Lost, "connection"), l.Reopened)
 	const closed = "see the outcomes eof, reset and timeout, and the server's limit of requests a connection"
 	switch {
 	case first < l.Wanted && !l.Interrupted:

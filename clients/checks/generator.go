@@ -84,8 +84,16 @@ func lateWindows(p Phase, limit float64) (late, all int) {
 	return late, all
 }
 
-// stallCheck judges a closed loop, in which nothing can be late: but what a stall takes from the throughput is the client's.
+// stallCheck judges a closed loop, in which no schedule can be missed: but what a stall takes from the throughput is the
+// client's, and so is what a free connection waits for it, which is in the response times.
 func stallCheck(c validity.Check, p Phase) validity.Check {
+	if spoils := lagSpoilsShare * float64(p.ResponseP99Ns); float64(p.LagP99Ns) > max(spoils, lagLimitNs) {
+		c.State, c.Limit = validity.Warn, max(spoils, lagLimitNs)
+		c.Reason = fmt.Sprintf("phase %s: p99 of what a free connection waited for the client %s, so that more than half of the response p99 may be the client's own",
+			p.Name, quantity.Tick(float64(p.LagP99Ns), quantity.Time))
+		c.Remedy = "take the throughput, or fewer connections, or a rate that leaves the client time"
+		return c
+	}
 	c.Value, c.Limit, c.Unit = p.Stalls.Share(longStallNs, p.ThreadNs), lateShareLimit, "share"
 	if c.Value > lateShareLimit {
 		state, who := broken(p.Overload)

@@ -21,7 +21,7 @@ func TestKeepAlive(t *testing.T) {
 	expect(t, kept(100, 0, 0, false), validity.OK, "")
 	expect(t, kept(103, 0, 0, false), validity.Warn, "103 connections were opened, 100 would have done")
 	expect(t, kept(103, 3, 3, false), validity.Warn, "3 connections ended early, and 3 were opened again")
-	expect(t, kept(100, 0, 1, false), validity.Warn, "1 connections ended early, and 0 were opened again")
+	expect(t, kept(100, 0, 1, false), validity.Warn, "1 connection ended early, and 0 were opened again")
 	expect(t, kept(97, 0, 0, false), validity.Fail, "97 of 100")
 	// Those that were opened again do not hide those that never were.
 	expect(t, kept(100, 3, 3, false), validity.Fail, "97 of 100 connections could be opened; 3 connections ended early, and 3 were opened again")

@@ -92,6 +92,11 @@ func TestChecks(t *testing.T) {
 	check(lagCheck, validity.Warn, "for 3.0 % of the time a load thread did not look for replies for 20 ms or longer, limit 1 %", and(stalls(2, 3e7, 1e6), closed))
 	check(lagCheck, validity.Fail, "for 15.0 %", and(stalls(1, 3e8, 1e6), closed))
 	check(lagCheck, validity.OK, "", and(stalls(100, 4e6, 1e6), closed))
+	holds := func(share float64) func(*Phase) {
+		return and(stalls(0, 0, 1e6), closed, func(g *Phase) { g.ResponseP99Ns, g.LagP99Ns = 1e6, int64(share*1e6) })
+	}
+	check(lagCheck, validity.Warn, "p99 of what a free connection waited for the client 600 µs", holds(0.6))
+	check(lagCheck, validity.OK, "", holds(0.4))
 	check(lagCheck, validity.NotApplicable, "", closed)
 	check(lagCheck, validity.OK, "", func(g *Phase) { g.Windows[3].GapNs, g.Windows[4].GapNs = 2e6, 2e6 })
 	check(lagCheck, validity.Warn, "did not look for replies for over 2 ms", func(g *Phase) { g.Windows[3].GapNs, g.Windows[4].GapNs = 3e6, 3e6 })

@@ -144,7 +144,11 @@ func (l *Load) remote() string {
 func stationaryCheck(p Phase) validity.Check {
 	c := validity.Check{Name: "stationarity", State: validity.OK, Limit: trendLimit, Unit: "share"}
 	means := grouped(p.MeansNs, trendMost)
-	if p.Overload || p.Recovers || len(means) < trendLeast || !p.Closed && ramps(p) {
+	if p.Recovers {
+		c.State, c.Reason = validity.NotApplicable, fmt.Sprintf("phase %s works off the overload before it", p.Name)
+		return c
+	}
+	if p.Overload || len(means) < trendLeast || !p.Closed && ramps(p) {
 		c.State = validity.NotApplicable
 		return c
 	}

@@ -51,6 +51,7 @@ func bench(t *testing.T, engine string) *Bench {
 			if engine == "vegeta" {
 				return vegeta.New(p)
 			}
+			p.Threads = max(runtime.NumCPU()-1, 1) // beside the reflector's
 			return reactor.New(p)
 		},
 		Start: func(s reflect.Script) (Server, error) { return child.Start(s) },

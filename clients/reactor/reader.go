@@ -24,7 +24,7 @@ type ending uint8
 const (
 	noEnd     ending = iota
 	endTold          // the server has sent all that it will
-	errorTold        // the connection is broken
+	errorTold        // the connection is broken, or the kernel has a time stamp of a send
 )
 
 // endingOf reads the events of epoll, which are those of poll.

@@ -24,8 +24,8 @@ const (
 	readBuffer = 256 << 10
 	// maxEvents are taken at a time. Between any two of them, what has become due is sent in an open loop.
 	maxEvents = 64
-	// sendBatch is how many writes come before the next look at the replies: closedBatch where the loop is closed, as many as
-	// were freed by those.
+	// sendBatch is how many writes come before the next look at the replies. In a closed loop it is as many as there were
+	// events, at least closedBatch.
 	sendBatch   = 16
 	closedBatch = maxEvents
 	// lateAfter a request was due, the client is behind, and lateBatch requests share a write where pipelining lets them.
@@ -161,16 +161,18 @@ func (s *shard) round() bool {
 	if s.now >= s.control && !s.step() {
 		return false
 	}
-	if s.closed {
-		s.send(closedBatch)
-	} else {
+	if !s.closed {
 		s.send(sendBatch)
 	}
-	for k := range s.wait() {
+	n := s.wait()
+	for k := range n {
 		s.io.handle(k)
 		if !s.closed && s.queueDue() {
 			s.send(2)
 		}
+	}
+	if s.closed { // before a tick, see arrive
+		s.send(max(n, closedBatch))
 	}
 	return true
 }
@@ -331,7 +333,7 @@ func (s *shard) finish() {
 		}
 	}
 	s.rec.Open = s.openNow
-	vacant := s.vacant()
+	room := s.drainVacant()
 	for i := range s.conns {
 		s.endAll(int32(i), clients.InFlight)
 		if c := &s.conns[i]; c.fd >= 0 {
@@ -352,7 +354,7 @@ func (s *shard) finish() {
 		_, _, _ = s.cursor.Next()
 		c := s.rec.Due(intended)
 		s.rec.Finish(c, clients.Unsent, intended, 0, 0, s.now)
-		if vacant--; vacant >= 0 {
+		if room--; room >= 0 {
 			s.rec.Behind(c, intended)
 		}
 	}

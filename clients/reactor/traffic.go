@@ -30,8 +30,8 @@ func (s *shard) available() bool {
 	return s.idle.Len() > 0 && s.phase >= 0
 }
 
-// vacant is how many requests could go out now, at least.
-func (s *shard) vacant() int {
+// drainVacant is how many requests could go out now, at least. It empties the queue of ready connections: the shard is at its end.
+func (s *shard) drainVacant() int {
 	n := s.idle.Len()
 	for ; s.ready.Len() > 0; n += s.room(s.ready.Pop()) {
 	}
@@ -143,7 +143,8 @@ func (s *shard) ownNumber() int64 {
 }
 
 // arrive takes the next arrival into a slot of connection i, or, in a closed loop, one that has been due since the connection
-// became free. What was free before the last tick, because it had nothing to send or the thread was elsewhere, is due now.
+// became free. What was free before the last tick was so for want of a load, or is one of more than go out at once at the
+// begin of a phase, and is due now.
 func (s *shard) arrive(i int32, begun, sent int64) *slot {
 	sl, j := s.grab(i)
 	if !s.arrivalDue() {

@@ -143,7 +143,7 @@ func (r *Recorder) Begun(c int32, intended, free, sent int64) {
 	}
 	r.flows(sent)
 	if r.tl.Spans[r.span].Closed {
-		r.flow[r.span].heldNs += sent - max(intended, free)
+		r.flow[r.span].heldNs += min(sent, r.end) - min(max(intended, free), r.end)
 	}
 	r.inFlight++
 	r.begun += min(sent, r.end) - r.t0

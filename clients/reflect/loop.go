@@ -25,7 +25,8 @@ const (
 	readSize = 256 << 10
 	// idleWait is how long the loop waits with nothing due.
 	idleWait = int64(time.Minute)
-	// stall is how long a thread that spins has to be away to be counted: far more than a turn of its loop.
+	// stall is how long a thread that spins has to be away to be counted: far more than a look at the events, which is all it does
+	// between two readings of the clock.
 	stall = int64(time.Millisecond)
 )
 
@@ -41,7 +42,6 @@ type loop struct {
 	r        *Reflector
 	listener int32
 	station  *station
-	ran      int64 // when a thread that spins was last seen to run; 0: not since it blocked
 	conns    []conn
 	spare    []int32 // free indexes of conns
 	later    departures
@@ -135,18 +135,17 @@ func (l *loop) wait() int {
 		due = l.later[0].at
 	}
 	if !l.r.script.Spin || len(l.conns) == len(l.spare) {
-		l.ran = 0
 		return l.poll.Wait(due - now)
 	}
 	for {
-		if stood := now - l.ran; l.ran > 0 && stood >= stall {
-			l.r.stalled.Add(stood)
+		n := l.poll.Wait(0)
+		last := now
+		if now = procfs.Monotonic(); now-last >= stall {
+			l.r.stalled.Add(now - last)
 		}
-		l.ran = now
-		if n := l.poll.Wait(0); n > 0 || now >= due || l.stopped.Load() {
+		if n > 0 || now >= due || l.stopped.Load() {
 			return n
 		}
-		now = procfs.Monotonic()
 	}
 }
 

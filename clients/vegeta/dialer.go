@@ -2,6 +2,7 @@ package vegeta
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -123,6 +124,9 @@ func (d *dialer) connect(ctx context.Context) (*conn, error) {
 	begun := procfs.Monotonic()
 	c, err := nd.DialContext(ctx, d.target.network, d.target.address)
 	if err != nil {
+		if d.target.network == "unix" && errors.Is(err, syscall.EAGAIN) { // of TCP it would mean no port
+			err = fmt.Errorf("dial unix %s: its backlog is full: %w", d.target.address, syscall.ECONNREFUSED)
+		}
 		if d.life.Err() == nil {
 			d.j.connectFailed(connectFailure(ctx, err))
 		}

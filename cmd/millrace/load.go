@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
@@ -301,12 +300,8 @@ func printLoad(w io.Writer, r *clients.Report) {
 			printStatuses(w, r.HTTPStatus)
 		}
 	}
-	lag := r.LagNs
-	if r.Loop == "closed" {
-		lag = hist.Summary{} // nothing is due but what is sent
-	}
 	fmt.Fprintf(w, "\n\n%-11s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
-	rows := []summaryRow{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", lag}}
+	rows := []summaryRow{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", r.LagNs}}
 	if p := r.Split; p != nil { // by the kernel's time stamps
 		rows = append(rows, summaryRow{"client", p.ClientNs}, summaryRow{"wire+server", p.WireServerNs})
 	}

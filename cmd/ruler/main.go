@@ -113,7 +113,7 @@ func (f *flags) add(c *cobra.Command, pairs int, doc string, names []string) {
 	fl.StringVar(&f.doc, "doc", doc, "document whose table is replaced after a whole run of at least 5 pairs; empty for none")
 }
 
-// Bounds of --pairs: five make the range of a ratio a 94 % interval of its median, see within.
+// Bounds of --pairs: five make the range of a ratio a 94 % interval of its median, see decide.
 const (
 	defaultPairs = 5
 	quickPairs   = 2

@@ -160,10 +160,12 @@ var rules = []rule{
 			return fmt.Sprintf("client %s and server %s a request, millrace's %s and %s", asTime(o.client), asTime(o.server), asTime(ref.client), asTime(ref.server)), ok
 		}},
 	{"Little", "A closed loop's mean latency is connections ÷ rate (Little's law), and how it is spread over the requests is the order in which the tool's " +
-		"loop takes its turns. Condition: mean × rate ÷ connections is 1 within 10 %, and the figure is at most two turns, 2 × connections ÷ rate, or, within 10 %, as many turns as millrace's.",
+		"loop takes its turns. Condition: mean × rate ÷ connections is 1 within 10 %, and the figure is at most two turns, 2 × connections ÷ rate, or, where that is nearer to millrace's than the figure itself, as many turns within 10 %.",
 		func(q quantityName, o, ref *observed, c cell) (string, bool) {
 			turns, refs := o.median(q)/o.cycle(), ref.median(q)/ref.cycle()
-			ok := c.rate == 0 && q != rate && math.Abs(o.covers-1) <= coverSlack && (turns <= 2 || math.Abs(turns/refs-1) <= coverSlack)
+			apart := math.Abs(turns/refs - 1)
+			stretched := apart <= coverSlack && apart < math.Abs(o.median(q)/ref.median(q)-1)
+			ok := c.rate == 0 && q != rate && math.Abs(o.covers-1) <= coverSlack && (turns <= 2 || stretched)
 			return fmt.Sprintf("connections ÷ rate is %s, its clock covers %.2f of it; %.1f turns, millrace's %.1f", asTime(o.cycle()), o.covers, turns, refs), ok
 		}},
 	{"clock", "The tool's clock stands still for a part of each turn: wrk starts it when it writes, a turn of its loop after the reply that freed the connection; " +

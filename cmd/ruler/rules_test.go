@@ -69,6 +69,14 @@ func TestTurnsThatStretchTheTail(t *testing.T) {
 	}
 }
 
+// At the same rate a turn explains no difference.
+func TestEqualTurnsStretchNothing(t *testing.T) {
+	ref := seen("millrace", 100_000, 630e3, 1670e3, 5400, 10_000)
+	if d := compare(p99, seen("wrk", 100_000, 630e3, 1550e3, 5400, 10_000), ref, ref, cell{}); d.finding != differs || d.why != "" {
+		t.Errorf("finding %d, %q, want one without a rule", d.finding, d.why)
+	}
+}
+
 func TestDecide(t *testing.T) {
 	again, noisy := spread{1.01, 0.97, 1.04, 5}, spread{1.01, 0.7, 1.04, 5}
 	for _, c := range []struct {

@@ -3,13 +3,13 @@ package phases
 
 import "github.com/millrace/millrace/scenarios"
 
-// Phase is one of them. Times are ns after the first phase's start.
+// Phase is one of them.
 type Phase struct {
-	From, To int64
-	Closed   bool // whether its loop is
-	Open     int  // connections that are open from here on
-	Active   int  // of them, those that take requests
-	Busy     int  // of these, those that get some: all, or none where no requests become due
+	From   int64 // ns after the first phase's start
+	Closed bool  // whether its loop is
+	Open   int   // connections that are open from here on
+	Active int   // of them, those that take requests
+	Busy   int   // of these, those that get some: all, or none where no requests become due
 }
 
 // Of returns the phases of a scenario that is resolved, in order.
@@ -29,7 +29,7 @@ func Of(s *scenarios.Scenario) []Phase {
 		if p.Arrivals == (scenarios.Arrivals{}) {
 			busy = 0
 		}
-		out = append(out, Phase{at, at + int64(p.For), p.Arrivals.Closed, count, active, busy})
+		out = append(out, Phase{at, p.Arrivals.Closed, count, active, busy})
 		at += int64(p.For)
 	}
 	return out
