@@ -11,14 +11,12 @@ import (
 	"github.com/millrace/millrace/clients"
 )
 
-// drawers say which outcome an error of an open connection is. The first match holds.
+// drawers say which outcome an error of an open connection is; any other of its socket is a reset. The first match holds.
 var drawers = []struct {
 	err error
 	is  clients.Outcome
 }{
 	{errLate, clients.Timeout},
-	{syscall.ECONNRESET, clients.Reset},
-	{syscall.EPIPE, clients.Reset},
 	{syscall.ETIMEDOUT, clients.Timeout},
 	{syscall.EHOSTUNREACH, clients.Timeout},
 	{syscall.ENETUNREACH, clients.Timeout},
@@ -29,7 +27,7 @@ var drawers = []struct {
 }
 
 // failure is the outcome of a request that ended in an error. The cause of its context, where it was cancelled, says more
-// than what the transport made of it. What is neither time nor socket is, on an open connection, a reply that can't be read;
+// than what the transport made of it. What is neither time nor socket is a reply that can't be read, if there was a connection;
 // that includes one whose head is cut off in the first line, since net/http does not tell it from a malformed one.
 func failure(ctx context.Context, err error, connected bool) clients.Outcome {
 	if cause := context.Cause(ctx); cause != nil {
@@ -45,6 +43,9 @@ func failure(ctx context.Context, err error, connected bool) clients.Outcome {
 		if errors.Is(err, d.err) {
 			return d.is
 		}
+	}
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return clients.Reset
 	}
 	return clients.ProtocolError
 }
