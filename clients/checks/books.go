@@ -31,17 +31,26 @@ func identityCheck(p Phase) validity.Check {
 	return c
 }
 
-// answeredCheck judges whether the latencies, which are of good replies only, speak for the phase.
+// answeredCheck judges whether the latencies, which are of good replies only, speak for the phase. In a closed loop what is in
+// flight at the end was cut off, and says nothing.
 func answeredCheck(p Phase) validity.Check {
 	c := validity.Check{Name: "good replies", State: validity.OK, Value: 1, Limit: answeredLimit, Unit: "share"}
-	if p.Planned == 0 || p.Overload {
+	judged := p.Planned
+	if p.Closed && p.OK > 0 {
+		judged -= p.InFlight
+	}
+	if judged <= 0 || p.Overload {
 		c.State = validity.NotApplicable
-	} else if c.Value = float64(p.OK) / float64(p.Planned); c.Value < answeredLimit {
+	} else if c.Value = float64(p.OK) / float64(judged); c.Value < answeredLimit {
 		if c.State = validity.Warn; p.OK == 0 {
 			c.State = validity.Fail
 		}
-		c.Reason = fmt.Sprintf("phase %s: %.1f %% of %d requests got a good reply, and latencies are of those only", p.Name, 100*c.Value, p.Planned)
+		c.Reason = fmt.Sprintf("phase %s: %.1f %% of %d requests got a good reply, and latencies are of those only; the others count as later than all", p.Name, 100*c.Value, judged)
 		c.Remedy = "see the outcomes, and ask the server by hand"
+		if p.OK+p.InFlight+p.Unsent == p.Planned && p.OK > 0 {
+			c.Reason += fmt.Sprintf(": at the end %d were in flight and %d not sent yet", p.InFlight, p.Unsent)
+			c.Remedy = "lower the rate, or give more connections or time: more was due than client and server worked off"
+		}
 	}
 	return c
 }

@@ -51,11 +51,13 @@ type Phase struct {
 	Closed   bool
 	LengthNs int64 // as far as it ran
 
-	Planned  int64
-	Outcomes int64 // sum of all
-	OK       int64
-	Trickled int64 // of the planned, those of connections that are idle otherwise
-	Counted  int64 // histogram count of response times, values outside the range included
+	Planned int64
+	// InFlight and Unsent of them had no reply, or were not even sent, when the load ended.
+	InFlight, Unsent int64
+	Outcomes         int64 // sum of all
+	OK               int64
+	Trickled         int64 // of the planned, those of connections that are idle otherwise
+	Counted          int64 // histogram count of response times, values outside the range included
 
 	LagP99Ns, ResponseP99Ns int64
 	Windows                 []Window // those that lie wholly within the phase

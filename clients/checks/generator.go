@@ -49,7 +49,7 @@ func lagCheck(p Phase) validity.Check {
 		c.Value, what, sure = stall, "the delay by stalls of the client", true
 	}
 	late, all := lateWindows(p, limit)
-	c.Remedy = "give the client CPUs of its own, and let it spin there (--spin), or lower the rate"
+	c.Remedy = "give the client CPUs of its own, and let it spin there (--spin, where it does not), or lower the rate"
 	state, who := broken(p.Overload)
 	switch {
 	case c.Value > limit:

@@ -57,6 +57,7 @@ func drawers() []Case {
 		every("status 404", reflect.Script{Status: 404}, clients.HTTPError),
 		every("status 500", reflect.Script{Status: 500}, clients.HTTPError),
 		closesBetween(), late("replies late", reflect.Script{Delay: 3 * patience}),
+		late("replies a little late", reflect.Script{Delay: patience * 5 / 4}),
 		late("never replies", reflect.Script{Fault: reflect.FaultSilent}), silentToTheEnd(),
 	}
 	return out

@@ -325,9 +325,13 @@ func (s *shard) takeFrames(i int32, b []byte) {
 	}
 }
 
-// complete ends a request with its reply, and after the last one its connection.
+// complete ends a request with its reply, and after the last one its connection. A reply that comes after the timeout, before
+// scan has found that, comes too late all the same.
 func (s *shard) complete(i int32, sl *slot, o clients.Outcome) {
 	c := &s.conns[i]
+	if s.now-sl.begun > s.timeout {
+		o = clients.Timeout
+	}
 	if s.stamps.conn == i && s.stamps.gen == c.gen && o == clients.OK && !sl.trickle {
 		s.takeStamp(sl)
 	}

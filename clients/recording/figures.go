@@ -70,7 +70,7 @@ func (rec *Recording) figures(i int, end int64, r *clients.Report) checks.Phase 
 	g := checks.Phase{
 		Name: s.Name, Overload: s.Load == "overload", Recovers: i > 0 && rec.tl.Spans[i-1].Load == "overload", Closed: s.Closed, LengthNs: min(end, s.To) - s.From,
 		Planned: p.Planned, OK: p.Outcomes[clients.OK.String()], Counted: h.response.Count() + h.response.Outside() + apart.Count() + apart.Outside(),
-		Trickled: trickle.Planned,
+		Trickled: trickle.Planned, InFlight: p.Outcomes[clients.InFlight.String()], Unsent: p.Outcomes[clients.Unsent.String()],
 		LagP99Ns: h.lag.Quantile(0.99), ResponseP99Ns: h.response.Quantile(0.99),
 		Surroundings: rec.surroundings[i], Modes: checks.Modes(h.response.Between),
 	}

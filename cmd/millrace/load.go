@@ -196,7 +196,7 @@ func (f *loadFlags) plan(requests []clients.Request) (*clients.Plan, error) {
 	case f.pipeline < 1:
 		return nil, fmt.Errorf("--pipeline %d: want 1 or more", f.pipeline)
 	case f.timeout <= 0:
-		return nil, fmt.Errorf("--timeout %v: want more than 0", f.timeout)
+		return nil, fmt.Errorf("timeout %v: want more than 0", f.timeout)
 	}
 	s, err := f.scenario(requests[0].URL)
 	if err != nil {

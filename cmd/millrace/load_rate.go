@@ -120,6 +120,17 @@ func (f *loadFlags) phases(quiet bool) ([]scenarios.Phase, error) {
 	if err := setLengths(stages, f.duration, f.durationSet); err != nil {
 		return nil, err
 	}
+	var due float64
+	for _, s := range stages {
+		rate := float64(s.from)
+		if s.ramp {
+			rate = float64(s.from+s.to) / 2
+		}
+		due += rate * s.length.Seconds()
+	}
+	if due < 1 {
+		return nil, fmt.Errorf("--rate %s: in %v not even one request is due: want a higher rate, or a longer -d", f.rate, f.duration)
+	}
 	var phases []scenarios.Phase
 	for i, s := range stages {
 		p := one

@@ -71,6 +71,8 @@ func TestRatesThatMakeNoSense(t *testing.T) {
 	}
 	check(loadFlags{rate: "0"}, "want more than none")
 	check(loadFlags{rate: "0:0,0"}, "want more than none")
+	check(loadFlags{rate: "0.05"}, "in 10s not even one request is due")
+	check(loadFlags{rate: "0:0.1"}, "not even one request")
 	check(loadFlags{rate: "1k/5s,2k/6s", durationSet: true}, "-d 10s, but the durations in --rate add up to 11s")
 	check(loadFlags{rate: "1k/5s,2k/4s", durationSet: true}, "add up to 9s")
 	check(loadFlags{rate: "1k/10s,2k"}, "-d 10s leaves 0s for 1 part of")
