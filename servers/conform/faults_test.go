@@ -94,13 +94,13 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	// Most of them wait for a limit, so more run at once than there are CPUs.
 	reports, errs := make([]*Report, len(faults)), make([]error, len(faults))
-	free := make(chan struct{}, 10)
+	free := make(chan struct{}, 10/slow)
 	var wg sync.WaitGroup
 	for i, test := range faults {
 		target := toyTarget(t, test.fault, test.protocol)
 		free <- struct{}{}
 		wg.Go(func() {
-			reports[i], errs[i] = Run(t.Context(), target, Options{Only: test.cases, Patience: 2 * time.Second})
+			reports[i], errs[i] = Run(t.Context(), target, Options{Only: test.cases, Patience: 2 * time.Second * slow})
 			<-free
 		})
 	}
