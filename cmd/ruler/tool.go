@@ -50,78 +50,81 @@ func seconds(d time.Duration) string { return strconv.Itoa(int(d.Round(time.Seco
 const manyRequests = "5000000"
 
 // foreignTools are those that nobody here wrote.
-var foreignTools = []*tool{
-	{
-		name: "wrk", program: "wrk", install: "apt-get install wrk", short: true,
-		command: func(l load, url, _ string) []string {
-			args := []string{"wrk", "-t1", "-c" + strconv.Itoa(l.connections), "-d" + seconds(l.length) + "s", "--latency"}
-			if l.short {
-				args = append(args, "-H", "Connection: close")
-			}
-			return append(args, url)
-		},
-		parse: func(_ load, p *process, _ string) (reading, error) { return parseWrk(p.stdout) },
+var foreignTools = []*tool{&wrk, &ab, &h2load, &vegeta}
+
+var wrk = tool{
+	name: "wrk", program: "wrk", install: "apt-get install wrk", short: true,
+	command: func(l load, url, _ string) []string {
+		args := []string{"wrk", "-t1", "-c" + strconv.Itoa(l.connections), "-d" + seconds(l.length) + "s", "--latency"}
+		if l.short {
+			args = append(args, "-H", "Connection: close")
+		}
+		return append(args, url)
 	},
-	{
-		name: "ab", program: "ab", install: "apt-get install apache2-utils", short: true,
-		command: func(l load, url, dir string) []string {
-			// -t sets -n, so that -n comes after it.
-			args := []string{"ab", "-q", "-l", "-c", strconv.Itoa(l.connections), "-t", seconds(l.length), "-n", manyRequests, "-e", filepath.Join(dir, "ab.csv")}
-			if !l.short {
-				args = append(args, "-k")
-			}
-			return append(args, url)
-		},
-		parse: func(_ load, p *process, dir string) (reading, error) {
-			percentiles, err := os.ReadFile(filepath.Join(dir, "ab.csv"))
-			if err != nil {
-				return reading{}, fmt.Errorf("reading ab's percentiles: %w", err)
-			}
-			return parseAB(p.stdout, string(percentiles))
-		},
+	parse: func(_ load, p *process, _ string) (reading, error) { return parseWrk(p.stdout) },
+}
+
+var ab = tool{
+	name: "ab", program: "ab", install: "apt-get install apache2-utils", short: true,
+	command: func(l load, url, dir string) []string {
+		// -t sets -n, so that -n comes after it.
+		args := []string{"ab", "-q", "-l", "-c", strconv.Itoa(l.connections), "-t", seconds(l.length), "-n", manyRequests, "-e", filepath.Join(dir, "ab.csv")}
+		if !l.short {
+			args = append(args, "-k")
+		}
+		return append(args, url)
 	},
-	{
-		name: "h2load", program: "h2load", install: "apt-get install nghttp2-client", open: true,
-		command: func(l load, url, dir string) []string {
-			args := []string{"h2load", "--h1", "-t1", "-c" + strconv.Itoa(l.connections), "-D" + seconds(l.length)}
-			if l.rate > 0 {
-				// Its log costs CPU time for each request, which at saturation would be rate.
-				args = append(args, "--rps="+strconv.FormatFloat(l.rate/float64(l.connections), 'f', -1, 64), "--log-file="+filepath.Join(dir, "h2load.log"))
-			}
-			return append(args, url)
-		},
-		parse: func(l load, p *process, dir string) (reading, error) {
-			var log []byte
-			if l.rate > 0 {
-				var err error
-				if log, err = os.ReadFile(filepath.Join(dir, "h2load.log")); err != nil {
-					return reading{}, fmt.Errorf("reading h2load's log: %w", err)
-				}
-			}
-			return parseH2load(p.stdout, log)
-		},
+	parse: func(_ load, p *process, dir string) (reading, error) {
+		percentiles, err := os.ReadFile(filepath.Join(dir, "ab.csv"))
+		if err != nil {
+			return reading{}, fmt.Errorf("reading ab's percentiles: %w", err)
+		}
+		return parseAB(p.stdout, string(percentiles))
 	},
-	{
-		name: "vegeta", program: "vegeta", install: "go install github.com/tsenart/vegeta/v12@latest", open: true,
-		command: func(l load, url, dir string) []string {
-			n := strconv.Itoa(l.connections)
-			rate := strconv.FormatFloat(l.rate, 'f', -1, 64)                                // 0 is as fast as it can
-			_ = os.WriteFile(filepath.Join(dir, "targets"), []byte("GET "+url+"\n"), 0o600) // vegeta says if it is not there
-			return []string{"vegeta", "attack", "-targets", filepath.Join(dir, "targets"), "-rate", rate, "-duration", l.length.String(),
-				"-connections", n, "-workers", n, "-max-workers", n, "-output", filepath.Join(dir, "vegeta.bin")}
-		},
-		parse: func(_ load, _ *process, dir string) (reading, error) {
-			file := filepath.Join(dir, "vegeta.bin")
-			report, err := exec.Command("vegeta", "report", "-type", "json", file).Output()
-			if err != nil {
-				return reading{}, fmt.Errorf("running vegeta report: %w", err)
+}
+
+var h2load = tool{
+	name: "h2load", program: "h2load", install: "apt-get install nghttp2-client", open: true,
+	command: func(l load, url, dir string) []string {
+		args := []string{"h2load", "--h1", "-t1", "-c" + strconv.Itoa(l.connections), "-D" + seconds(l.length)}
+		if l.rate > 0 {
+			// Its log costs CPU time for each request, which at saturation would be rate.
+			args = append(args, "--rps="+strconv.FormatFloat(l.rate/float64(l.connections), 'f', -1, 64), "--log-file="+filepath.Join(dir, "h2load.log"))
+		}
+		return append(args, url)
+	},
+	parse: func(l load, p *process, dir string) (reading, error) {
+		var log []byte
+		if l.rate > 0 {
+			var err error
+			if log, err = os.ReadFile(filepath.Join(dir, "h2load.log")); err != nil {
+				return reading{}, fmt.Errorf("reading h2load's log: %w", err)
 			}
-			results, err := exec.Command("vegeta", "encode", "-to", "csv", file).Output()
-			if err != nil {
-				return reading{}, fmt.Errorf("running vegeta encode: %w", err)
-			}
-			return parseVegeta(string(report), bytes.NewReader(results))
-		},
+		}
+		return parseH2load(p.stdout, log)
+	},
+}
+
+var vegeta = tool{
+	name: "vegeta", program: "vegeta", install: "go install github.com/tsenart/vegeta/v12@latest", open: true,
+	command: func(l load, url, dir string) []string {
+		n := strconv.Itoa(l.connections)
+		rate := strconv.FormatFloat(l.rate, 'f', -1, 64)                                // 0 is as fast as it can
+		_ = os.WriteFile(filepath.Join(dir, "targets"), []byte("GET "+url+"\n"), 0o600) // vegeta says if it is not there
+		return []string{"vegeta", "attack", "-targets", filepath.Join(dir, "targets"), "-rate", rate, "-duration", l.length.String(),
+			"-connections", n, "-workers", n, "-max-workers", n, "-output", filepath.Join(dir, "vegeta.bin")}
+	},
+	parse: func(_ load, _ *process, dir string) (reading, error) {
+		file := filepath.Join(dir, "vegeta.bin")
+		report, err := exec.Command("vegeta", "report", "-type", "json", file).Output()
+		if err != nil {
+			return reading{}, fmt.Errorf("running vegeta report: %w", err)
+		}
+		results, err := exec.Command("vegeta", "encode", "-to", "csv", file).Output()
+		if err != nil {
+			return reading{}, fmt.Errorf("running vegeta encode: %w", err)
+		}
+		return parseVegeta(string(report), bytes.NewReader(results))
 	},
 }
 

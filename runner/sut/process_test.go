@@ -51,7 +51,7 @@ func toyServer(mode string) int {
 		for i := range 2 * tailLines {
 			fmt.Fprintln(os.Stderr, "stack", i)
 		}
-	case "stubborn":
+	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 	}
 	if mode == "rubbish" || mode == "silent" {
@@ -71,7 +71,7 @@ func toyServer(mode string) int {
 		}
 	}
 	terminated := make(chan os.Signal, 1)
-	if mode != "stubborn" {
+	if mode != "deaf" {
 		signal.Notify(terminated, syscall.SIGTERM)
 	}
 	fmt.Printf(`{"schema":1,"ready":true,"addr":%q,"pid":%d}`+"\n", l.Addr(), os.Getpid())
@@ -254,7 +254,7 @@ func TestProcessHasItsCPUs(t *testing.T) {
 
 // A server that ignores SIGTERM, and one that is stopped, are killed; neither holds up the caller.
 func TestProcessThatDoesNotStopIsKilled(t *testing.T) {
-	for _, mode := range []string{"stubborn", "good"} {
+	for _, mode := range []string{"deaf", "good"} {
 		p := startToy(t, toyCommand(mode))
 		if mode == "good" {
 			freeze(t, p)
