@@ -39,7 +39,7 @@ func newSheet(res *results.Result) *sheet {
 				continue
 			}
 			all++
-			if why := LeftOut(t); why != "" {
+			if why := t.LeftOut(); why != "" {
 				out = append(out, fmt.Sprintf("round %d %s", t.Round, why))
 				continue
 			}
@@ -53,7 +53,7 @@ func newSheet(res *results.Result) *sheet {
 		case len(c.trials) == 0:
 			s.notes = append(s.notes, fmt.Sprintf("not drawn: %s, %s.", v.Name, strings.Join(out, "; ")))
 			continue
-		case !Placed(len(c.trials), all):
+		case !results.Placed(len(c.trials), all):
 			s.notes = append(s.notes, fmt.Sprintf("not drawn: %s, valid in %d of %d rounds; %s.", v.Name, len(c.trials), all, strings.Join(out, "; ")))
 			continue
 		case len(out) > 0:
@@ -73,27 +73,6 @@ func newSheet(res *results.Result) *sheet {
 	}
 	return s
 }
-
-// LeftOut says why a trial is left out of every comparison, or "" if it counts.
-func LeftOut(t *results.Trial) string {
-	switch {
-	case t.Status == results.StatusFailed && t.Failure != nil:
-		return "failed: " + t.Failure.Reason
-	case t.Status != results.StatusDone:
-		return t.Status
-	case t.Verdict == validity.Invalid:
-		for _, c := range t.Checks {
-			if c.State == validity.Fail {
-				return "INVALID: " + c.Name + ", " + c.Reason
-			}
-		}
-		return "INVALID"
-	}
-	return ""
-}
-
-// Placed reports whether a variant has enough valid trials to stand beside the others: at least half of its rounds.
-func Placed(valid, all int) bool { return valid > 0 && 2*valid >= all }
 
 // source is the last line of the small print: run, machine and scale.
 func (s *sheet) source() string {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
-	"github.com/millrace/millrace/plots"
 	"github.com/millrace/millrace/results"
 )
 
@@ -100,7 +99,7 @@ func (d *document) verdictOf(c *contender, round int) cell {
 func (d *document) marksOf(t *results.Trial) []int {
 	more := slices.Clone(d.notes.more)
 	defer func() { d.notes.more = more }()
-	if plots.LeftOut(t) != "" {
+	if t.LeftOut() != "" {
 		return unique(d.whyOut(t))
 	}
 	return unique(d.whySuspect(t))

@@ -9,7 +9,6 @@ import (
 
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
-	"github.com/millrace/millrace/plots"
 	"github.com/millrace/millrace/results"
 )
 
@@ -111,13 +110,13 @@ func (d *document) contender(name string) *contender {
 		if t.Variant != name {
 			continue
 		}
-		if why := plots.LeftOut(t); why == "" {
+		if why := t.LeftOut(); why == "" {
 			c.counted = append(c.counted, t)
 		} else {
 			c.out = append(c.out, t)
 		}
 	}
-	c.placed = plots.Placed(len(c.counted), len(c.counted)+len(c.out))
+	c.placed = results.Placed(len(c.counted), len(c.counted)+len(c.out))
 	for _, t := range c.out {
 		c.marks = append(c.marks, d.whyOut(t)...)
 	}
