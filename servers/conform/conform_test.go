@@ -46,7 +46,7 @@ func TestServers(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		variants := append([]probe.Variant{{}}, d.Variants...)
+		variants := append([]probe.Variant{{}, {Name: "inject", Flags: []string{"--inject", "20us"}}}, d.Variants...)
 		if testing.Short() {
 			variants = variants[:1]
 		}

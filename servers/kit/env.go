@@ -29,6 +29,7 @@ type Env struct {
 	body     []byte
 	reply    []byte // the whole reply to GET /, of a connection that stays
 	work     work
+	inject   int // rounds of spin for each request counted, zero by default
 	stopping atomic.Bool
 	failed   chan error
 }
@@ -66,8 +67,12 @@ func (e *Env) Opened() { e.Counters.Accepted.Add(1) }
 func (e *Env) Closed() { e.Counters.Closed.Add(1) }
 
 // Count counts requests whose replies are about to be written, and the bytes of their bodies. Session and Answer count by
-// themselves; it is for models whose framework has its own codec.
+// themselves; it is for models whose framework has its own codec. It spins for --inject on the calling goroutine, before it
+// counts.
 func (e *Env) Count(requests, bytesIn, bytesOut int) {
+	if e.inject > 0 {
+		burn(requests * e.inject)
+	}
 	e.Counters.Handled.Add(int64(requests))
 	if bytesIn > 0 {
 		e.Counters.BodyBytesIn.Add(int64(bytesIn))

@@ -50,7 +50,7 @@ func TestUsage(t *testing.T) {
 	check(nil, "toy serve --listen")
 	check([]string{"run"}, `unknown command "run"`)
 	check([]string{"describe", "x"}, "no arguments")
-	check([]string{"serve", "--bug"}, "--big, --control, --listen, --payload, --protocol, --work")
+	check([]string{"serve", "--bug"}, "--big, --control, --inject, --listen, --payload, --protocol, --work")
 	check([]string{"serve", "extra"}, `"extra"`)
 	check([]string{"serve", "--protocol", "smtp"}, "toy speaks http1")
 	check([]string{"serve", "--protocol", "frame"}, "it is a toy")

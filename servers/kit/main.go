@@ -69,8 +69,8 @@ func (m *Model) run(args []string, in io.Reader, out io.Writer) error {
 
 // options are the common flags of serve.
 type options struct {
-	listen, protocol, work, control string
-	payload                         int
+	listen, protocol, work, control, inject string
+	payload                                 int
 }
 
 // parse reads the flags of serve. The error of an unknown flag or value names the known ones.
@@ -82,6 +82,7 @@ func (m *Model) parse(args []string) (*Env, *options, error) {
 	fs.StringVar(&o.protocol, "protocol", m.Protocols[0], strings.Join(m.Protocols, ", "))
 	fs.StringVar(&o.work, "work", "none", "what a request that asks for work costs: "+workKinds)
 	fs.IntVar(&o.payload, "payload", defaultPayload, "bytes of the body that GET is answered with")
+	fs.StringVar(&o.inject, "inject", "0s", "CPU time that every request costs beyond its own, up to 1ms: a known slow-down, to test comparisons")
 	fs.StringVar(&o.control, "control", "stdin", "stdin (its end stops the server) or none (run by hand)")
 	if m.Flags != nil {
 		m.Flags(fs)
@@ -125,6 +126,10 @@ func newEnv(o options) (*Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--work: %w", err)
 	}
+	inject, err := parseInject(o.inject)
+	if err != nil {
+		return nil, err
+	}
 	if o.payload < 1 || o.payload > maxPayload {
 		return nil, fmt.Errorf("--payload %d: want 1 to %d bytes", o.payload, maxPayload)
 	}
@@ -132,7 +137,7 @@ func newEnv(o options) (*Env, error) {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	env := &Env{
-		Listen: o.listen, Protocol: o.protocol, work: newWork(kind, d),
+		Listen: o.listen, Protocol: o.protocol, work: newWork(kind, d), inject: rounds(inject),
 		body: wire.Payload(o.payload), failed: make(chan error, 1),
 	}
 	env.reply = wire.AppendResponse(nil, 200, env.body, false)

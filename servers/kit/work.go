@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"fmt"
 	"runtime"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 
 // workKinds are the kinds of work in words, for messages.
 const workKinds = "none, cpu=DURATION, sleep=DURATION"
+
+// maxInject is the most that --inject takes: a slow-down of a ms a request is seen without a benchmark.
+const maxInject = time.Millisecond
 
 // work is what a request that asks for work costs.
 type work struct {
@@ -21,9 +25,26 @@ func newWork(kind string, d time.Duration) work {
 	case "sleep":
 		return work{sleep: d}
 	case "cpu":
-		return work{spins: max(1, int(float64(d)/spinNs()))}
+		return work{spins: rounds(d)}
 	}
 	return work{}
+}
+
+// rounds is how many rounds of spin take so much CPU time, at least one; none for zero.
+func rounds(d time.Duration) int {
+	if d <= 0 {
+		return 0
+	}
+	return max(1, int(float64(d)/spinNs()+0.5))
+}
+
+// parseInject reads --inject.
+func parseInject(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxInject {
+		return 0, fmt.Errorf("--inject %q: want CPU time a request from 0s to %v, such as 1.2us", text, maxInject)
+	}
+	return d, nil
 }
 
 // DoWork does the work of --work on the calling goroutine: it blocks it, and its thread too where the work is CPU time.
