@@ -41,16 +41,18 @@ var imports = []struct {
 	{"clients/capacity", []string{"clients", "clients/checks", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/validity", "internal/quantity"}},
 	{"clients…", []string{"clients…", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/hostkey", "internal/validity", "internal/quantity"}},
 	{"results", []string{"scenarios", "internal/hist", "internal/validity"}},
-	{"analysis", []string{"results", "scenarios", "internal/hist", "internal/validity"}},
-	{"plots/synthetic", []string{"analysis", "results", "scenarios", "internal/hist", "internal/validity"}}, // for tests
-	{"plots…", []string{"plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
-	{"report", []string{"plots", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"analysis/inference", nil},
+	{"analysis/compare", []string{"analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
+	{"analysis", []string{"analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
+	{"plots/synthetic", []string{"analysis", "analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}}, // for tests
+	{"plots…", []string{"analysis/inference", "analysis/compare", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report", []string{"analysis/inference", "analysis/compare", "plots", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"runner/host", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/sut", []string{"clients/fleet…", "results", "scenarios", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner", []string{"runner/host", "runner/sut", "clients", "clients/checks", "clients/floor", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
-	{"cmd/ruler", []string{"clients…", "scenarios", "results", "analysis", "runner/host", "internal/…"}},
+	{"cmd/ruler", []string{"clients…", "scenarios", "results", "analysis…", "runner/host", "internal/…"}},
 	{"cmd/millrace-member", []string{"clients…", "scenarios", "internal/…"}},
-	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis", "plots", "plots/axis", "plots/glyph", "plots/frame", "report", "runner…", "servers/conform…", "internal/…"}},
+	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis…", "plots", "plots/axis", "plots/glyph", "plots/frame", "report", "runner…", "servers/conform…", "internal/…"}},
 }
 
 // frameworks are what is measured: the ruler, the runner and the reports must build without them.
