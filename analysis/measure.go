@@ -19,6 +19,7 @@ func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario
 	t.Metrics = map[string]float64{}
 	head := m.headline()
 	m.percentiles(head)
+	m.windows()
 	m.summary(t.Lag, "lag-p99-ns", func(s hist.Summary) *int64 { return s.P99 })
 	m.achieved()
 	m.shares()
@@ -102,6 +103,32 @@ func (m *measurement) percentiles(s hist.Summary) {
 	m.summary(s, "p99-latency-ns", func(s hist.Summary) *int64 { return s.P99 })
 	m.summary(s, "p99_9-latency-ns", func(s hist.Summary) *int64 { return s.P999 })
 	m.summary(s, "max-latency-ns", func(s hist.Summary) *int64 { return s.Max })
+}
+
+// fewestWindows is how many windows a median needs to leave a disturbed one behind.
+const fewestWindows = 3
+
+// windows sets the median over the whole seconds of a steady headline phase of each second's p99. A stall of the host of some
+// ms decides the p99 of a whole trial at light load, and that of one window here.
+func (m *measurement) windows() {
+	p := m.loaded()
+	if p == nil || p.Load == "overload" {
+		return
+	}
+	var list []float64
+	all := 0
+	for s := ceilSecond(p.FromNs); (s+1)*second <= p.ToNs; s++ {
+		all++
+		if v := m.windowP99(s); v != nil {
+			list = append(list, *v)
+		}
+	}
+	if len(list) < fewestWindows || len(list) < all {
+		m.note("window-p99-latency-ns: %d of %d one-second windows of %s have the 10 000 replies that a p99 needs: want all, and at least %d",
+			len(list), all, p.Name, fewestWindows)
+		return
+	}
+	m.set("window-p99-latency-ns", medianOf(list))
 }
 
 func (m *measurement) summary(s hist.Summary, name string, value func(hist.Summary) *int64) {
