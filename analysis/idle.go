@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/results"
 )
 
@@ -120,7 +121,7 @@ func (m *measurement) slope(name string, holds []hold, value func(*results.Readi
 		x, y = append(x, float64(h.open)), append(y, v)
 	}
 	const fewest = 4 // connection counts, method 2
-	line := TheilSen(x, y, slopeConfidence)
+	line := inference.TheilSen(x, y, slopeConfidence)
 	if len(x) < fewest || math.IsNaN(line.Slope) {
 		m.note("%s: a slope needs %d steps, %d were read", name, fewest, len(x))
 		return math.NaN()
@@ -174,3 +175,6 @@ func (m *measurement) churn() {
 	m.set("time-wait-server", float64(max(0, *after.TimeWaitServer-*before.TimeWaitServer)))
 	m.set("time-wait-client", float64(max(0, *after.TimeWaitClient-*before.TimeWaitClient)))
 }
+
+// median of values, which it may reorder; NaN of none.
+func median(values []float64) float64 { return inference.Median(values) }

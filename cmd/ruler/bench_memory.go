@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/millrace/millrace/analysis"
+	"github.com/millrace/millrace/analysis/inference"
 )
 
 // memoryCounts are the connections through whose memory the slope goes; memoryRounds how often that is done at most.
@@ -53,7 +53,7 @@ func (b *bench) memory() ([]row, error) {
 			}
 			anon = append(anon, one.rssAnon)
 		}
-		line := analysis.TheilSen(memoryCounts, anon, 0.95)
+		line := inference.TheilSen(memoryCounts, anon, 0.95)
 		slopes[i] = append(slopes[i], line.Slope)
 		b.say("memory %d/%d  %-8s %.0f B a connection", round+1, rounds, arms[i].name, line.Slope)
 		return nil

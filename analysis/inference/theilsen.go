@@ -1,4 +1,4 @@
-package analysis
+package inference
 
 import (
 	"math"
@@ -23,12 +23,12 @@ type Line struct {
 // inversions of a random permutation (the one of Kendall's tau). Source: P. K. Sen, JASA 63 (1968) 1379–1389.
 //
 // Four points can't give more than 1 − 2/4! = 91.7 %: then M = 0, the interval runs from the smallest to the largest
-// pair slope, and Confidence says so. Fewer than two points, or equal x, give NaN.
+// pair slope, and Confidence says so. Fewer than two points, equal x, and values that are not finite give NaN.
 func TheilSen(x, y []float64, confidence float64) Line {
 	n := len(x)
 	nan := math.NaN()
 	line := Line{Slope: nan, Intercept: nan, Lo: nan, Hi: nan, Confidence: nan, N: n}
-	if n < 2 || len(y) != n {
+	if n < 2 || len(y) != n || !usable(x) || !usable(y) {
 		return line
 	}
 	var slopes []float64
@@ -41,28 +41,28 @@ func TheilSen(x, y []float64, confidence float64) Line {
 		}
 	}
 	slices.Sort(slopes)
-	line.Slope = median(slopes)
+	k := len(slopes)
+	line.Slope = midpoint(slopes[(k-1)/2], slopes[k/2])
 	rest := make([]float64, n)
 	for i := range x {
 		rest[i] = y[i] - line.Slope*x[i]
 	}
-	slices.Sort(rest)
-	line.Intercept = median(rest)
+	line.Intercept = Median(rest)
 
-	m, tail := senRank(n, (1-confidence)/2)
-	line.Lo, line.Hi, line.Confidence = slopes[m], slopes[len(slopes)-1-m], 1-2*tail
+	if level(confidence) {
+		m, p := senRank(n, (1-confidence)/2)
+		line.Lo, line.Hi, line.Confidence = slopes[m], slopes[k-1-m], 1-2*p
+	}
 	return line
 }
 
 // senRank returns the largest M with P(T ≤ M) ≤ alpha and that probability; M = 0 with P(T ≤ 0) where none is so small.
-func senRank(n int, alpha float64) (m int, tail float64) {
-	p := inversions(n)
-	tail = p[0]
-	for m+1 < len(p)/2 && tail+p[m+1] <= alpha {
-		m++
-		tail += p[m]
+func senRank(n int, alpha float64) (m int, p float64) {
+	t := tail(inversions(n))
+	for k := 1; k < len(t); k++ {
+		t[k] += t[k-1]
 	}
-	return m, tail
+	return t[:(len(t)+1)/2].critical(alpha)
 }
 
 // inversions returns p with p[k] the probability that a random permutation of n has k inversions, k in [0, n(n−1)/2].
@@ -78,13 +78,4 @@ func inversions(n int) []float64 {
 		p = next
 	}
 	return p
-}
-
-// median of sorted values; NaN of none.
-func median(sorted []float64) float64 {
-	n := len(sorted)
-	if n == 0 {
-		return math.NaN()
-	}
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
