@@ -15,16 +15,20 @@ import (
 const (
 	runFile      = "run.json"
 	trialsFile   = "trials.jsonl"
+	sessionsFile = "sessions.jsonl"
 	trialsDir    = "trials"
 	readingsFile = "readings.jsonl"
 )
 
-// Dir is the directory of a run, the truth about it. One process writes to it; its methods are not for concurrent use. It
-// holds no open file.
-type Dir struct{ path string }
+// Dir is the directory of a run, the truth about it. One process writes to it, which holds a lock on it until Close; its
+// methods are not for concurrent use.
+type Dir struct {
+	path string
+	held *os.File // the locked file, nil once closed
+}
 
-// Create makes the directory of a run below root, which it makes too, and writes run.json before anything is measured. When
-// it returns, both are on disk. It is an error if the directory exists.
+// Create makes the directory of a run below root, which it makes too, locks it, and writes run.json before anything is
+// measured. When it returns, both are on disk. It is an error if the directory exists.
 func Create(root string, run *Run) (*Dir, error) {
 	if run.ID == "" || plain(run.ID) != run.ID || !filepath.IsLocal(run.ID) {
 		return nil, fmt.Errorf("creating run: id %q: want one from NewID", run.ID)
@@ -36,22 +40,24 @@ func Create(root string, run *Run) (*Dir, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(err, root))
 	}
-	d := &Dir{filepath.Join(root, run.ID)}
+	d := &Dir{path: filepath.Join(root, run.ID)}
 	if err := os.Mkdir(d.path, 0o755); err != nil {
 		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(err, root))
 	}
 	err = errors.Join(
+		d.lock(),
 		os.Mkdir(filepath.Join(d.path, trialsDir), 0o755),
 		writeSynced(filepath.Join(d.path, runFile), append(data, '\n')),
 		syncDir(root))
 	if err != nil {
 		// The directory is our own and a moment old: without run.json it is no run.
-		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(errors.Join(err, os.RemoveAll(d.path)), root))
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(errors.Join(err, d.Close(), os.RemoveAll(d.path)), root))
 	}
 	return d, nil
 }
 
-// Latest returns the path of the run below root that started last. A directory without run.json is no run.
+// Latest returns the path of the measured run below root that started last. A directory without run.json is no run, and one
+// whose run.json can't be read is taken, so that whoever reads it hears why.
 func Latest(root string) (string, error) {
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +65,10 @@ func Latest(root string) (string, error) {
 	}
 	for _, e := range slices.Backward(entries) {
 		path := filepath.Join(root, e.Name())
-		if _, err := os.Stat(filepath.Join(path, runFile)); e.IsDir() && err == nil {
+		if _, err := os.Stat(filepath.Join(path, runFile)); !e.IsDir() || err != nil {
+			continue
+		}
+		if run, err := readRun(filepath.Join(path, runFile)); err != nil || run.Purpose == "" {
 			return path, nil
 		}
 	}
@@ -79,14 +88,19 @@ func (d *Dir) Append(t *Trial) error {
 	if err := errors.Join(checkTrialID(t.ID), checkMetrics(t)); err != nil {
 		return fmt.Errorf("appending to %s: %w", path, err)
 	}
-	line, err := json.Marshal(t)
-	if err != nil {
+	if err := d.appendRecord(trialsFile, t); err != nil {
 		return fmt.Errorf("appending trial %s to %s: %w", t.ID, path, err)
 	}
-	if err := appendSynced(path, append(line, '\n')); err != nil {
-		return fmt.Errorf("appending trial %s to %s: %w", t.ID, path, remedied(err, d.path))
-	}
 	return nil
+}
+
+// appendRecord adds the line of a record to a file of the directory and returns when it is on disk.
+func (d *Dir) appendRecord(name string, record any) error {
+	line, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	return remedied(appendSynced(filepath.Join(d.path, name), append(line, '\n')), d.path)
 }
 
 // appendSynced appends data to the file, which it makes if need be, in one write, and syncs it.

@@ -17,10 +17,13 @@ import (
 // Result is a whole run as read from its directory. It is read-only and may be used by any number of goroutines.
 type Result struct {
 	Path string
-	Run  *Run
-	// Trials are in the order in which they ended.
+	// Run is run.json, but for Rounds: these are what the last sitting planned, or has begun beyond that.
+	Run *Run
+	// Trials are in the order in which they ended. Of a trial that was interrupted and run again only the later record.
 	Trials []*Trial
-	// Warnings say what is missing because of a crash, a sentence each.
+	// Sessions are the sittings in order; none in a run of a millrace that did not record them.
+	Sessions []Session
+	// Warnings say what is missing because of a crash or was run again, a sentence each.
 	Warnings []string
 }
 
@@ -43,34 +46,56 @@ func Load(path string) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Path: path, Run: run}
-	file := filepath.Join(path, trialsFile)
-	lines := map[string]int{}
-	err = eachLine(file, func(no int, line []byte) error {
+	if err := r.readSessions(); err != nil {
+		return nil, err
+	}
+	if err := r.readTrials(); err != nil {
+		return nil, err
+	}
+	r.warnOfTorn()
+	r.warnOfSittings()
+	VoidRounds(r.Trials)
+	return r, nil
+}
+
+// readTrials fills r.Trials.
+func (r *Result) readTrials() error {
+	file := filepath.Join(r.Path, trialsFile)
+	type place struct{ line, index int }
+	known := map[string]place{}
+	most := r.mostRounds()
+	err := eachLine(file, func(no int, line []byte) error {
 		t := new(Trial)
 		err := unmarshal(line, t)
 		if err == nil {
-			err = checkTrial(run, t)
+			err = checkTrial(r.Run, most, t)
 		}
-		if first, twice := lines[t.ID]; err == nil && twice {
-			err = fmt.Errorf("trial %s stands in line %d already", t.ID, first)
+		first, twice := known[t.ID]
+		if err == nil && twice && r.Trials[first.index].Status != StatusInterrupted {
+			err = fmt.Errorf("trial %s stands in line %d already", t.ID, first.line)
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", file, no, err)
 		}
-		lines[t.ID] = no
+		if twice {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("trial %s was interrupted (line %d of %s) and run again (line %d): the later one counts", t.ID, first.line, trialsFile, no))
+			r.Trials[first.index] = nil
+		}
+		known[t.ID] = place{no, len(r.Trials)}
 		r.Trials = append(r.Trials, t)
+		r.Run.Rounds = max(r.Run.Rounds, t.Round)
 		return nil
 	})
+	r.Trials = slices.DeleteFunc(r.Trials, func(t *Trial) bool { return t == nil })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%s is missing: no trial of this run has finished", file))
 	case errors.Is(err, ErrTorn):
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%v: the trial that was being written is left out", err))
 	case err != nil:
-		return nil, fmt.Errorf("reading trials: %w", err)
+		return fmt.Errorf("reading trials: %w", err)
 	}
-	voidRounds(r.Trials)
-	return r, nil
+	return nil
 }
 
 // readRun reads a run.json.
@@ -92,8 +117,8 @@ func readRun(file string) (*Run, error) {
 	return run, nil
 }
 
-// checkTrial refuses a trial that isn't of the run or whose words are not ours.
-func checkTrial(run *Run, t *Trial) error {
+// checkTrial refuses a trial that isn't of the run, whose last round is most, or whose words are not ours.
+func checkTrial(run *Run, most int, t *Trial) error {
 	if err := checkTrialID(t.ID); err != nil {
 		return err
 	}
@@ -103,8 +128,8 @@ func checkTrial(run *Run, t *Trial) error {
 	if t.Scenario != run.Scenario.Name {
 		return fmt.Errorf("trial %s: scenario %q: the run is of %q", t.ID, t.Scenario, run.Scenario.Name)
 	}
-	if t.Round < 1 || t.Round > run.Rounds {
-		return fmt.Errorf("trial %s: round %d: want 1 to %d", t.ID, t.Round, run.Rounds)
+	if t.Round < 1 || t.Round > most {
+		return fmt.Errorf("trial %s: round %d: want 1 to %d", t.ID, t.Round, most)
 	}
 	if s := []string{StatusDone, StatusFailed, StatusInterrupted}; !slices.Contains(s, t.Status) {
 		return fmt.Errorf("trial %s: status %q: want one of %s", t.ID, t.Status, strings.Join(s, ", "))

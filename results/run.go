@@ -18,6 +18,11 @@ type Run struct {
 	// Method is the version of docs/METHOD.md's rules; runs of different methods are not compared.
 	Method  int       `json:"method"`
 	Started time.Time `json:"started"`
+	// Purpose is empty for a run that measures, else PurposeExplain; Explains is then the ID of the run that is explained.
+	Purpose  string `json:"purpose,omitempty"`
+	Explains string `json:"explains,omitempty"`
+	// Injected is the share of its CPU time a request by which the second variant of a run of PurposeAA is slower, on purpose.
+	Injected float64 `json:"injected,omitempty"`
 	// Scenario as given and as resolved, after --quick, --set and the host's limits.
 	Given    scenarios.Scenario `json:"scenario_given"`
 	Scenario scenarios.Scenario `json:"scenario"`
@@ -26,12 +31,17 @@ type Run struct {
 	// Scale says what was made smaller to fit the host, a sentence each; it stands in every table and figure.
 	Scale    []string  `json:"scale,omitempty"`
 	Variants []Variant `json:"variants"`
+	// Reference is the variant that the others are compared with, by name; empty in a run of a millrace that recorded none.
+	Reference string `json:"reference,omitempty"`
 	// NotApplicable names the variants that were asked for and can't take part, with the reason.
 	NotApplicable map[string]string `json:"not_applicable,omitempty"`
 	// Engine is the load engine that was used.
 	Engine string `json:"engine"`
+	// Rounds as planned first; sessions.jsonl has what was planned later, see Load.
 	Rounds int    `json:"rounds"`
 	Seed   uint64 `json:"seed"`
+	// Design is how Order was drawn: "williams", or empty for independent random orders.
+	Design string `json:"design,omitempty"`
 	// Order[r] is the order of the variants, by name, in round r.
 	Order [][]string `json:"order"`
 	Split CPUSplit   `json:"cpu_split"`

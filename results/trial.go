@@ -16,6 +16,10 @@ type Trial struct {
 	Scenario string    `json:"scenario"`
 	Variant  string    `json:"variant"`
 	Started  time.Time `json:"started"`
+	// Sitting that ran it, from 1, see Session; 0 in a run of a millrace that did not record sittings.
+	Sitting int `json:"sitting,omitempty"`
+	// Wait for a quiet host before the trial; nil where nobody looked.
+	Wait *Wait `json:"wait,omitempty"`
 	// Seconds is how long the trial took from start to end, its phases and all around them.
 	Seconds float64 `json:"seconds"`
 	// Status is "done", "failed" or "interrupted". A failed trial has Failure; an interrupted one what was measured.
@@ -39,6 +43,20 @@ type Trial struct {
 	SecondsNs  []hist.Summary `json:"seconds_response_ns"`
 	Response   hist.Summary   `json:"response_ns"` // of all measured phases
 	Lag        hist.Summary   `json:"lag_ns"`
+}
+
+// Wait is how long a trial waited for a quiet host, before it began.
+type Wait struct {
+	// Windows is in how many stretches of time the host was looked at; one where it was quiet at once. Seconds is how long
+	// they took together.
+	Windows int     `json:"windows"`
+	Seconds float64 `json:"seconds"`
+	// GaveUp is true where the host was not quiet in the last window either.
+	GaveUp bool `json:"gave_up,omitempty"`
+	// Steal is the share of the run's CPUs that the hypervisor took in the last window, Foreign how much other programs took
+	// of them, in CPUs.
+	Steal   float64 `json:"steal"`
+	Foreign float64 `json:"foreign"`
 }
 
 // Slope is a line through a resource over the number of open connections: bytes (or goroutines) = Intercept + PerConn ·

@@ -15,7 +15,9 @@ func TestALostAgentVoidsItsRound(t *testing.T) {
 		{Round: 2, Variant: "a", Status: StatusFailed, Verdict: validity.Invalid, Checks: lost},
 		{Round: 2, Variant: "c", Status: StatusDone, Verdict: validity.Suspect},
 	}
-	voidRounds(trials)
+	VoidRounds(trials[:2])
+	VoidRounds(trials)
+	VoidRounds(trials) // again: nothing more to do
 	for i, want := range []validity.Verdict{validity.Valid, validity.Invalid, validity.Invalid, validity.Invalid} {
 		tr := trials[i]
 		if tr.Verdict != want {
@@ -25,7 +27,7 @@ func TestALostAgentVoidsItsRound(t *testing.T) {
 			t.Errorf("round %d, %s: its checks say %s, want %s: %+v", tr.Round, tr.Variant, v, want, tr.Checks)
 		}
 	}
-	if len(trials[0].Checks) != 1 || len(trials[2].Checks) != 1 {
+	if len(trials[1].Checks) != 2 || len(trials[0].Checks) != 1 || len(trials[2].Checks) != 1 {
 		t.Error("a trial has more checks than it should")
 	}
 }
