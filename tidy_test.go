@@ -38,7 +38,7 @@ var imports = []struct {
 	{"clients/checks", []string{"internal/hist", "internal/validity", "internal/quantity"}},
 	{"clients/selfcheck", []string{"internal/hostkey"}},
 	{"clients/reflect/raw", []string{"internal/wire"}},
-	{"clients/capacity", []string{"clients", "clients/checks", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/validity", "internal/quantity"}},
+	{"clients/capacity", []string{"clients", "clients/arrivals", "clients/checks", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/validity", "internal/quantity"}},
 	{"clients…", []string{"clients…", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/hostkey", "internal/validity", "internal/quantity"}},
 	{"results", []string{"scenarios", "internal/hist", "internal/validity"}},
 	{"analysis/inference", nil},

@@ -4,7 +4,9 @@ package clients
 
 import (
 	"context"
+	"errors"
 
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -51,8 +53,19 @@ type Plan struct {
 	StartWhenOpen bool `json:"start_when_open,omitempty"`
 	// Spin lets the engine spin while replies are to come or a request is due within a millisecond.
 	Spin bool `json:"spin,omitempty"`
+	// Slot gives this load turns with others (a duet), zero all of the time. Slots are counted from the start of the
+	// phases, so those of two loads agree where their T0 do; see CheckSlot.
+	Slot arrivals.Slot `json:"slot,omitzero"`
 	// LogDir is where response.hlog, service.hlog and lag.hlog are written; empty writes none.
 	LogDir string `json:"-"`
+}
+
+// CheckSlot says why the plan, whose scenario is resolved, can't be offered in its slot; nil if it can or has none.
+func (p *Plan) CheckSlot() error {
+	if p.StartWhenOpen && p.Slot != (arrivals.Slot{}) {
+		return errors.New("slots with start_when_open: loads that take turns must start at one T0: want start_when_open false")
+	}
+	return p.Slot.Check(&p.Scenario)
 }
 
 // Request is one of several different requests of a plan. An empty Method is GET, or POST with a body.

@@ -28,6 +28,7 @@ import (
 type Schedule struct {
 	spans []span
 	seed  uint64
+	slot  Slot
 }
 
 // rateRounding keeps ⌊R·d⌋ from losing an arrival to binary fractions, as in 0.1/s over 30 s.
@@ -42,6 +43,11 @@ func NewSchedule(s *scenarios.Scenario, seed uint64) *Schedule {
 		from += int64(p.For)
 	}
 	return out
+}
+
+// In returns the same stream offered in slots, which must have passed Slot.Check with its scenario.
+func (s *Schedule) In(slot Slot) *Schedule {
+	return &Schedule{spans: s.spans, seed: s.seed, slot: slot}
 }
 
 // beyond is more than all arrivals of all phases may be.
@@ -109,7 +115,7 @@ func (c *Cursor) SkipTo(at time.Duration) (taken int64) {
 		a := &c.s.spans[c.phase]
 		if a.count > 0 {
 			// c.k is one stride beyond the loaded arrival; jump to the first one that is not due.
-			if due := a.dueBy(int64(at)); due > c.k {
+			if due := a.dueBy(c.s.slot.outOf(int64(at))); due > c.k {
 				n := (due - c.k + c.stride - 1) / c.stride
 				c.k += n * c.stride
 				taken += n
@@ -127,7 +133,7 @@ func (c *Cursor) load() {
 		a := &c.s.spans[c.phase]
 		if a.count >= 0 {
 			if c.k < a.count {
-				c.at, c.number = a.due(c.k), c.base+c.k
+				c.at, c.number = c.s.slot.into(a.due(c.k)), c.base+c.k
 				c.k += c.stride
 				return
 			}
@@ -139,7 +145,7 @@ func (c *Cursor) load() {
 			n := c.base + c.k
 			c.k++
 			if n%c.stride == c.index {
-				c.at, c.number = at, n
+				c.at, c.number = c.s.slot.into(at), n
 				return
 			}
 			continue

@@ -58,6 +58,8 @@ func kindOf(p *clients.Plan, i, payload int) Kind {
 //	closed loop          good replies ÷ time
 //	overload             good replies ÷ time until it was drained, since more is offered than anybody can send
 //
+// of a load in slots as many times that as loads take turns, which is the rate inside its slots.
+//
 // It is never worse than SUSPECT. Where no shape judges a phase it is unknown, and not applicable to an engine without Grid.
 func (f Floor) Check(p *clients.Plan, r *clients.Report) validity.Check {
 	worst := validity.Check{Name: CheckName, State: validity.NotApplicable, Limit: Limit, Unit: "share"}
@@ -70,7 +72,7 @@ func (f Floor) Check(p *clients.Plan, r *clients.Report) validity.Check {
 			continue
 		}
 		rp := &r.Phases[offset+i]
-		c := f.judge(kindOf(&ran, i, payload), rp.Name, rateOf(r, rp, ph.Arrivals.Closed), rp.Load == "overload")
+		c := f.judge(kindOf(&ran, i, payload), rp.Name, p.Slot.Density()*rateOf(r, rp, ph.Arrivals.Closed), rp.Load == "overload")
 		if worst.State == validity.NotApplicable || rank(c) > rank(worst) || rank(c) == rank(worst) && c.Value > worst.Value {
 			worst = c
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -147,6 +148,12 @@ func plan(a scenarios.Arrivals, load string) *clients.Plan {
 	return &clients.Plan{Scenario: *r, Engine: "epoll", Agents: 1}
 }
 
+// inSlots has a load take turns with another.
+func inSlots(p *clients.Plan) *clients.Plan {
+	p.Slot = arrivals.Slot{Of: 2, LengthNs: 1e8}
+	return p
+}
+
 // report is what a client tells of it: so many due and good replies in each tenth of the second, and in each of the
 // seconds that a backlog took beyond it.
 func report(load string, planned, ok int64, drain int) *clients.Report {
@@ -183,6 +190,8 @@ func TestCheck(t *testing.T) {
 			"phase main: 120 k/s is 60 % of the 200 k/s that this client reaches on CPU [1] against the raw reflector with http1, 1000 connections, limit 50 %", "lower the rate"},
 		// Offered, not achieved: a slow server does not make the client fast.
 		{"a slow server", f, plan(steady, "steady"), report("steady", 12_000, 10, 0), validity.Warn, 0.6, "120 k/s", "lower the rate"},
+		{"half of it on the average, in every second slot", f, inSlots(plan(steady, "steady")), report("steady", 10_000, 10_000, 0), validity.Warn, 1,
+			"phase main: 200 k/s is 100 %", "lower the rate"},
 		{"closed loop without a request", f, plan(scenarios.Arrivals{Closed: true}, "steady"), report("steady", 0, 15_000, 0), validity.NotApplicable, 0, "", ""},
 		{"overload, drained by a slow server", f, plan(scenarios.Arrivals{Burst: 1}, "overload"), report("overload", 100_000, 6_000, 15), validity.OK, 0.3, "", ""},
 		{"overload, drained by a fast one", f, plan(scenarios.Arrivals{Burst: 1}, "overload"), report("overload", 100_000, 15_000, 5), validity.Warn, 0.75,

@@ -65,6 +65,9 @@ func New(plan *clients.Plan) (*Engine, error) {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
 	p.Scenario = *resolved
+	if err := p.CheckSlot(); err != nil {
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
 	mine := clients.Share(p.Scenario.Connections.Count, p.Agent, p.Agents)
 	switch {
 	case p.Agent < 0 || p.Agent >= p.Agents:

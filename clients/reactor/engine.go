@@ -80,6 +80,9 @@ func New(plan *clients.Plan) (*Engine, error) {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
 	p.Scenario = *resolved
+	if err := p.CheckSlot(); err != nil {
+		return nil, fmt.Errorf("preparing load: %w", err)
+	}
 	t, err := target.New(&p)
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)

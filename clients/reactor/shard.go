@@ -108,7 +108,7 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		requests: sc.Connections.Requests, policy: sc.Connections.Close, timeout: int64(sc.Timeout), work: sc.Work.Share,
 		seed: p.Seed, t0: t0, start: math.MaxInt64, end: math.MaxInt64, phases: phases.Of(sc), phase: -1, stamps: newStamps(),
 	}
-	schedule := arrivals.NewSchedule(sc, p.Seed)
+	schedule := arrivals.NewSchedule(sc, p.Seed).In(p.Slot)
 	s.cursor, s.counter = schedule.Cursor(s.index, s.stride), schedule.Cursor(s.index, s.stride)
 	depth := sc.Connections.Pipeline
 	for 1<<s.idShift < depth {

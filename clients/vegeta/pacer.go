@@ -28,7 +28,7 @@ type pacer struct {
 }
 
 func newPacer(plan *clients.Plan, tl *recording.Timeline, zero int64, j *journal, over <-chan struct{}) *pacer {
-	schedule := arrivals.NewSchedule(&plan.Scenario, plan.Seed)
+	schedule := arrivals.NewSchedule(&plan.Scenario, plan.Seed).In(plan.Slot)
 	p := &pacer{
 		own: schedule.Beyond(), plan: plan, zero: zero, t0: zero - tl.Start(), j: j, over: over,
 		cursor: schedule.Cursor(plan.Agent, plan.Agents),

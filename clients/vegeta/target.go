@@ -149,6 +149,9 @@ func supported(plan *clients.Plan) error {
 	if plan.Agents < 1 || plan.Agent < 0 || plan.Agent >= plan.Agents {
 		return fmt.Errorf("agent %d of %d: want 0 to agents - 1", plan.Agent, plan.Agents)
 	}
+	if err := plan.CheckSlot(); err != nil {
+		return err
+	}
 	switch {
 	case c.Pipeline > 1:
 		return fmt.Errorf("connections.pipeline %d: vegeta sends one request at a time on a connection%s do more", c.Pipeline, instead)
