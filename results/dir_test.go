@@ -78,6 +78,11 @@ func TestLatest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	explain := aRun(t)
+	explain.ID, explain.Purpose, explain.Explains = "20261121T040000Z-burst-bbbb", PurposeExplain, "20261121T031501Z-burst-aaaa"
+	if _, err := Create(root, explain); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Mkdir(filepath.Join(root, "zz-no-run"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -49,6 +49,8 @@ type Config struct {
 	Floor floor.Floor
 	// Measure fills a trial's metrics from its records; it must be pure.
 	Measure func(*results.Trial, []results.Reading, *scenarios.Scenario)
+	// Observe says what to look at in a trial of a plan made by PlanExplain; no other run asks.
+	Observe func(round int, variant string) *sut.Observe
 	// Progress is called by one goroutine at a time while the run goes on, and must return quickly.
 	Progress func(Event)
 }

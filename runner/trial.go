@@ -70,7 +70,7 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 	sc := &r.plan.Scenario
 	plan, err := json.Marshal(sut.Plan{
 		Variant: s.variant, Protocol: sc.Protocol, Payload: sc.Payload, Work: sc.Work.Kind, CPUs: r.plan.Split.Server,
-		Edges: EdgesOf(sc), CacheDir: r.config.CacheDir,
+		Edges: EdgesOf(sc), CacheDir: r.config.CacheDir, Observe: r.observe(s),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("planning %s: %w", t.ID, err)

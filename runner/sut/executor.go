@@ -28,6 +28,8 @@ type Plan struct {
 	Edges []Edge `json:"edges"`
 	// CacheDir remembers which programs are conformed.
 	CacheDir string `json:"cache_dir"`
+	// Observe is nil in every measured trial.
+	Observe *Observe `json:"observe,omitempty"`
 }
 
 // Ready is the answer once the server accepts connections.
@@ -58,12 +60,13 @@ const progressEvery = 250 * time.Millisecond
 // Executor is the executor of the role "sut": it conforms, starts and samples one server a trial. Only programs of its
 // directory are started, by name.
 type Executor struct {
-	dir     string
-	plan    Plan
-	process *Process
-	sampler *Sampler
-	file    *os.File
-	log     string
+	dir      string
+	plan     Plan
+	process  *Process
+	sampler  *Sampler
+	file     *os.File
+	log      string
+	observer *observer // nil in every measured trial
 }
 
 var _ fleet.Executor = (*Executor)(nil)
@@ -97,8 +100,12 @@ func (s *Executor) Prepare(ctx context.Context, plan json.RawMessage, spool stri
 	s.log = filepath.Join(spool, "server.log")
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--protocol", p.Protocol, "--work", p.Work,
 		"--payload", strconv.Itoa(p.Payload)}, p.Variant.Args...)
-	s.process, err = StartProcess(ctx, Command{Name: p.Variant.Name, Path: program, Args: args, CPUs: p.CPUs, LogPath: s.log})
-	if err != nil {
+	command := Command{Name: p.Variant.Name, Path: program, Args: args, CPUs: p.CPUs, LogPath: s.log}
+	if s.observer, err = newObserver(p.Observe, spool); err != nil {
+		return nil, err
+	}
+	s.observer.prepare(&command)
+	if s.process, err = StartProcess(ctx, command); err != nil {
 		return nil, err
 	}
 	return json.Marshal(Ready{Addr: s.process.Addr(), PID: s.process.PID()})
@@ -125,9 +132,11 @@ func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.
 	s.sampler = NewSampler(s.process, s.file, t0, s.plan.Edges)
 	ctx, cancel := context.WithCancel(ctx)
 	told := make(chan struct{}) // what tells must be over before Finish
+	observed := s.observer.start(ctx, s.process, t0)
 	defer func() {
 		cancel()
 		<-told
+		<-observed
 	}()
 	go func() {
 		defer close(told)
@@ -172,6 +181,7 @@ func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
 	if s.sampler != nil {
 		s.takeFinal(ctx, &done)
 	}
+	s.observer.finish(ctx, s.process)
 	exit := s.process.Stop(ctx)
 	if !exit.Clean() {
 		done.Exit, done.Killed = exit.String(), exit.Killed

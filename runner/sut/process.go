@@ -39,6 +39,8 @@ type Command struct {
 	// LogPath is the file that gets the server's standard error and whatever is not a reply on its standard output;
 	// empty keeps the last lines only.
 	LogPath string
+	// OnThread, where it is set, is called on the thread that starts the program, just before. It must not change the thread.
+	OnThread func()
 	// ReadyWithin bounds the wait for the ready line; zero means 10 s.
 	ReadyWithin time.Duration
 }
@@ -209,6 +211,9 @@ func (p *Process) launch() error {
 // that started the program ends (golang/go#27505), and the program inherits that thread's CPUs.
 func (p *Process) own(started chan<- error, pipes [3]*os.File) {
 	runtime.LockOSThread()
+	if p.command.OnThread != nil {
+		p.command.OnThread()
+	}
 	restored, err := p.startOnCPUs()
 	if restored {
 		defer runtime.UnlockOSThread() // else the thread ends here

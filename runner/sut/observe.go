@@ -1,0 +1,298 @@
+package sut
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/results"
+	prom "github.com/prometheus/procfs"
+)
+
+// Observe asks for what is looked at in a trial that explains. It changes what it looks at, so no measured trial has it.
+type Observe struct {
+	// Span of the CPU profile, in ns after T0. What was allocated is profiled just before it and at the end of the trial.
+	Span results.Span `json:"span"`
+	// Profile takes profiles, Syscalls counts system calls.
+	Profile  bool `json:"profile,omitempty"`
+	Syscalls bool `json:"syscalls,omitempty"`
+}
+
+// The observer's clockwork.
+const (
+	countEvery   = 250 * time.Millisecond
+	allocsLead   = 300 * time.Millisecond // before the CPU profile: collecting garbage and writing what was allocated
+	answerWithin = 5 * time.Second        // for what a server does at once, and for the end of a profile that is due
+)
+
+// memProfileRate is how many allocated bytes there are from one sample to the next: few enough for a scenario of seconds, and
+// far too many to be felt (the runtime's own default is 512 KiB).
+const memProfileRate = "64000"
+
+// observer looks at one server. A nil one looks at nothing.
+type observer struct {
+	want    Observe
+	spool   string
+	t0      int64
+	counter *syscallCounter
+	seen    results.Observed
+	cpu     <-chan json.RawMessage // the reply to the CPU profile, or nil
+	cpuDue  time.Time
+	io      func() (map[string]int64, error) // in place of the counter
+}
+
+func newObserver(want *Observe, spool string) (*observer, error) {
+	if want == nil {
+		return nil, nil
+	}
+	if want.Profile {
+		if err := os.Mkdir(filepath.Join(spool, results.ProfilesDir), 0o755); err != nil {
+			return nil, fmt.Errorf("keeping profiles: %w", err)
+		}
+	}
+	return &observer{want: *want, spool: spool, seen: results.Observed{Schema: results.Schema}}, nil
+}
+
+// prepare makes a server's start one that can be observed.
+func (o *observer) prepare(c *Command) {
+	if o == nil {
+		return
+	}
+	if o.want.Profile {
+		debug := "memprofilerate=" + memProfileRate
+		if own := os.Getenv("GODEBUG"); own != "" {
+			debug = own + "," + debug
+		}
+		if c.Env == nil {
+			c.Env = os.Environ()
+		}
+		c.Env = append(c.Env, "GODEBUG="+debug)
+	}
+	if o.want.Syscalls {
+		c.OnThread = func() {
+			var err error
+			if o.counter, err = countSyscalls(); err != nil {
+				o.seen.Partial = err.Error()
+			}
+		}
+	}
+}
+
+func (o *observer) note(err error) {
+	if err != nil {
+		o.seen.Notes = append(o.seen.Notes, err.Error())
+	}
+}
+
+// start observes p until ctx ends; the channel is closed when that is over.
+func (o *observer) start(ctx context.Context, p *Process, t0 int64) <-chan struct{} {
+	over := make(chan struct{})
+	if o == nil {
+		close(over)
+		return over
+	}
+	o.t0 = t0
+	go func() {
+		defer close(over)
+		if o.want.Profile {
+			o.profile(ctx, p)
+		}
+		if o.want.Syscalls {
+			o.count(ctx, p)
+		}
+	}()
+	return over
+}
+
+// profile takes the allocations before the span and begins the CPU profile.
+func (o *observer) profile(ctx context.Context, p *Process) {
+	span := o.want.Span
+	if !sleepUntil(ctx, o.t0+span.FromNs-int64(allocsLead)) {
+		return
+	}
+	if err := o.allocs(ctx, p, results.AllocsBefore); err != nil {
+		o.note(err)
+	} else {
+		o.seen.Allocs = &results.Span{FromNs: procfs.Monotonic() - o.t0}
+	}
+	if !sleepUntil(ctx, o.t0+span.FromNs) {
+		return
+	}
+	from := procfs.Monotonic() - o.t0
+	took := time.Duration(span.ToNs - from)
+	reply, err := p.profile("cpu", took.Seconds(), filepath.Join(o.spool, results.ProfilesDir, results.CPUProfile))
+	if err != nil {
+		o.note(err)
+		return
+	}
+	o.cpu, o.cpuDue, o.seen.CPU = reply, time.Now().Add(took), &results.Span{FromNs: from, ToNs: span.ToNs}
+}
+
+// allocs profiles what was allocated so far: the runtime knows that as of the last garbage collection.
+func (o *observer) allocs(ctx context.Context, p *Process, name string) error {
+	reply, err := p.request("gc")
+	if err == nil {
+		err = answered(ctx, p, reply, answerWithin)
+	}
+	if err != nil {
+		return fmt.Errorf("profiling allocations: %w", err)
+	}
+	if reply, err = p.profile("allocs", 0, filepath.Join(o.spool, results.ProfilesDir, name)); err == nil {
+		err = answered(ctx, p, reply, answerWithin)
+	}
+	if err != nil {
+		return fmt.Errorf("profiling allocations: %w", err)
+	}
+	return nil
+}
+
+// count reads the counters every countEvery, and where the span begins and ends, until ctx ends.
+func (o *observer) count(ctx context.Context, p *Process) {
+	if o.counter == nil {
+		o.io = func() (map[string]int64, error) { return readsAndWrites(p.PID()) }
+	}
+	edges := []int64{o.want.Span.FromNs, o.want.Span.ToNs}
+	for at := int64(0); ; {
+		if !sleepUntil(ctx, o.t0+at) {
+			break
+		}
+		o.read()
+		next := (at/int64(countEvery) + 1) * int64(countEvery)
+		if i := slices.IndexFunc(edges, func(edge int64) bool { return edge > at && edge < next }); i >= 0 {
+			next = edges[i]
+		}
+		at = next
+	}
+	o.read()
+}
+
+// read appends one set of counts.
+func (o *observer) read() {
+	c := results.Counts{TNs: procfs.Monotonic() - o.t0}
+	var err error
+	if o.counter != nil {
+		c.Syscalls, err = o.counter.read()
+	} else {
+		c.Syscalls, err = o.io()
+	}
+	if err != nil { // the server has ended
+		return
+	}
+	c.WireBytes, c.Segments = sent()
+	o.seen.Counts = append(o.seen.Counts, c)
+}
+
+// sent reads how many bytes and TCP segments this network namespace has sent.
+func sent() (bytes, segments *int64) {
+	self, err := prom.Self()
+	if err != nil {
+		return nil, nil
+	}
+	whole := func(v *float64) *int64 {
+		if v == nil {
+			return nil
+		}
+		n := int64(*v)
+		return &n
+	}
+	if stat, err := self.Netstat(); err == nil {
+		bytes = whole(stat.IpExt.OutOctets)
+	}
+	if snmp, err := self.Snmp(); err == nil {
+		segments = whole(snmp.Tcp.OutSegs)
+	}
+	return bytes, segments
+}
+
+// readsAndWrites are the calls that read and write files, pipes and sockets by read(2), write(2) and their kin.
+func readsAndWrites(pid int) (map[string]int64, error) {
+	p, err := prom.NewProc(pid)
+	if err != nil {
+		return nil, err
+	}
+	io, err := p.IO()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int64{"syscr": int64(io.SyscR), "syscw": int64(io.SyscW)}, nil
+}
+
+// finish ends the observation, before the server is stopped, and writes what was seen.
+func (o *observer) finish(ctx context.Context, p *Process) {
+	if o == nil {
+		return
+	}
+	if o.counter != nil {
+		o.counter.close()
+	}
+	if o.cpu != nil {
+		within := time.Until(o.cpuDue)
+		if within > answerWithin {
+			o.note(fmt.Errorf("the trial ended %v before its CPU profile", within.Round(time.Millisecond)))
+			o.seen.CPU = nil
+		} else if err := answered(ctx, p, o.cpu, max(within, 0)+answerWithin); err != nil {
+			o.note(fmt.Errorf("profiling CPU time: %w", err))
+			o.seen.CPU = nil
+		}
+	}
+	if o.seen.Allocs != nil && o.seen.CPU != nil {
+		o.seen.Allocs.ToNs = procfs.Monotonic() - o.t0
+		if err := o.allocs(ctx, p, results.AllocsAfter); err != nil {
+			o.note(err)
+			o.seen.Allocs = nil
+		}
+	} else {
+		o.seen.Allocs = nil
+	}
+	data, err := json.Marshal(o.seen)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(o.spool, results.ObservedFile), append(data, '\n'), 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "keeping what was observed:", err)
+	}
+}
+
+// answered waits for the reply to a command and returns the error that it tells.
+func answered(ctx context.Context, p *Process, reply <-chan json.RawMessage, within time.Duration) error {
+	limit := time.NewTimer(within)
+	defer limit.Stop()
+	select {
+	case line := <-reply:
+		var r struct {
+			OK    bool   `json:"ok"`
+			Error string `json:"error"`
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			return fmt.Errorf("reading the server's reply: %w", err)
+		}
+		if !r.OK {
+			return errors.New(r.Error)
+		}
+		return nil
+	case <-limit.C:
+		return fmt.Errorf("no reply within %v", within)
+	case <-p.Done():
+		return p.Failure("ended while it was asked")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// sleepUntil waits for a CLOCK_MONOTONIC time; false if ctx ended first.
+func sleepUntil(ctx context.Context, at int64) bool {
+	timer := time.NewTimer(time.Duration(at - procfs.Monotonic()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

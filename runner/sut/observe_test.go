@@ -1,0 +1,119 @@
+package sut
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/results"
+)
+
+// A program that makes a known number of system calls, in a thread of its own process, is counted exactly.
+func TestSyscallsOfAChildAreCounted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	const blocks = 5000
+	counted := make(chan map[string]int64)
+	go func() {
+		defer close(counted)
+		runtime.LockOSThread() // never unlocked: the counters are of this thread
+		c, err := countSyscalls()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.close()
+		if out, err := exec.Command("dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=5000").CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+			return
+		}
+		n, err := c.read()
+		if err != nil {
+			t.Error(err)
+		}
+		counted <- n
+	}()
+	n := <-counted
+	for _, kind := range []string{"read", "write"} {
+		if n[kind] < blocks || n[kind] > blocks+100 {
+			t.Errorf("%d calls of %s, want %d and a few", n[kind], kind, blocks)
+		}
+	}
+	if n["other"] <= 0 || n["other"] > 1000 {
+		t.Errorf("%d other calls, want those that start a program", n["other"])
+	}
+}
+
+// observed runs an observer beside a toy server for a moment and returns what it wrote.
+func observed(t *testing.T, want Observe, c Command) results.Observed {
+	t.Helper()
+	spool := t.TempDir()
+	o, err := newObserver(&want, spool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.prepare(&c)
+	s := &Executor{process: startToy(t, c), file: spoolFile(t, spool), observer: o}
+	stop := time.AfterFunc(400*time.Millisecond, func() { s.process.Stop(t.Context()) })
+	defer stop.Stop()
+	if _, err := s.Run(t.Context(), procfs.Monotonic(), func(any) {}); err == nil {
+		t.Error("no error of a server that ended")
+	}
+	finish(t, s)
+	data, err := os.ReadFile(filepath.Join(spool, results.ObservedFile))
+	var seen results.Observed
+	if err != nil || json.Unmarshal(data, &seen) != nil {
+		t.Fatalf("%s, %v", data, err)
+	}
+	return seen
+}
+
+func spoolFile(t *testing.T, dir string) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, "readings.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestObserverCountsWhereTheSpanBeginsAndEnds(t *testing.T) {
+	span := results.Span{FromNs: 60e6, ToNs: 130e6}
+	seen := observed(t, Observe{Syscalls: true, Span: span}, toyCommand("good"))
+	at := func(ns int64) bool {
+		for _, c := range seen.Counts {
+			if c.TNs >= ns && c.TNs < ns+50e6 && len(c.Syscalls) > 0 && c.WireBytes != nil && c.Segments != nil {
+				return true
+			}
+		}
+		return false
+	}
+	if len(seen.Counts) < 4 || !at(0) || !at(span.FromNs) || !at(span.ToNs) || !at(250e6) {
+		t.Errorf("%+v", seen)
+	}
+	if os.Geteuid() != 0 && seen.Partial == "" {
+		t.Error("nothing says that only reads and writes were counted")
+	}
+}
+
+// A server that knows no profiles leaves a note, and what asks for none leaves nothing.
+func TestObserverNotesWhatItDidNotGet(t *testing.T) {
+	seen := observed(t, Observe{Profile: true, Span: results.Span{FromNs: 1e6, ToNs: 50e6}}, toyCommand("good"))
+	if seen.CPU != nil || seen.Allocs != nil || len(seen.Notes) == 0 || !strings.Contains(seen.Notes[0], "profiling") {
+		t.Errorf("%+v", seen)
+	}
+	o, err := newObserver(nil, t.TempDir())
+	c := toyCommand("good")
+	if o.prepare(&c); err != nil || o != nil || c.OnThread != nil {
+		t.Errorf("%v, %v: want a measured trial to have no observer", o, err)
+	}
+	<-o.start(t.Context(), nil, 0)
+	o.finish(t.Context(), nil)
+}
