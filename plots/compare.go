@@ -8,9 +8,11 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/axis"
 	"github.com/millrace/millrace/plots/frame"
+	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
 )
 
@@ -51,16 +53,16 @@ func churnFigure(s *sheet) (*frame.Page, string) {
 func (s *sheet) dotFigure(what string, panels []comparison) (*frame.Page, string) {
 	f := &frame.Page{Title: s.res.Run.Scenario.Name + ": " + what, HeadRoom: frame.HeadingRoom}
 	var names axis.RowTicks
-	var styles []Style
+	var styles []glyph.Style
 	var trials []int
 	for _, c := range s.shown {
 		names, styles, trials = append(names, c.name), append(styles, c.style), append(trials, len(c.trials))
 	}
 	var missing []string
 	for _, k := range panels {
-		d := &dots{unit: k.unit, styles: styles, trials: trials}
+		d := &glyph.Dots{Unit: k.unit, Styles: styles, Trials: trials}
 		for i, metric := range k.metrics {
-			d.series = append(d.series, dotSeries{hollow: i < len(k.metrics)-1, rounds: s.metric(metric)})
+			d.Series = append(d.Series, glyph.DotSeries{Hollow: i < len(k.metrics)-1, Rounds: s.metric(metric)})
 		}
 		lo, hi, ymin, ymax := d.DataRange()
 		if math.IsInf(lo, 0) {
@@ -146,7 +148,7 @@ func memoryFigure(s *sheet) (*frame.Page, string) {
 		return nil, "no slope was measured: it needs four steps of connections"
 	}
 	for _, c := range s.shown {
-		e := frame.Entry{Name: c.name, Line: c.style.line(), Dot: &draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: c.style.Glyph}}
+		e := frame.Entry{Name: c.name, Line: c.style.Line(), Dot: &draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: c.style.Glyph}}
 		for _, k := range []struct{ name, metric string }{{"user", "user-bytes-per-conn"}, {"kernel", "kernel-bytes-per-conn"}} {
 			if t := medianSlope(c.trials, k.metric); t != nil {
 				e.More = append(e.More, k.name+" "+quantity.Format(t.Slopes[k.metric].PerConn, quantity.Bytes)+"/conn")
@@ -176,7 +178,7 @@ func (s *sheet) ladder(p *plot.Plot, metric string, growth bool) (far, lo, hi fl
 				continue
 			}
 			bold := t == middle
-			g := draw.GlyphStyle{Color: c.style.thin().Color, Radius: 1.5, Shape: c.style.Glyph}
+			g := draw.GlyphStyle{Color: c.style.Thin().Color, Radius: 1.5, Shape: c.style.Glyph}
 			if bold {
 				g.Color, g.Radius = c.style.Color, 3
 			}
@@ -192,7 +194,7 @@ func (s *sheet) ladder(p *plot.Plot, metric string, growth bool) (far, lo, hi fl
 			p.Add(&plotter.Scatter{XYs: points, GlyphStyle: g})
 			if bold && len(points) > 0 {
 				end := points[len(points)-1].X
-				frame.AddLine(p, c.style.line(), plotter.XYs{{X: 0, Y: slope.Intercept - base}, {X: end, Y: slope.Intercept - base + slope.PerConn*end}}, plotter.NoStep)
+				frame.AddLine(p, c.style.Line(), plotter.XYs{{X: 0, Y: slope.Intercept - base}, {X: end, Y: slope.Intercept - base + slope.PerConn*end}}, plotter.NoStep)
 			}
 		}
 	}
@@ -211,7 +213,7 @@ func medianSlope(trials []*results.Trial, metric string) *results.Trial {
 	if len(values) == 0 {
 		return nil
 	}
-	m := median(values)
+	m := inference.Median(values)
 	for _, t := range trials {
 		if s, ok := t.Slopes[metric]; ok && (best == nil || math.Abs(s.PerConn-m) < math.Abs(best.Slopes[metric].PerConn-m)) {
 			best = t

@@ -49,11 +49,11 @@ func (p *LoadPoint) behind() bool { return p.AchievedRPS < departed*p.OfferedRPS
 var loadSeries = []struct {
 	name  string
 	of    func(*LoadPoint) *int64
-	style Style
+	style glyph.Style
 }{
-	{"p99.9", func(p *LoadPoint) *int64 { return p.P999 }, Style{frame.RGB(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, glyph.Diamond{}}},
-	{"p99", func(p *LoadPoint) *int64 { return p.P99 }, Style{frame.RGB(0xD55E00), 1.8, nil, draw.BoxGlyph{}}},
-	{"p50", func(p *LoadPoint) *int64 { return p.P50 }, Style{frame.RGB(0x0072B2), 1.8, nil, draw.CircleGlyph{}}},
+	{"p99.9", func(p *LoadPoint) *int64 { return p.P999 }, glyph.Style{Color: frame.RGB(0xCC79A7), Width: 1.8, Dashes: []vg.Length{9, 2.5, 2, 2.5}, Glyph: glyph.Diamond{}}},
+	{"p99", func(p *LoadPoint) *int64 { return p.P99 }, glyph.Style{Color: frame.RGB(0xD55E00), Width: 1.8, Glyph: draw.BoxGlyph{}}},
+	{"p50", func(p *LoadPoint) *int64 { return p.P50 }, glyph.Style{Color: frame.RGB(0x0072B2), Width: 1.8, Glyph: draw.CircleGlyph{}}},
 }
 
 var (
@@ -61,7 +61,7 @@ var (
 	kneeBandInk   = frame.RGB(0xDDF1EA)
 	capacityStyle = draw.LineStyle{Color: frame.InkSoft, Width: 1.1, Dashes: []vg.Length{6, 3}}
 	diagonalStyle = draw.LineStyle{Color: frame.Ink, Width: 0.9, Dashes: []vg.Length{1, 2}}
-	achievedStyle = Style{Color: frame.Ink, Width: 1.8, Glyph: draw.CircleGlyph{}}
+	achievedStyle = glyph.Style{Color: frame.Ink, Width: 1.8, Glyph: draw.CircleGlyph{}}
 )
 
 // DrawLoadLatency draws a sweep into path, an SVG or PNG file by its extension: response time against the achieved rate, and
@@ -125,8 +125,8 @@ func (d *LoadLatency) page() (*frame.Page, error) {
 }
 
 // addCurve draws a line in bold up to its point number n, and from there on in thin: what is beyond says little.
-func addCurve(p *plot.Plot, sty Style, line plotter.XYs, n int) {
-	frame.AddLine(p, sty.line(), line[:min(n+1, len(line))], plotter.NoStep)
+func addCurve(p *plot.Plot, sty glyph.Style, line plotter.XYs, n int) {
+	frame.AddLine(p, sty.Line(), line[:min(n+1, len(line))], plotter.NoStep)
 	if n < len(line) {
 		frame.AddLine(p, draw.LineStyle{Color: sty.Color, Width: 0.7}, line[n:], plotter.NoStep)
 	}
@@ -157,7 +157,7 @@ func (d *LoadLatency) lines(f *frame.Page, curve, right *plot.Plot) {
 		}
 		addCurve(curve, s.style, line, whole)
 		curve.Add(marks)
-		f.Legend = append(f.Legend, frame.Entry{Name: s.name, Line: s.style.line(), Dot: &draw.GlyphStyle{Color: s.style.Color, Radius: 3, Shape: s.style.Glyph}})
+		f.Legend = append(f.Legend, frame.Entry{Name: s.name, Line: s.style.Line(), Dot: &draw.GlyphStyle{Color: s.style.Color, Radius: 3, Shape: s.style.Glyph}})
 	}
 	var line plotter.XYs
 	var marks loadMarks
@@ -170,13 +170,13 @@ func (d *LoadLatency) lines(f *frame.Page, curve, right *plot.Plot) {
 		}
 		line = append(line, at)
 	}
-	frame.AddLine(right, achievedStyle.line(), line, plotter.NoStep)
+	frame.AddLine(right, achievedStyle.Line(), line, plotter.NoStep)
 	right.Add(marks)
 }
 
 // words are the rest of the legend and the small print.
 func (d *LoadLatency) words(f *frame.Page) {
-	f.Legend = append(f.Legend, frame.Entry{Name: "achieved", Line: achievedStyle.line()}, frame.Entry{Name: "achieved = offered", Line: diagonalStyle})
+	f.Legend = append(f.Legend, frame.Entry{Name: "achieved", Line: achievedStyle.Line()}, frame.Entry{Name: "achieved = offered", Line: diagonalStyle})
 	if d.CapacityRPS > 0 {
 		f.Legend = append(f.Legend, frame.Entry{Name: "closed loop", More: []string{quantity.Format(d.CapacityRPS, quantity.PerSecond)}, Line: capacityStyle})
 	}
@@ -299,7 +299,7 @@ func (u upright) Plot(c draw.Canvas, p *plot.Plot) {
 // loadMark is a point's mark: filled, hollow where the queue grew, grey and crossed out where it is INVALID.
 type loadMark struct {
 	x, y            float64
-	style           Style
+	style           glyph.Style
 	hollow, invalid bool
 }
 

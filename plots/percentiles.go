@@ -39,12 +39,12 @@ func percentileFigure(s *sheet) (*frame.Page, string) {
 					}
 				}
 				if len(l.rounds) > 1 {
-					frame.AddLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
+					frame.AddLine(p.Plot, s.shown[i].style.Thin(), r, plotter.NoStep)
 				}
 			}
 		}
 		for i, l := range lines {
-			frame.AddLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
+			frame.AddLine(p.Plot, s.shown[i].style.Line(), l.median, plotter.NoStep)
 		}
 		if hi > 0 {
 			p.Y.Min, p.Y.Max = frame.LogRange(lo, hi)

@@ -8,7 +8,9 @@ import (
 
 	"gonum.org/v1/plot/plotter"
 
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
 )
 
@@ -22,13 +24,13 @@ type sheet struct {
 // contender is a variant with its trials that may be drawn: done, and not INVALID, at least half of its rounds.
 type contender struct {
 	name   string
-	style  Style
+	style  glyph.Style
 	trials []*results.Trial
 }
 
 func newSheet(res *results.Result) *sheet {
 	s := &sheet{res: res}
-	styles := Styles(res.Run.Variants)
+	styles := glyph.Styles(res.Run.Variants)
 	var suspect, partly []string
 	for _, v := range res.Run.Variants {
 		c := contender{name: v.Name, style: styles[v.Name]}
@@ -139,13 +141,13 @@ func (s *sheet) phases() []results.Phase {
 }
 
 // bands are the phases in s after T0, preceded by connecting.
-func (s *sheet) bands() bands {
-	var b bands
+func (s *sheet) bands() glyph.Phases {
+	var b glyph.Phases
 	for i, p := range s.phases() {
 		if i == 0 && p.FromNs > 0 {
-			b = append(b, band{name: "connect", to: float64(p.FromNs) / 1e9})
+			b = append(b, glyph.Phase{Name: "connect", To: float64(p.FromNs) / 1e9})
 		}
-		b = append(b, band{name: p.Name, from: float64(p.FromNs) / 1e9, to: float64(p.ToNs) / 1e9, overload: p.Load == "overload"})
+		b = append(b, glyph.Phase{Name: p.Name, From: float64(p.FromNs) / 1e9, To: float64(p.ToNs) / 1e9, Overload: p.Load == "overload"})
 	}
 	return b
 }
@@ -182,17 +184,10 @@ func medians(rounds []plotter.XYs) plotter.XYs {
 		}
 		line[i] = plotter.XY{X: rounds[0][i].X, Y: math.NaN()}
 		if 2*len(values) >= len(rounds) {
-			line[i].Y = median(values)
+			line[i].Y = inference.Median(values)
 		}
 	}
 	return line
-}
-
-// median of at least one value; of an even number the mean of the middle two.
-func median(values []float64) float64 {
-	v := slices.Sorted(slices.Values(values))
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
 }
 
 func sortedKeys(m map[string]string) []string {

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/axis"
 	"github.com/millrace/millrace/plots/frame"
+	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
 )
 
@@ -111,13 +112,13 @@ func (s *sheet) timeFrame(p frame.Panel, end float64, lines []roundLines, planne
 	for i, l := range lines {
 		for _, r := range l.rounds {
 			if len(l.rounds) > 1 {
-				frame.AddLine(p.Plot, s.shown[i].style.thin(), r, plotter.NoStep)
+				frame.AddLine(p.Plot, s.shown[i].style.Thin(), r, plotter.NoStep)
 			}
 		}
 	}
-	f := &frame.Page{Title: s.res.Run.Scenario.Name + ": " + what, Subtitle: subtitle, Foot: s.foot(), HeadRoom: bandRoom}
+	f := &frame.Page{Title: s.res.Run.Scenario.Name + ": " + what, Subtitle: subtitle, Foot: s.foot(), HeadRoom: glyph.PhaseRoom}
 	for i, l := range lines {
-		frame.AddLine(p.Plot, s.shown[i].style.line(), l.median, plotter.NoStep)
+		frame.AddLine(p.Plot, s.shown[i].style.Line(), l.median, plotter.NoStep)
 	}
 	if planned != nil {
 		sty := draw.LineStyle{Color: frame.Ink, Width: 0.9, Dashes: []vg.Length{1, 2}}
@@ -135,7 +136,7 @@ func (s *sheet) timeFrame(p frame.Panel, end float64, lines []roundLines, planne
 func (s *sheet) legend() []frame.Entry {
 	var list []frame.Entry
 	for _, c := range s.shown {
-		list = append(list, frame.Entry{Name: c.name, Line: c.style.line()})
+		list = append(list, frame.Entry{Name: c.name, Line: c.style.Line()})
 	}
 	return list
 }

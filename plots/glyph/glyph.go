@@ -1,4 +1,5 @@
-// Package glyph has marks that gonum/plot lacks.
+// Package glyph is how variants are marked: the look of each in all figures, and marks that gonum/plot lacks, from a single
+// glyph to rows of dots and the phases behind a line.
 package glyph
 
 import (

@@ -1,4 +1,4 @@
-package plots
+package glyph
 
 import (
 	"hash/fnv"
@@ -9,7 +9,6 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/millrace/millrace/plots/frame"
-	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
 )
 
@@ -30,10 +29,10 @@ var models = []struct {
 }{
 	{"goroutine", Style{frame.RGB(0x0072B2), 2.2, nil, draw.CircleGlyph{}}},
 	{"gnet", Style{frame.RGB(0xD55E00), 1.8, []vg.Length{9, 3}, draw.BoxGlyph{}}},
-	{"netpoll", Style{frame.RGB(0x009E73), 1.8, []vg.Length{5, 2.5}, glyph.Wedge{}}},
-	{"fasthttp", Style{frame.RGB(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, glyph.Diamond{}}},
+	{"netpoll", Style{frame.RGB(0x009E73), 1.8, []vg.Length{5, 2.5}, Wedge{}}},
+	{"fasthttp", Style{frame.RGB(0xCC79A7), 1.8, []vg.Length{9, 2.5, 2, 2.5}, Diamond{}}},
 	{"nethttp", Style{frame.RGB(0x56B4E9), 1.8, []vg.Length{2, 2}, draw.PyramidGlyph{}}},
-	{"workers", Style{frame.RGB(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, glyph.Cross{}}},
+	{"workers", Style{frame.RGB(0xE69F00), 1.8, []vg.Length{5, 2, 1.5, 2, 1.5, 2}, Cross{}}},
 }
 
 // otherColors are for models that the table doesn't know, variantDashes for variants of a model beside the plain one.
@@ -91,12 +90,13 @@ func choose(name string, n int, taken map[int]bool) int {
 	return first
 }
 
-// line is the style of a variant's main line, thin that of a single round behind it.
-func (s Style) line() draw.LineStyle {
+// Line is the style of a variant's main line.
+func (s Style) Line() draw.LineStyle {
 	return draw.LineStyle{Color: s.Color, Width: s.Width, Dashes: s.Dashes}
 }
 
-func (s Style) thin() draw.LineStyle {
+// Thin is the style of a single round behind it.
+func (s Style) Thin() draw.LineStyle {
 	c := s.Color
 	c.A = 80
 	return draw.LineStyle{Color: c, Width: 0.5}
