@@ -1,0 +1,185 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/analysis/compare"
+	"github.com/millrace/millrace/analysis/noise"
+	"github.com/millrace/millrace/internal/quantity"
+)
+
+// noiseTimes are the lengths of time whose smallest difference is told.
+var noiseTimes = []time.Duration{10 * time.Minute, 20 * time.Minute}
+
+// Noise writes what runs of a server against itself say of this host, a table a study.
+func Noise(w io.Writer, studies []*noise.Study, color bool) error {
+	p := &textWriter{color: color}
+	for i, s := range studies {
+		if i > 0 {
+			p.line("")
+		}
+		p.line(p.paint(bold, noiseTitle(s)))
+		for _, line := range noisePreface(s) {
+			p.wrapped(line, "")
+		}
+		p.table(noiseTable(s))
+	}
+	if len(studies) > 0 {
+		p.line("")
+		p.wrapped(noiseReading(studies), "")
+	}
+	if _, err := io.WriteString(w, p.b.String()); err != nil {
+		return fmt.Errorf("writing the size of the noise: %w", err)
+	}
+	return nil
+}
+
+// NoiseMarkdown writes the same as tables for docs/METHOD.md.
+func NoiseMarkdown(w io.Writer, studies []*noise.Study) error {
+	var b strings.Builder
+	for _, s := range studies {
+		fmt.Fprintf(&b, "%s: %s\n\n", noiseTitle(s), strings.Join(noisePreface(s), " "))
+		t := noiseTable(s)
+		row := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+		row(t.head)
+		b.WriteString("|---|" + strings.Repeat("---:|", len(t.head)-1) + "\n")
+		for _, cells := range t.rows {
+			var text []string
+			for _, c := range cells {
+				text = append(text, c.text)
+			}
+			row(text)
+		}
+		b.WriteString("\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the size of the noise: %w", err)
+	}
+	return nil
+}
+
+func noiseTitle(s *noise.Study) string {
+	design := s.Design
+	if design == "" {
+		design = "random order"
+	}
+	title := fmt.Sprintf("%s as A and B, scenario %s, %s", s.Server, s.Scenario, design)
+	if s.Inject > 0 {
+		title += fmt.Sprintf(", B slower by %v of CPU time a request (%s)", s.Inject, quantity.Share(s.Injected))
+	}
+	return title
+}
+
+func noisePreface(s *noise.Study) []string {
+	text := fmt.Sprintf("%d whole %s of %.1f s", s.Rounds, plural(s.Rounds, "round"), s.PerRound.Seconds())
+	if n := len(s.Runs); n > 1 {
+		text += fmt.Sprintf(" from %d runs", n)
+	}
+	text += fmt.Sprintf("; a verdict rests on %d rounds in a row.", noise.VerdictRounds)
+	lines := []string{text}
+	if s.Left > 0 {
+		lines = append(lines, fmt.Sprintf("%d %s left out: a trial of them failed, was INVALID or was broken off.", s.Left, plural(s.Left, "round")))
+	}
+	return lines
+}
+
+func noiseTable(s *noise.Study) table {
+	t := table{head: []string{"metric", "scatter", "unpaired", "B ÷ A", "holds truth", "beyond ±5 %"}}
+	for _, d := range noiseTimes {
+		t.head = append(t.head, "sees in "+shortly(d))
+	}
+	t.head = append(t.head, "5 % takes")
+	for i := range s.Metrics {
+		m := &s.Metrics[i]
+		row := []cell{{text: m.Info.Name}, {text: percent(m.Scatter)}, {text: percent(m.Unpaired)}, {text: ratioText(m.Ratio.Value, m.Ratio.Lo, m.Ratio.Hi)},
+			{text: coveredText(m)}, {text: beyondText(m)}}
+		for _, d := range noiseTimes {
+			row = append(row, cell{text: percent(s.Smallest(m, d))})
+		}
+		takes := "–"
+		if d := s.Takes(m, compare.Tau); d > 0 {
+			takes = shortly(d)
+		}
+		t.rows = append(t.rows, append(row, cell{text: takes}))
+	}
+	return t
+}
+
+// noiseReading says how to read the columns.
+func noiseReading(studies []*noise.Study) string {
+	text := "scatter: standard deviation of ln(B ÷ A) over rounds; unpaired: what it would be without pairing. B ÷ A: estimate and 95 % interval over all " +
+		"rounds. holds truth: verdicts whose interval holds the true ratio. beyond ±5 %: verdicts whose interval lies wholly beyond, with the largest rate " +
+		"that their number allows (95 %). sees in: the smallest difference found in that time with a power of 80 %."
+	for _, s := range studies {
+		if s.Inject > 0 {
+			return text + " With a spin in B, verdicts beyond ±5 % of CPU time a request are findings; without one they are false."
+		}
+	}
+	return text + " Both servers are the same program: every verdict beyond ±5 % is false."
+}
+
+func percent(share float64) string {
+	if math.IsNaN(share) {
+		return "–"
+	}
+	return quantity.Share(share)
+}
+
+// ratioText writes ×1.02 [0.98–1.06], without the interval where there is none.
+func ratioText(value, lo, hi float64) string {
+	if math.IsNaN(value) {
+		return "–"
+	}
+	text := "×" + significant(value)
+	if !math.IsNaN(lo) && !math.IsNaN(hi) {
+		text += " [" + significant(lo) + "–" + significant(hi) + "]"
+	}
+	return text
+}
+
+// significant writes a ratio with three digits, and two behind the point at least.
+func significant(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case v >= 0.1:
+		return fmt.Sprintf("%.3f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+func coveredText(m *noise.Metric) string {
+	switch {
+	case math.IsNaN(m.Truth):
+		return "truth unknown"
+	case m.Verdicts == 0:
+		return "–"
+	}
+	return fmt.Sprintf("%d of %d", m.Covered, m.Verdicts)
+}
+
+func beyondText(m *noise.Metric) string {
+	if m.Verdicts == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d of %d (≤ %s)", m.Beyond, m.Verdicts, percent(m.BeyondBound()))
+}
+
+// shortly writes a length of time in its two largest units.
+func shortly(d time.Duration) string {
+	switch {
+	case d >= time.Hour:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	case d >= time.Minute && d%time.Minute < time.Second:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d >= time.Minute:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}
