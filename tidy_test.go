@@ -44,6 +44,7 @@ var imports = []struct {
 	{"analysis/inference", nil},
 	{"analysis/noise", []string{"analysis/inference", "analysis/compare", "results", "scenarios", "internal/hist", "internal/validity"}},
 	{"analysis/compare", []string{"analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
+	{"analysis/mechanism", []string{"analysis", "analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
 	{"analysis", []string{"analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
 	{"plots/synthetic", []string{"analysis", "analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}}, // for tests
 	{"plots…", []string{"analysis/inference", "analysis/compare", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},

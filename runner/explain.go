@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/observe"
 	"github.com/millrace/millrace/runner/sut"
 )
 
@@ -94,7 +95,7 @@ func orUnknown(commit string) string {
 }
 
 // observe is what to look at in a trial: nothing unless the run was planned to explain.
-func (r *run) observe(s spec) *sut.Observe {
+func (r *run) observe(s spec) *observe.Plan {
 	if r.plan.Purpose != results.PurposeExplain || r.config.Observe == nil {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/observe"
 	"github.com/millrace/millrace/runner/sut"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -50,7 +51,7 @@ type Config struct {
 	// Measure fills a trial's metrics from its records; it must be pure.
 	Measure func(*results.Trial, []results.Reading, *scenarios.Scenario)
 	// Observe says what to look at in a trial of a plan made by PlanExplain; no other run asks.
-	Observe func(round int, variant string) *sut.Observe
+	Observe func(round int, variant string) *observe.Plan
 	// Progress is called by one goroutine at a time while the run goes on, and must return quickly.
 	Progress func(Event)
 }

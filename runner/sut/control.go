@@ -16,18 +16,12 @@ const (
 // request sends one command over the control channel; the reply comes on the returned channel, which is never closed.
 // It blocks at most writeWithin.
 func (p *Process) request(command string) (<-chan json.RawMessage, error) {
-	return p.send(command, "")
+	return p.Ask(command, "")
 }
 
-// profile asks the server for a profile of that kind in a new file at path, over a number of seconds where the kind takes
-// time; see request.
-func (p *Process) profile(kind string, seconds float64, path string) (<-chan json.RawMessage, error) {
-	return p.send("profile", fmt.Sprintf(`,"kind":%q,"seconds":%g,"path":%q`, kind, seconds, path))
-}
-
-// send sends a command with further members of its line, each behind a comma. The kit knows a request without any by its
-// bytes.
-func (p *Process) send(command, members string) (<-chan json.RawMessage, error) {
+// Ask is request for a command with further members of its line, each behind a comma. The kit knows a request without any
+// by its bytes.
+func (p *Process) Ask(command, members string) (<-chan json.RawMessage, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.pending) >= maxPending {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/observe"
 	"github.com/millrace/millrace/servers/conform"
 )
 
@@ -29,7 +30,7 @@ type Plan struct {
 	// CacheDir remembers which programs are conformed.
 	CacheDir string `json:"cache_dir"`
 	// Observe is nil in every measured trial.
-	Observe *Observe `json:"observe,omitempty"`
+	Observe *observe.Plan `json:"observe,omitempty"`
 }
 
 // Ready is the answer once the server accepts connections.
@@ -66,7 +67,7 @@ type Executor struct {
 	sampler  *Sampler
 	file     *os.File
 	log      string
-	observer *observer // nil in every measured trial
+	observer *observe.Observer // nil in every measured trial
 }
 
 var _ fleet.Executor = (*Executor)(nil)
@@ -100,12 +101,14 @@ func (s *Executor) Prepare(ctx context.Context, plan json.RawMessage, spool stri
 	s.log = filepath.Join(spool, "server.log")
 	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--protocol", p.Protocol, "--work", p.Work,
 		"--payload", strconv.Itoa(p.Payload)}, p.Variant.Args...)
-	command := Command{Name: p.Variant.Name, Path: program, Args: args, CPUs: p.CPUs, LogPath: s.log}
-	if s.observer, err = newObserver(p.Observe, spool); err != nil {
+	if s.observer, err = observe.New(p.Observe, spool); err != nil {
 		return nil, err
 	}
-	s.observer.prepare(&command)
-	if s.process, err = StartProcess(ctx, command); err != nil {
+	s.process, err = StartProcess(ctx, Command{
+		Name: p.Variant.Name, Path: program, Args: args, CPUs: p.CPUs, LogPath: s.log,
+		Env: s.observer.Env(nil), OnThread: s.observer.OnThread,
+	})
+	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(Ready{Addr: s.process.Addr(), PID: s.process.PID()})
@@ -132,7 +135,7 @@ func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.
 	s.sampler = NewSampler(s.process, s.file, t0, s.plan.Edges)
 	ctx, cancel := context.WithCancel(ctx)
 	told := make(chan struct{}) // what tells must be over before Finish
-	observed := s.observer.start(ctx, s.process, t0)
+	observed := s.observer.Start(ctx, s.process, t0)
 	defer func() {
 		cancel()
 		<-told
@@ -181,7 +184,7 @@ func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
 	if s.sampler != nil {
 		s.takeFinal(ctx, &done)
 	}
-	s.observer.finish(ctx, s.process)
+	s.observer.Finish(ctx, s.process)
 	exit := s.process.Stop(ctx)
 	if !exit.Clean() {
 		done.Exit, done.Killed = exit.String(), exit.Killed

@@ -1,4 +1,6 @@
-package sut
+// Package observe looks at a server while it runs: profiles, and system calls counted by the kernel's tracepoints. That
+// changes what is looked at, so it is done in trials that explain and never in a measured one.
+package observe
 
 import (
 	"context"
@@ -15,8 +17,8 @@ import (
 	prom "github.com/prometheus/procfs"
 )
 
-// Observe asks for what is looked at in a trial that explains. It changes what it looks at, so no measured trial has it.
-type Observe struct {
+// Plan says what to look at in a trial that explains.
+type Plan struct {
 	// Span of the CPU profile, in ns after T0. What was allocated is profiled just before it and at the end of the trial.
 	Span results.Span `json:"span"`
 	// Profile takes profiles, Syscalls counts system calls.
@@ -35,9 +37,20 @@ const (
 // far too many to be felt (the runtime's own default is 512 KiB).
 const memProfileRate = "64000"
 
-// observer looks at one server. A nil one looks at nothing.
-type observer struct {
-	want    Observe
+// Server is the server that is looked at.
+type Server interface {
+	PID() int
+	// Done is closed when it has ended.
+	Done() <-chan struct{}
+	// Failure makes an error of what it did.
+	Failure(reason string) error
+	// Ask sends a command with further members of its line, each behind a comma; the reply comes on the channel.
+	Ask(command, members string) (<-chan json.RawMessage, error)
+}
+
+// Observer looks at one server. A nil one looks at nothing, at no cost.
+type Observer struct {
+	want    Plan
 	spool   string
 	t0      int64
 	counter *syscallCounter
@@ -47,7 +60,8 @@ type observer struct {
 	io      func() (map[string]int64, error) // in place of the counter
 }
 
-func newObserver(want *Observe, spool string) (*observer, error) {
+// New returns an observer that keeps what it sees in spool; nil where want is nil.
+func New(want *Plan, spool string) (*Observer, error) {
 	if want == nil {
 		return nil, nil
 	}
@@ -56,42 +70,43 @@ func newObserver(want *Observe, spool string) (*observer, error) {
 			return nil, fmt.Errorf("keeping profiles: %w", err)
 		}
 	}
-	return &observer{want: *want, spool: spool, seen: results.Observed{Schema: results.Schema}}, nil
+	return &Observer{want: *want, spool: spool, seen: results.Observed{Schema: results.Schema}}, nil
 }
 
-// prepare makes a server's start one that can be observed.
-func (o *observer) prepare(c *Command) {
-	if o == nil {
+// Env returns the environment of a server to be observed; env nil stands for that of this process.
+func (o *Observer) Env(env []string) []string {
+	if o == nil || !o.want.Profile {
+		return env
+	}
+	if env == nil {
+		env = os.Environ()
+	}
+	debug := "memprofilerate=" + memProfileRate
+	if own := os.Getenv("GODEBUG"); own != "" {
+		debug = own + "," + debug
+	}
+	return append(env, "GODEBUG="+debug)
+}
+
+// OnThread is to be called on the thread that starts the server, just before.
+func (o *Observer) OnThread() {
+	if o == nil || !o.want.Syscalls {
 		return
 	}
-	if o.want.Profile {
-		debug := "memprofilerate=" + memProfileRate
-		if own := os.Getenv("GODEBUG"); own != "" {
-			debug = own + "," + debug
-		}
-		if c.Env == nil {
-			c.Env = os.Environ()
-		}
-		c.Env = append(c.Env, "GODEBUG="+debug)
-	}
-	if o.want.Syscalls {
-		c.OnThread = func() {
-			var err error
-			if o.counter, err = countSyscalls(); err != nil {
-				o.seen.Partial = err.Error()
-			}
-		}
+	var err error
+	if o.counter, err = countSyscalls(); err != nil {
+		o.seen.Partial = err.Error()
 	}
 }
 
-func (o *observer) note(err error) {
+func (o *Observer) note(err error) {
 	if err != nil {
 		o.seen.Notes = append(o.seen.Notes, err.Error())
 	}
 }
 
-// start observes p until ctx ends; the channel is closed when that is over.
-func (o *observer) start(ctx context.Context, p *Process, t0 int64) <-chan struct{} {
+// Start observes p until ctx ends; the channel is closed when that is over.
+func (o *Observer) Start(ctx context.Context, p Server, t0 int64) <-chan struct{} {
 	over := make(chan struct{})
 	if o == nil {
 		close(over)
@@ -111,7 +126,7 @@ func (o *observer) start(ctx context.Context, p *Process, t0 int64) <-chan struc
 }
 
 // profile takes the allocations before the span and begins the CPU profile.
-func (o *observer) profile(ctx context.Context, p *Process) {
+func (o *Observer) profile(ctx context.Context, p Server) {
 	span := o.want.Span
 	if !sleepUntil(ctx, o.t0+span.FromNs-int64(allocsLead)) {
 		return
@@ -126,7 +141,7 @@ func (o *observer) profile(ctx context.Context, p *Process) {
 	}
 	from := procfs.Monotonic() - o.t0
 	took := time.Duration(span.ToNs - from)
-	reply, err := p.profile("cpu", took.Seconds(), filepath.Join(o.spool, results.ProfilesDir, results.CPUProfile))
+	reply, err := askProfile(p, "cpu", took.Seconds(), filepath.Join(o.spool, results.ProfilesDir, results.CPUProfile))
 	if err != nil {
 		o.note(err)
 		return
@@ -135,15 +150,15 @@ func (o *observer) profile(ctx context.Context, p *Process) {
 }
 
 // allocs profiles what was allocated so far: the runtime knows that as of the last garbage collection.
-func (o *observer) allocs(ctx context.Context, p *Process, name string) error {
-	reply, err := p.request("gc")
+func (o *Observer) allocs(ctx context.Context, p Server, name string) error {
+	reply, err := p.Ask("gc", "")
 	if err == nil {
 		err = answered(ctx, p, reply, answerWithin)
 	}
 	if err != nil {
 		return fmt.Errorf("profiling allocations: %w", err)
 	}
-	if reply, err = p.profile("allocs", 0, filepath.Join(o.spool, results.ProfilesDir, name)); err == nil {
+	if reply, err = askProfile(p, "allocs", 0, filepath.Join(o.spool, results.ProfilesDir, name)); err == nil {
 		err = answered(ctx, p, reply, answerWithin)
 	}
 	if err != nil {
@@ -153,7 +168,7 @@ func (o *observer) allocs(ctx context.Context, p *Process, name string) error {
 }
 
 // count reads the counters every countEvery, and where the span begins and ends, until ctx ends.
-func (o *observer) count(ctx context.Context, p *Process) {
+func (o *Observer) count(ctx context.Context, p Server) {
 	if o.counter == nil {
 		o.io = func() (map[string]int64, error) { return readsAndWrites(p.PID()) }
 	}
@@ -173,7 +188,7 @@ func (o *observer) count(ctx context.Context, p *Process) {
 }
 
 // read appends one set of counts.
-func (o *observer) read() {
+func (o *Observer) read() {
 	c := results.Counts{TNs: procfs.Monotonic() - o.t0}
 	var err error
 	if o.counter != nil {
@@ -223,8 +238,8 @@ func readsAndWrites(pid int) (map[string]int64, error) {
 	return map[string]int64{"syscr": int64(io.SyscR), "syscw": int64(io.SyscW)}, nil
 }
 
-// finish ends the observation, before the server is stopped, and writes what was seen.
-func (o *observer) finish(ctx context.Context, p *Process) {
+// Finish ends the observation, before the server is stopped, and writes what was seen.
+func (o *Observer) Finish(ctx context.Context, p Server) {
 	if o == nil {
 		return
 	}
@@ -259,8 +274,13 @@ func (o *observer) finish(ctx context.Context, p *Process) {
 	}
 }
 
+// askProfile asks for a profile of that kind in a new file at path, over a number of seconds where the kind takes time.
+func askProfile(p Server, kind string, seconds float64, path string) (<-chan json.RawMessage, error) {
+	return p.Ask("profile", fmt.Sprintf(`,"kind":%q,"seconds":%g,"path":%q`, kind, seconds, path))
+}
+
 // answered waits for the reply to a command and returns the error that it tells.
-func answered(ctx context.Context, p *Process, reply <-chan json.RawMessage, within time.Duration) error {
+func answered(ctx context.Context, p Server, reply <-chan json.RawMessage, within time.Duration) error {
 	limit := time.NewTimer(within)
 	defer limit.Stop()
 	select {

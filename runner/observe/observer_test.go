@@ -1,7 +1,9 @@
-package sut
+package observe
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,22 +53,31 @@ func TestSyscallsOfAChildAreCounted(t *testing.T) {
 	}
 }
 
-// observed runs an observer beside a toy server for a moment and returns what it wrote.
-func observed(t *testing.T, want Observe, c Command) results.Observed {
+// silent is a server that is this process and answers nothing but that it knows no profiles.
+type silent struct{}
+
+func (silent) PID() int                    { return os.Getpid() }
+func (silent) Done() <-chan struct{}       { return nil }
+func (silent) Failure(reason string) error { return errors.New(reason) }
+func (silent) Ask(command, members string) (<-chan json.RawMessage, error) {
+	reply := make(chan json.RawMessage, 1)
+	reply <- json.RawMessage(`{"ok":false,"error":"unknown command"}`)
+	return reply, nil
+}
+
+// observed lets an observer look for 400 ms and returns what it wrote.
+func observed(t *testing.T, want Plan) results.Observed {
 	t.Helper()
 	spool := t.TempDir()
-	o, err := newObserver(&want, spool)
+	o, err := New(&want, spool)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.prepare(&c)
-	s := &Executor{process: startToy(t, c), file: spoolFile(t, spool), observer: o}
-	stop := time.AfterFunc(400*time.Millisecond, func() { s.process.Stop(t.Context()) })
-	defer stop.Stop()
-	if _, err := s.Run(t.Context(), procfs.Monotonic(), func(any) {}); err == nil {
-		t.Error("no error of a server that ended")
-	}
-	finish(t, s)
+	o.OnThread()
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	<-o.Start(ctx, silent{}, procfs.Monotonic())
+	o.Finish(t.Context(), silent{})
 	data, err := os.ReadFile(filepath.Join(spool, results.ObservedFile))
 	var seen results.Observed
 	if err != nil || json.Unmarshal(data, &seen) != nil {
@@ -75,18 +86,9 @@ func observed(t *testing.T, want Observe, c Command) results.Observed {
 	return seen
 }
 
-func spoolFile(t *testing.T, dir string) *os.File {
-	t.Helper()
-	f, err := os.Create(filepath.Join(dir, "readings.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
 func TestObserverCountsWhereTheSpanBeginsAndEnds(t *testing.T) {
 	span := results.Span{FromNs: 60e6, ToNs: 130e6}
-	seen := observed(t, Observe{Syscalls: true, Span: span}, toyCommand("good"))
+	seen := observed(t, Plan{Syscalls: true, Span: span})
 	at := func(ns int64) bool {
 		for _, c := range seen.Counts {
 			if c.TNs >= ns && c.TNs < ns+50e6 && len(c.Syscalls) > 0 && c.WireBytes != nil && c.Segments != nil {
@@ -105,15 +107,14 @@ func TestObserverCountsWhereTheSpanBeginsAndEnds(t *testing.T) {
 
 // A server that knows no profiles leaves a note, and what asks for none leaves nothing.
 func TestObserverNotesWhatItDidNotGet(t *testing.T) {
-	seen := observed(t, Observe{Profile: true, Span: results.Span{FromNs: 1e6, ToNs: 50e6}}, toyCommand("good"))
+	seen := observed(t, Plan{Profile: true, Span: results.Span{FromNs: 1e6, ToNs: 50e6}})
 	if seen.CPU != nil || seen.Allocs != nil || len(seen.Notes) == 0 || !strings.Contains(seen.Notes[0], "profiling") {
 		t.Errorf("%+v", seen)
 	}
-	o, err := newObserver(nil, t.TempDir())
-	c := toyCommand("good")
-	if o.prepare(&c); err != nil || o != nil || c.OnThread != nil {
+	o, err := New(nil, t.TempDir())
+	if o.OnThread(); err != nil || o != nil || o.Env(nil) != nil {
 		t.Errorf("%v, %v: want a measured trial to have no observer", o, err)
 	}
-	<-o.start(t.Context(), nil, 0)
-	o.finish(t.Context(), nil)
+	<-o.Start(t.Context(), silent{}, 0)
+	o.Finish(t.Context(), silent{})
 }

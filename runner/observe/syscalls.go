@@ -1,4 +1,4 @@
-package sut
+package observe
 
 import (
 	"encoding/binary"
