@@ -4,8 +4,10 @@
 package compare
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/results"
@@ -30,11 +32,13 @@ type Comparison struct {
 	Reference string
 	// Rows are the variants in the order given, the reference among them.
 	Rows []Row
-	// Confidence is the one that was asked of each interval: 1 − Alpha, from TierRounds on 1 − Alpha ÷ comparisons, so that
-	// all of them hold together. Zero where no interval is.
+	// Comparisons is how many variants have an interval of their ratio to the reference.
+	Comparisons int
+	// Confidence is the one that was asked of each interval: 1 − Alpha, where a variant shares TierRounds with the reference
+	// 1 − Alpha ÷ Comparisons, so that all of them hold together. Zero where no interval is.
 	Confidence float64
-	// Friedman is the p of the hypothesis that the order of the variants is random in every round; not a number below
-	// IntervalRounds or where the variants lack rounds in common.
+	// Friedman is the p of the hypothesis that the order of the variants is random in every round; not a number where
+	// the variants that have IntervalRounds of their own lack as many in common.
 	Friedman float64
 	// Pairs are the comparisons of two variants each that the tiers rest on; empty where there are no tiers.
 	Pairs []Pair
@@ -43,7 +47,7 @@ type Comparison struct {
 	// numbers where no comparison has two rounds.
 	Smallest, SD float64
 	Rounds       int
-	// Why says why there is no order: too few rounds, one variant, or values that have no ratio. Empty where tiers stand.
+	// Why says why there are no tiers: too few rounds, one variant, or values that have no ratio. Empty where tiers stand.
 	Why string
 }
 
@@ -56,10 +60,11 @@ type Row struct {
 	Median, Min, Max float64
 	// Placed is false where less than half of the rounds count: such a variant is not compared.
 	Placed bool
-	// Ratio to the reference: Hodges–Lehmann and its interval over the rounds that both have. The reference has 1 without an
-	// interval. Value is not a number where no round is shared or a value is not positive.
+	// Ratio to the reference over the rounds that both have, N of them: Hodges–Lehmann and its exact interval, or where so
+	// few rounds can't reach Confidence the paired t's, as Method says. The interval is not a number below IntervalRounds.
+	// The reference has 1 without an interval. Value is not a number where no round is shared or a value is not positive.
 	Ratio inference.Estimate
-	// T is the paired t interval of the same, below TRounds; its N is 0 otherwise.
+	// T is the paired t interval of the same where the exact one is of fewer than TRounds; its N is 0 otherwise.
 	T inference.Estimate
 	// Tiers are the numbers of the tiers that the variant is in, 1 being the best, ascending; empty where there are none.
 	Tiers []int
@@ -76,7 +81,29 @@ type Pair struct {
 	Apart bool
 }
 
-// Run compares the variants of a run by a metric. An empty reference means the run's, which by default is the first variant.
+// Reference is the name of the variant that the others are compared with: the one of that name, with an empty name the one
+// that the run recorded, and where it recorded none the first. It is empty in a run without variants.
+func Reference(run *results.Run, name string) (string, error) {
+	if name == "" {
+		name = run.Reference
+	}
+	var known []string
+	for _, v := range run.Variants {
+		known = append(known, v.Name)
+	}
+	switch {
+	case slices.Contains(known, name):
+		return name, nil
+	case name != "":
+		return "", fmt.Errorf("reference %q: run %s has none of that name: want one of %s", name, run.ID, strings.Join(known, ", "))
+	case len(known) == 0:
+		return "", nil
+	}
+	return known[0], nil
+}
+
+// Run compares the variants of a run by a metric. The reference is as Reference takes it, but that of an unknown name nothing
+// is compared with, as with one that isn't placed.
 func Run(res *results.Result, metric, reference string) *Comparison {
 	info, _ := results.Metric(metric)
 	names := make([]string, len(res.Run.Variants))
@@ -104,15 +131,21 @@ func Run(res *results.Result, metric, reference string) *Comparison {
 		}
 		placed[i] = results.Placed(counted, all)
 	}
-	ref := max(0, slices.Index(names, reference))
-	return Values(info, names, values, placed, ref)
+	name, err := Reference(res.Run, reference)
+	if err != nil {
+		name = reference
+	}
+	c := Values(info, names, values, placed, slices.Index(names, name))
+	c.Reference = name
+	return c
 }
 
 // Values compares variants by the values of a metric: values[i][r] is that of names[i] in round r+1, not a number where none
-// counts; placed[i] is false for those that are only shown. All rows are of the same length. ref is the reference's place.
+// counts; placed[i] is false for those that are only shown. All rows are of the same length. ref is the reference's place,
+// negative for none.
 func Values(info results.Info, names []string, values [][]float64, placed []bool, ref int) *Comparison {
 	nan := math.NaN()
-	c := &Comparison{Metric: info, Reference: names[ref], Friedman: nan, Smallest: nan, SD: nan}
+	c := &Comparison{Metric: info, Friedman: nan, Smallest: nan, SD: nan}
 	for i, name := range names {
 		row := Row{Variant: name, Values: values[i], Placed: placed[i], Ratio: none(), T: none()}
 		known := slices.DeleteFunc(slices.Clone(values[i]), math.IsNaN)
@@ -123,68 +156,95 @@ func Values(info results.Info, names []string, values [][]float64, placed []bool
 		}
 		c.Rows = append(c.Rows, row)
 	}
+	if ref >= 0 {
+		c.Reference = names[ref]
+	}
 	c.ratios(ref)
-	c.tiers(ref)
+	c.tiers()
 	return c
+}
+
+// RoundsFor is how many rounds would have shown a ratio, 0.02 for 2 %, with Power where the comparisons scatter as they did
+// here; 0 where no number below a million would, or the scatter isn't known.
+func (c *Comparison) RoundsFor(ratio float64) int {
+	return inference.RoundsFor(c.SD, math.Log1p(ratio), c.alpha(), Power)
+}
+
+// alpha is the level of a single comparison with the reference.
+func (c *Comparison) alpha() float64 {
+	if c.Confidence == 0 {
+		return Alpha
+	}
+	return 1 - c.Confidence
 }
 
 // ratios fills in the comparisons with the reference.
 func (c *Comparison) ratios(ref int) {
 	logs := make([][]float64, len(c.Rows))
-	comparisons, fewest := 0, math.MaxInt
+	most := 0
 	for i := range c.Rows {
+		if i == ref {
+			continue
+		}
 		logs[i] = c.logRatio(i, ref)
-		if n := len(logs[i]); i != ref && n > 0 {
-			comparisons++
-			fewest = min(fewest, n)
+		most = max(most, len(logs[i]))
+		if len(logs[i]) >= IntervalRounds {
+			c.Comparisons++
 		}
 	}
-	if comparisons > 0 && fewest >= IntervalRounds {
+	switch {
+	case most >= TierRounds:
+		c.Confidence = 1 - Alpha/float64(c.Comparisons)
+	case most >= IntervalRounds:
 		c.Confidence = 1 - Alpha
-		if fewest >= TierRounds {
-			c.Confidence = 1 - Alpha/float64(comparisons)
-		}
 	}
 	for i := range c.Rows {
-		row := &c.Rows[i]
-		d := logs[i]
+		row, d := &c.Rows[i], logs[i]
 		switch {
-		case i == ref:
-			if row.Placed && len(slices.DeleteFunc(slices.Clone(row.Values), math.IsNaN)) > 0 {
-				row.Ratio.Value = 1
-			}
+		case i == ref && c.count(i) > 0:
+			row.Ratio.Value, row.Ratio.N = 1, c.count(i)
 			continue
 		case len(d) == 0:
 			row.Off = c.whyNoRatio(i, ref)
 			continue
 		}
-		row.Ratio = estimate(d, c.Confidence, comparisons)
+		row.Ratio = estimate(d, 1-c.alpha())
 		if len(d) < IntervalRounds {
 			row.Ratio.Lo, row.Ratio.Hi, row.Ratio.Confidence, row.Ratio.P = math.NaN(), math.NaN(), math.NaN(), math.NaN()
-		} else if len(d) < TRounds && row.Ratio.Method != pairedT {
+		} else if len(d) < TRounds && row.Ratio.Method == inference.SignedRankMethod {
 			row.T = exp(inference.PairedT(d, c.Confidence))
 		}
 		if sd := deviation(d); len(d) >= 2 && !(sd <= c.SD) {
 			c.SD, c.Rounds = sd, len(d)
-			c.Smallest = math.Expm1(inference.MDE(sd, len(d), Alpha/float64(comparisons), Power))
+			c.Smallest = math.Expm1(inference.MDE(sd, len(d), c.alpha(), Power))
 		}
 	}
 }
 
-// logRatio lists ln(variant ÷ reference) of the rounds in which both count, or nothing where a value has no logarithm.
-func (c *Comparison) logRatio(i, ref int) []float64 {
-	a, b := &c.Rows[i], &c.Rows[ref]
-	if !a.Placed || !b.Placed {
+// count is how many values a variant has to be compared by: none if it isn't placed or one of them has no logarithm.
+func (c *Comparison) count(i int) int {
+	row := &c.Rows[i]
+	if !row.Placed || !(row.Min > 0) {
+		return 0
+	}
+	n := 0
+	for _, v := range row.Values {
+		if !math.IsNaN(v) {
+			n++
+		}
+	}
+	return n
+}
+
+// logRatio lists ln(a ÷ b) of the rounds in which both variants count; nothing where one of them has no values to be
+// compared by, or is none.
+func (c *Comparison) logRatio(a, b int) []float64 {
+	if a < 0 || b < 0 || c.count(a) == 0 || c.count(b) == 0 {
 		return nil
 	}
 	var d []float64
-	for r := range a.Values {
-		x, y := a.Values[r], b.Values[r]
-		switch {
-		case math.IsNaN(x) || math.IsNaN(y):
-		case x <= 0 || y <= 0:
-			return nil
-		default:
+	for r, x := range c.Rows[a].Values {
+		if y := c.Rows[b].Values[r]; !math.IsNaN(x) && !math.IsNaN(y) {
 			d = append(d, math.Log(x/y))
 		}
 	}
@@ -192,14 +252,19 @@ func (c *Comparison) logRatio(i, ref int) []float64 {
 }
 
 func (c *Comparison) whyNoRatio(i, ref int) string {
-	a, b := &c.Rows[i], &c.Rows[ref]
+	a := &c.Rows[i]
 	switch {
 	case !a.Placed:
 		return "not placed"
-	case !b.Placed:
-		return "the reference " + b.Variant + " is not placed"
 	case math.IsNaN(a.Median):
 		return "not measured"
+	case ref < 0:
+		return "no reference"
+	}
+	b := &c.Rows[ref]
+	switch {
+	case !b.Placed:
+		return "the reference " + b.Variant + " is not placed"
 	case math.IsNaN(b.Median):
 		return "not measured of the reference " + b.Variant
 	case a.Min <= 0 || b.Min <= 0:
@@ -208,27 +273,19 @@ func (c *Comparison) whyNoRatio(i, ref int) string {
 	return "no round counts for both it and the reference " + b.Variant
 }
 
-const pairedT = "paired-t"
-
-// estimate is the signed-rank estimate of a ratio; where so few rounds can't reach the confidence, the paired t's, which its
-// Method tells.
-func estimate(d []float64, confidence float64, comparisons int) inference.Estimate {
-	if confidence == 0 {
-		confidence = 1 - Alpha
-	}
-	if len(d) >= IntervalRounds && !reaches(len(d), comparisons) {
-		return exp(inference.PairedT(d, confidence))
+// estimate is the signed-rank estimate of a ratio; where so few rounds can't reach the confidence the paired t's, as its
+// Method tells. Rounds without any scatter have no paired t: they keep the exact interval with the confidence that it reaches.
+func estimate(d []float64, confidence float64) inference.Estimate {
+	if len(d) >= IntervalRounds && !reaches(len(d), confidence) {
+		if e := inference.PairedT(d, confidence); !math.IsNaN(e.P) {
+			return exp(e)
+		}
 	}
 	return exp(inference.SignedRank(d, confidence))
 }
 
-// reaches tells whether the exact test of n rounds can reach Alpha among so many comparisons: its smallest p is 2 ÷ 2ⁿ.
-func reaches(n, comparisons int) bool {
-	if n < TierRounds {
-		return true // unadjusted
-	}
-	return math.Ldexp(1, 1-n)*float64(comparisons) <= Alpha
-}
+// reaches tells whether the exact interval of n rounds can have the confidence: the widest misses with 2 ÷ 2ⁿ.
+func reaches(n int, confidence float64) bool { return math.Ldexp(1, 1-n) <= (1-confidence)*(1+1e-9) }
 
 // exp turns an estimate of a logarithm into one of a ratio.
 func exp(e inference.Estimate) inference.Estimate {

@@ -1,6 +1,8 @@
 package compare
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -15,33 +17,38 @@ import (
 // A tier is a largest set of variants no two of which are apart (the "compact letter display" of multiple comparisons, with
 // numbers for letters; H.-P. Piepho, JCGS 13 (2004) 456–466). Being alike is not transitive, so a variant may be in several
 // tiers: it is told apart from those with which it shares none.
-func (c *Comparison) tiers(ref int) {
-	var in []int // those that can be compared with each other
-	fewest := math.MaxInt
+func (c *Comparison) tiers() {
+	var some, interval, tier []int // those with values, and with enough of them
 	for i := range c.Rows {
-		if d := c.logRatio(i, ref); len(d) > 0 {
-			in, fewest = append(in, i), min(fewest, len(d))
+		n := c.count(i)
+		if n > 0 {
+			some = append(some, i)
+		}
+		if n >= IntervalRounds {
+			interval = append(interval, i)
+		}
+		if n >= TierRounds {
+			tier = append(tier, i)
 		}
 	}
-	switch {
-	case len(in) < 2:
-		c.Why = "one variant: nothing to compare it with"
-		return
-	case fewest < IntervalRounds:
-		c.Why = "too few rounds for intervals"
-		return
+	if len(interval) >= 2 {
+		c.Friedman = c.friedman(interval)
 	}
-	c.Friedman = c.friedman(in)
 	switch {
+	case len(c.Rows) < 2:
+		c.Why = "one variant: nothing to compare it with"
 	case c.Metric.Better == results.BetterNone:
 		c.Why = "neither more nor less of it is better"
-		return
-	case fewest < TierRounds:
-		c.Why = "too few rounds for tiers"
-		return
+	case len(some) < 2:
+		c.Why = "fewer than two variants have values that can be compared"
+	case len(interval) < 2:
+		c.Why = fmt.Sprintf("too few rounds for intervals, which need %d", IntervalRounds)
+	case len(tier) < 2:
+		c.Why = fmt.Sprintf("too few rounds for tiers, which need %d", TierRounds)
+	default:
+		c.pairs(tier)
+		c.number(tier, c.cover(tier))
 	}
-	c.pairs(in)
-	c.number(in, c.cover(in))
 }
 
 // friedman takes the rounds in which all of the variants count.
@@ -73,7 +80,7 @@ func (c *Comparison) pairs(in []int) {
 		for _, b := range in[k+1:] {
 			e := none()
 			if d := c.logRatio(a, b); len(d) >= IntervalRounds {
-				e = estimate(d, 1-Alpha/float64(comparisons), comparisons)
+				e = estimate(d, 1-Alpha/float64(comparisons))
 			}
 			c.Pairs = append(c.Pairs, Pair{A: a, B: b, Ratio: e})
 			if math.IsNaN(e.P) {
@@ -112,31 +119,29 @@ func (c *Comparison) cover(in []int) [][]int {
 	return groups
 }
 
-// number orders the tiers from the best to the worst and writes their numbers into the rows.
+// number orders the tiers from the best to the worst and writes their numbers into the rows. A variant's place is the mean of
+// its ln ratios to all others, a tier's the mean of its variants'.
 func (c *Comparison) number(in []int, groups [][]int) {
-	better := func(i int) float64 {
-		if c.Metric.Better == results.BetterHigher {
-			return -math.Log(c.Rows[i].Ratio.Value)
+	place := make([]float64, len(c.Rows))
+	for _, p := range c.Pairs {
+		ln := math.Log(p.Ratio.Value)
+		if math.IsNaN(ln) { // too few rounds in common
+			ln = math.Log(c.Rows[p.A].Median / c.Rows[p.B].Median)
 		}
-		return math.Log(c.Rows[i].Ratio.Value)
+		if c.Metric.Better == results.BetterHigher {
+			ln = -ln
+		}
+		place[p.A] += ln
+		place[p.B] -= ln
 	}
 	mean := func(g []int) float64 {
 		sum := 0.0
 		for _, i := range g {
-			sum += better(i)
+			sum += place[i]
 		}
 		return sum / float64(len(g))
 	}
-	slices.SortStableFunc(groups, func(a, b []int) int {
-		x, y := mean(a), mean(b)
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(groups, func(a, b []int) int { return cmp.Compare(mean(a), mean(b)) })
 	for _, i := range in {
 		for k, g := range groups {
 			if slices.Contains(g, i) {
