@@ -24,6 +24,10 @@ const Method = 2
 // MaxRounds bounds a run; 20 rounds are enough to publish.
 const MaxRounds = 1000
 
+// MinUntilRounds is how many rounds have to be there before a run may end because its intervals are narrow enough: fewer
+// have no interval to speak of.
+const MinUntilRounds = 6
+
 // Config is what a run is asked to do. Validate names what is wrong with it.
 type Config struct {
 	// Scenario as given: before Quick, Set and the host's limits.
@@ -34,7 +38,21 @@ type Config struct {
 	Set       []string // PATH=VALUE
 	// Servers are names of variants; empty takes every model once.
 	Servers []string
-	Rounds  int
+	// Reference is the variant that the others are compared with; empty takes the first.
+	Reference string
+	// Rounds to run; with Until the most.
+	Rounds int
+	// Until asks to go on until Enough says so. It is only recorded here: Enough decides.
+	Until *results.Until
+	// Enough is asked after each whole round whether the run may end, and why or why not. It must be pure, and is handed all
+	// trials that count, those of earlier sittings too. Nil runs all Rounds.
+	Enough func(run *results.Run, trials []*results.Trial) (enough bool, why string)
+	// Budget is the time that the rounds may take: no round begins that would probably not end within it. Zero is no limit.
+	Budget time.Duration
+	// QuietWait is how long a trial waits for a quiet host at most, such as the constant QuietWait; zero does not look.
+	QuietWait time.Duration
+	// Before is a run to go on with, from Reopen; nil starts a new one.
+	Before *Before
 	// Seed of the order of the variants and of the arrivals; zero draws one.
 	Seed uint64
 	// Engine is the load engine's name.
@@ -65,8 +83,8 @@ func (e *UsageError) Unwrap() error { return e.Err }
 // MakePlan decides everything that can be decided before the run: the resolved scenario, what had to be scaled down,
 // the variants and their order. It reads the host and the server programs and changes nothing.
 func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
-	if c.Rounds < 1 || c.Rounds > MaxRounds {
-		return nil, &UsageError{fmt.Errorf("rounds %d: want 1 to %d", c.Rounds, MaxRounds)}
+	if err := c.checkRounds(); err != nil {
+		return nil, err
 	}
 	seed := c.Seed
 	if seed == 0 {
@@ -78,7 +96,7 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 	}
 	run := &results.Run{
 		Schema: results.Schema, Method: Method, Started: time.Now().UTC(), Quick: c.Quick, Set: c.Set, Engine: c.Engine,
-		Rounds: c.Rounds, Seed: seed, Split: split, Given: *c.Scenario,
+		Rounds: c.Rounds, Seed: seed, Design: Design, Split: split, Given: *c.Scenario,
 	}
 	if err := resolveScenario(c, run); err != nil {
 		return nil, err
@@ -87,7 +105,10 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run.Order = Order(run.Variants, c.Rounds, seed)
+	if err := c.settle(run); err != nil {
+		return nil, err
+	}
+	run.Order = Order(run.Variants, run.Rounds, seed)
 	run.Env = host.CaptureEnv(ctx, frameworks, c.Version, c.Commit)
 	run.ID = results.NewID(run.Started, run.Scenario.Name, rand.New(rand.NewPCG(uint64(run.Started.UnixNano()), seed)))
 	return run, nil
@@ -173,28 +194,56 @@ func resolveVariants(ctx context.Context, c Config, run *results.Run) (map[strin
 	return frameworks, nil
 }
 
-// Order returns for each round the names of the variants in random order: randomized complete blocks. The same seed
-// gives the same order.
-func Order(variants []results.Variant, rounds int, seed uint64) [][]string {
-	rnd := rand.New(rand.NewPCG(seed, 0x6d696c6c72616365)) // "millrace": another stream than the arrivals'
-	order := make([][]string, rounds)
-	for r := range order {
-		for _, v := range variants {
-			order[r] = append(order[r], v.Name)
-		}
-		rnd.Shuffle(len(order[r]), func(i, j int) { order[r][i], order[r][j] = order[r][j], order[r][i] })
+// checkRounds refuses a number of rounds, or a budget, out of range.
+func (c *Config) checkRounds() error {
+	least := 1
+	if c.Until != nil {
+		least = MinUntilRounds
 	}
-	return order
+	if c.Rounds < least || c.Rounds > MaxRounds {
+		return &UsageError{fmt.Errorf("rounds %d: want %d to %d", c.Rounds, least, MaxRounds)}
+	}
+	if c.Budget < 0 {
+		return &UsageError{fmt.Errorf("budget %v: want a time such as 20m", c.Budget)}
+	}
+	return nil
 }
 
-// Estimate is how long the run takes, by its phases and TrialOverhead.
+// settle fills in run.Reference and run.Rounds, which need the variants, and refuses a budget that holds no round.
+func (c *Config) settle(run *results.Run) error {
+	run.Reference = c.Reference
+	if run.Reference == "" {
+		run.Reference = run.Variants[0].Name
+	}
+	var names []string
+	for _, v := range run.Variants {
+		names = append(names, v.Name)
+	}
+	if !slices.Contains(names, run.Reference) {
+		return &UsageError{fmt.Errorf("reference %q: want one of the run's servers %s", run.Reference, strings.Join(names, ", "))}
+	}
+	if c.Until != nil {
+		if run.Rounds = MinUntilRounds; len(names) < 2 {
+			return &UsageError{fmt.Errorf("until ±%g %%: %s has nothing to be compared with: name two servers or more", c.Until.Width*100, names[0])}
+		}
+	}
+	if round := time.Duration(len(names)) * PerTrial(run); c.Budget > 0 && c.Budget < round {
+		return &UsageError{fmt.Errorf("budget %v: one round takes about %v: want at least that", c.Budget, round.Round(time.Second))}
+	}
+	return nil
+}
+
+// Estimate is how long all rounds of the run take on a quiet host.
 func Estimate(run *results.Run) time.Duration {
-	return time.Duration(run.Rounds*len(run.Variants)) * (run.Scenario.Duration() + TrialOverhead)
+	return time.Duration(run.Rounds*len(run.Variants)) * PerTrial(run)
 }
 
-// TrialOverhead is what a trial takes beyond its phases: starting a server, arming, collecting and stopping. Measured at
-// about half a second on two cores.
-const TrialOverhead = 500 * time.Millisecond
+// PerTrial is how long a trial takes on a quiet host, by its phases and TrialOverhead.
+func PerTrial(run *results.Run) time.Duration { return run.Scenario.Duration() + TrialOverhead }
+
+// TrialOverhead is what a trial takes beyond its phases: listening to the host, starting a server, arming, collecting and
+// stopping. Measured at about half a second on two cores, and quietWindow.
+const TrialOverhead = 500*time.Millisecond + quietWindow
 
 // Kinds are the kinds of load that the floor has to have for a run.
 func Kinds(run *results.Run) []floor.Kind {

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,39 +15,6 @@ import (
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
 )
-
-func TestOrder(t *testing.T) {
-	var variants []results.Variant
-	var names []string
-	for i := range 6 {
-		name := fmt.Sprint("v", i)
-		variants, names = append(variants, results.Variant{Name: name}), append(names, name)
-	}
-	const rounds = 20
-	order := Order(variants, rounds, 7)
-	if len(order) != rounds {
-		t.Fatalf("%d rounds, want %d", len(order), rounds)
-	}
-	firsts := map[string]bool{}
-	for r, round := range order {
-		firsts[round[0]] = true
-		if sorted := slices.Sorted(slices.Values(round)); !slices.Equal(sorted, names) {
-			t.Errorf("round %d is %v: want each variant once", r+1, round)
-		}
-	}
-	if len(firsts) < 3 {
-		t.Errorf("only %v are ever first", firsts)
-	}
-	if diff := cmp.Diff(order, Order(variants, rounds, 7)); diff != "" {
-		t.Errorf("the same seed gives another order: %s", diff)
-	}
-	if cmp.Equal(order, Order(variants, rounds, 8)) {
-		t.Error("another seed gives the same order")
-	}
-	if diff := cmp.Diff(order[:5], Order(variants, 5, 7)); diff != "" {
-		t.Errorf("more rounds change the first ones: %s", diff)
-	}
-}
 
 // serversDir holds server programs that only describe themselves: by name, what each answers.
 func serversDir(t *testing.T, answers map[string]string) string {
@@ -111,6 +77,16 @@ func TestMakePlan(t *testing.T) {
 	if run.Seed == 0 {
 		t.Error("no seed was drawn")
 	}
+	if run.Reference != "gnet/ants" || run.Design != "williams" {
+		t.Errorf("reference %q, design %q", run.Reference, run.Design)
+	}
+	c.Reference, c.Until, c.Rounds = "goroutine", &results.Until{Width: 0.02}, 40
+	if run, err = MakePlan(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if run.Reference != "goroutine" || run.Rounds != MinUntilRounds || len(run.Order) != MinUntilRounds {
+		t.Errorf("reference %q, %d rounds, %d ordered: want those that every run has", run.Reference, run.Rounds, len(run.Order))
+	}
 }
 
 func TestMakePlanRefuses(t *testing.T) {
@@ -135,6 +111,11 @@ func TestMakePlanRefuses(t *testing.T) {
 	}
 	check(func(c *Config) { c.Rounds = 0 }, true, "rounds 0", "1 to 1000")
 	check(func(c *Config) { c.Rounds = MaxRounds + 1 }, true, "rounds 1001")
+	check(func(c *Config) { c.Until, c.Rounds = &results.Until{Width: 0.02}, 5 }, true, "rounds 5", "6 to 1000")
+	check(func(c *Config) { c.Until, c.Rounds = &results.Until{Width: 0.02}, 50 }, true, "until ±2 %: goroutine has nothing to be compared with")
+	check(func(c *Config) { c.Budget = -time.Second }, true, "budget -1s")
+	check(func(c *Config) { c.Budget = time.Second }, true, "budget 1s: one round takes about")
+	check(func(c *Config) { c.Reference = "gnet" }, true, `reference "gnet": want one of the run's servers goroutine`)
 	check(func(c *Config) { c.Set = []string{"connections.cuont=1"} }, true, `"cuont"`)
 	check(func(c *Config) { c.Set = []string{"connections.count=0"} }, true, "connections.count 0")
 	check(func(c *Config) { c.Servers = []string{"gnat"} }, true, `unknown server "gnat"`, "goroutine, gnet, gnet/ants")

@@ -4,11 +4,13 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/millrace/millrace/clients/fleet"
-	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
 )
@@ -17,7 +19,9 @@ import (
 type Summary struct {
 	// Dir is the run's directory.
 	Dir string
-	// Trials that ended done, failed and interrupted.
+	// Reason is why it ended, one of the Ended constants of results; Why says more where there is more to say.
+	Reason, Why string
+	// Trials that ended done, failed and interrupted, those of earlier sittings included.
 	Done, Failed, Interrupted int
 	// Unmeasured are the variants without a single trial that is VALID or SUSPECT.
 	Unmeasured []string
@@ -30,64 +34,90 @@ type run struct {
 	dir    *results.Dir
 	fleet  *fleet.Coordinator
 	live   *live
+	quiet  *quiet
+	// trials are those that count, of earlier sittings too. Ran is how many are of this one.
+	trials  []*results.Trial
+	ran     int
+	session results.Session
+	// deadline is the end of the budget; zero for none.
+	deadline time.Time
 }
 
 // loadNice is the priority of the load agent: a neighbour must not delay it. Never SCHED_FIFO, under which a spinning
 // thread can lock the machine.
 const loadNice = -20
 
-// Run carries out a plan made by MakePlan. A failed trial is recorded and the run goes on. When ctx ends, the trial under
-// way is ended and recorded as interrupted, and Run returns the summary with ctx's error. Every trial is on disk before
-// the next one starts.
+// Run carries out a plan made by MakePlan, or goes on with one from Reopen. A failed trial is recorded and the run goes on.
+// When ctx ends, the trial under way is ended and recorded as interrupted, and Run returns the summary with ctx's error.
+// Every trial is on disk before the next one starts.
 func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
-	dir, err := results.Create(c.Root, plan)
+	r, err := begin(c, plan)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{config: c, plan: plan, dir: dir, live: newLive(c.Progress, plan)}
-	sum := &Summary{Dir: dir.Path()}
-	if err := host.PinSelf(plan.Split.Server); err != nil {
-		return sum, err
+	reason, why, err := r.sit(ctx)
+	switch {
+	case ctx.Err() != nil:
+		reason = results.EndedInterrupted
+	case err != nil:
+		reason, why = results.EndedFailed, err.Error()
 	}
-	if r.fleet, err = fleet.Start(ctx, fleet.Options{}); err != nil {
-		return sum, fmt.Errorf("starting the fleet: %w", err)
+	err = errors.Join(err, r.endSession(reason, why), r.dir.Close())
+	return r.summary(), err
+}
+
+// begin takes the run's directory and records that a sitting begins.
+func begin(c Config, plan *results.Run) (*run, error) {
+	r := &run{config: c, plan: plan, quiet: newQuiet(plan, c.QuietWait)}
+	now := time.Now()
+	r.session = results.Session{
+		Schema: results.Schema, Sitting: 1, Started: now.UTC(), Rounds: plan.Rounds, Most: max(c.Rounds, plan.Rounds), Until: c.Until,
+		BudgetSeconds: c.Budget.Seconds(), BootID: host.BootID(),
 	}
-	defer r.fleet.Close()
-	if err := r.enlist(ctx); err != nil {
-		return sum, err
+	if b := c.Before; b != nil {
+		r.dir, r.trials = b.dir, b.trials
+		r.session.Sitting, r.session.Differs = b.sittings+1, b.differs
+	} else {
+		dir, err := results.Create(c.Root, plan)
+		if err != nil {
+			return nil, err
+		}
+		r.dir = dir
 	}
-	valid := map[string]int{}
-	for round, order := range plan.Order {
-		var inRound []string
-		void := false
-		for position, name := range order {
-			if err := r.fleet.Respawn(ctx); err != nil { // those lost in the trial before
-				return r.finish(sum, valid), err
-			}
-			s := spec{round: round + 1, position: position + 1, variant: variantNamed(plan.Variants, name)}
-			r.live.begin(s)
-			t := r.trial(ctx, s)
-			r.live.end(t)
-			if err := dir.Append(t); err != nil {
-				return r.finish(sum, valid), err
-			}
-			sum.count(t)
-			if t.LostAgent() && !void { // none of the round counts, see results.Load
-				void = true
-				for _, name := range inRound {
-					valid[name]--
-				}
-			}
-			if t.Status == results.StatusDone && t.Verdict != validity.Invalid && !void {
-				valid[name]++
-				inRound = append(inRound, name)
-			}
-			if ctx.Err() != nil {
-				return r.finish(sum, valid), ctx.Err()
+	if c.Budget > 0 {
+		r.deadline = now.Add(c.Budget)
+	}
+	left := 0
+	for round := range plan.Rounds {
+		for _, name := range r.order(round + 1) {
+			if !r.measured(round+1, name) {
+				left++
 			}
 		}
 	}
-	return r.finish(sum, valid), r.fleet.Close()
+	r.live = newLive(c.Progress, plan, left, r.deadline, c.Enough != nil)
+	if err := r.dir.AppendSession(&r.session); err != nil {
+		return nil, errors.Join(err, r.dir.Close())
+	}
+	return r, nil
+}
+
+// sit starts the fleet and runs the rounds.
+func (r *run) sit(ctx context.Context) (reason, why string, err error) {
+	if err := host.PinSelf(r.plan.Split.Server); err != nil {
+		return "", "", err
+	}
+	if r.fleet, err = fleet.Start(ctx, fleet.Options{}); err != nil {
+		return "", "", fmt.Errorf("starting the fleet: %w", err)
+	}
+	defer r.fleet.Close()
+	if err := r.enlist(ctx); err != nil {
+		return "", "", err
+	}
+	if reason, why, err = r.rounds(ctx); err != nil {
+		return "", "", err
+	}
+	return reason, why, r.fleet.Close()
 }
 
 // enlist starts the two agents.
@@ -106,24 +136,100 @@ func (r *run) enlist(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) finish(sum *Summary, valid map[string]int) *Summary {
-	for _, v := range r.plan.Variants {
-		if valid[v.Name] == 0 {
-			sum.Unmeasured = append(sum.Unmeasured, v.Name)
+// rounds runs what is missing, round by round, until there is a reason to end.
+func (r *run) rounds(ctx context.Context) (reason, why string, err error) {
+	for round := 1; ; round++ {
+		if round > r.begun() { // one that was broken off is completed first
+			if reason, why := r.stop(round); reason != "" {
+				return reason, why, nil
+			}
+		}
+		r.live.grow(round, len(r.plan.Variants))
+		for position, name := range r.order(round) {
+			if r.measured(round, name) {
+				continue
+			}
+			if err := r.one(ctx, spec{round: round, position: position + 1, variant: variantNamed(r.plan.Variants, name)}); err != nil {
+				return "", "", err
+			}
 		}
 	}
-	return sum
 }
 
-func (s *Summary) count(t *results.Trial) {
-	switch t.Status {
-	case results.StatusFailed:
-		s.Failed++
-	case results.StatusInterrupted:
-		s.Interrupted++
-	default:
-		s.Done++
+// one runs one trial once the host is quiet, and keeps it.
+func (r *run) one(ctx context.Context, s spec) error {
+	if err := r.fleet.Respawn(ctx); err != nil { // those lost in the trial before
+		return err
 	}
+	r.live.wait(s)
+	wait, note := r.quiet.wait(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.live.begin()
+	if err := r.dir.SetAside(results.TrialID(s.round, r.plan.Scenario.Name, s.variant.Name)); err != nil {
+		return fmt.Errorf("setting aside what an interrupted trial left: %w", err)
+	}
+	t := r.trial(ctx, s)
+	t.Sitting, t.Wait = r.session.Sitting, wait
+	if note != "" {
+		t.Notes = append(t.Notes, note)
+	}
+	r.live.end(t)
+	if err := r.dir.Append(t); err != nil {
+		return err
+	}
+	r.ran++
+	r.trials = append(slices.DeleteFunc(r.trials, func(old *results.Trial) bool { return old.ID == t.ID }), t)
+	results.VoidRounds(r.trials)
+	return ctx.Err()
+}
+
+// order is that of the variants in a round, as recorded or, beyond that, as it goes on.
+func (r *run) order(round int) []string {
+	if round <= len(r.plan.Order) {
+		return r.plan.Order[round-1]
+	}
+	return Order(r.plan.Variants, round, r.plan.Seed)[round-1]
+}
+
+// measured reports whether a trial was run to its end, failed or not.
+func (r *run) measured(round int, variant string) bool {
+	return slices.ContainsFunc(r.trials, func(t *results.Trial) bool {
+		return t.Round == round && t.Variant == variant && t.Status != results.StatusInterrupted
+	})
+}
+
+// begun is the last round of which there is a trial.
+func (r *run) begun() int { return lastRound(r.trials) }
+
+func lastRound(trials []*results.Trial) int {
+	last := 0
+	for _, t := range trials {
+		last = max(last, t.Round)
+	}
+	return last
+}
+
+// summary counts all trials of the run.
+func (r *run) summary() *Summary {
+	s := &Summary{Dir: r.dir.Path(), Reason: r.session.Reason, Why: r.session.Why}
+	for _, t := range r.trials {
+		switch t.Status {
+		case results.StatusFailed:
+			s.Failed++
+		case results.StatusInterrupted:
+			s.Interrupted++
+		default:
+			s.Done++
+		}
+	}
+	for _, v := range r.plan.Variants {
+		if !slices.ContainsFunc(r.trials, func(t *results.Trial) bool { return t.Variant == v.Name && t.LeftOut() == "" }) {
+			s.Unmeasured = append(s.Unmeasured, v.Name)
+		}
+	}
+	return s
 }
 
 func variantNamed(variants []results.Variant, name string) results.Variant {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
@@ -12,8 +13,8 @@ func TestLoadPlanChecksBodies(t *testing.T) {
 	check := func(protocol string, payload int, url, body string) {
 		t.Helper()
 		plan := &results.Run{Rounds: 1, Seed: 7, Scenario: scenarios.Scenario{Protocol: protocol, Payload: payload}}
-		r := &run{plan: plan, live: newLive(nil, plan)}
-		r.live.begin(spec{round: 2})
+		r := &run{plan: plan, live: newLive(nil, plan, 0, time.Time{}, false)}
+		r.live.wait(spec{round: 2})
 		p := r.loadPlan("127.0.0.1:80", 0, 1)
 		if p.URL != url || string(p.CheckBody) != body {
 			t.Errorf("%s: URL %q, body %q: want %q, %q", protocol, p.URL, p.CheckBody, url, body)

@@ -1,0 +1,71 @@
+package runner
+
+import (
+	"math/rand/v2"
+
+	"github.com/millrace/millrace/results"
+)
+
+// Design is the name of Order's design in run.json.
+const Design = "williams"
+
+// Order returns for each round the names of the variants: complete blocks, each variant once a round. The rounds are the
+// rows of Williams designs, one after the other, each with its rows and labels in an order of its own drawn from the seed.
+// Over a whole design every variant stands in every position, and directly behind every other variant, equally often, so
+// that what a trial leaves behind for the next one falls on all alike. A design has as many rows as there are variants, or
+// twice as many where that number is odd. The same seed gives the same order, and more rounds begin with the same ones.
+//
+// Source: E. J. Williams, Experimental designs balanced for the estimation of residual effects of treatments, Australian
+// Journal of Scientific Research A 2 (1949), 149–168.
+func Order(variants []results.Variant, rounds int, seed uint64) [][]string {
+	if len(variants) == 0 {
+		return make([][]string, rounds)
+	}
+	rnd := rand.New(rand.NewPCG(seed, 0x6d696c6c72616365)) // "millrace": another stream than the arrivals'
+	rows := williams(len(variants))
+	order := make([][]string, 0, rounds)
+	for {
+		labels := rnd.Perm(len(variants))
+		for _, i := range rnd.Perm(len(rows)) {
+			if len(order) == rounds {
+				return order
+			}
+			names := make([]string, len(variants))
+			for position, label := range rows[i] {
+				names[position] = variants[labels[label]].Name
+			}
+			order = append(order, names)
+		}
+	}
+}
+
+// williams returns the rows of a Williams design of n treatments. The first row is 0, n−1, 1, n−2, …, whose differences of
+// neighbours mod n are all different where n is even; the others are shifts of it. Where n is odd each difference comes
+// twice or never, and the rows read backwards, which have the missing ones, are added.
+func williams(n int) [][]int {
+	first := make([]int, n)
+	for i := range first {
+		if first[i] = i / 2; i%2 == 1 {
+			first[i] = n - 1 - i/2
+		}
+	}
+	rows := make([][]int, 0, 2*n)
+	for shift := range n {
+		row := make([]int, n)
+		for i, v := range first {
+			row[i] = (v + shift) % n
+		}
+		rows = append(rows, row)
+	}
+	if n%2 == 0 {
+		return rows
+	}
+	for _, row := range rows[:n] {
+		back := make([]int, n)
+		for i, v := range row {
+			back[n-1-i] = v
+		}
+		rows = append(rows, back)
+	}
+	return rows
+}

@@ -1,0 +1,177 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/sut"
+)
+
+// Before is what a run that goes on has already.
+type Before struct {
+	dir      *results.Dir
+	trials   []*results.Trial
+	sittings int
+	differs  []string
+}
+
+// Close gives up the run's directory. Run does it by itself.
+func (b *Before) Close() error { return b.dir.Close() }
+
+// Reopen takes the run in the directory path to go on with it. It returns c with Before set and, where c asks for
+// neither Rounds nor Until, with those and the Budget of the run's last sitting; and the plan for Run. What would make the new trials another
+// measurement than the old ones is refused by name: other programs, host, kernel, CPUs, split or method. What may differ, and
+// does, is recorded in the sitting.
+func Reopen(ctx context.Context, c Config, path string) (Config, *results.Run, error) {
+	dir, res, err := results.Open(path)
+	if err != nil {
+		return c, nil, &UsageError{fmt.Errorf("resuming: %w", err)}
+	}
+	plan := res.Run
+	env := host.CaptureEnv(ctx, nil, c.Version, c.Commit)
+	c.Before = &Before{dir: dir, trials: res.Trials, sittings: len(res.Sessions), differs: differences(plan.Env, env)}
+	if err = c.sameMeasurement(ctx, plan, env); err == nil {
+		err = c.extend(res)
+	}
+	if err != nil {
+		return c, nil, errors.Join(fmt.Errorf("resuming run %s: %w", plan.ID, err), dir.Close())
+	}
+	return c, plan, nil
+}
+
+// sameMeasurement refuses what must not have changed, all of it at once.
+func (c *Config) sameMeasurement(ctx context.Context, plan *results.Run, env results.Env) error {
+	var changed []string
+	note := func(what, was, is string) {
+		if was != is {
+			changed = append(changed, fmt.Sprintf("%s was %q and is %q", what, was, is))
+		}
+	}
+	note("method", fmt.Sprint(plan.Method), fmt.Sprint(Method))
+	note("host", plan.Env.Host, env.Host)
+	note("CPU", plan.Env.CPU, env.CPU)
+	note("kernel", plan.Env.Kernel, env.Kernel)
+	split, err := host.SplitAllowedCPUs()
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(split, plan.Split) {
+		changed = append(changed, fmt.Sprintf("the split of CPUs was %v for the server and %v for the client and is %v and %v",
+			plan.Split.Server, plan.Split.Client, split.Server, split.Client))
+	}
+	cat, err := sut.ReadCatalogue(ctx, c.ServersDir)
+	if err != nil {
+		return err
+	}
+	for _, v := range plan.Variants {
+		now, err := cat.Variant(v.Name)
+		switch {
+		case err != nil:
+			changed = append(changed, err.Error())
+		case now.SHA256 != v.SHA256:
+			changed = append(changed, fmt.Sprintf("the program of %s is not the one that was measured (%s)", v.Name, filepath.Base(now.Binary)))
+		case !slices.Equal(now.Args, v.Args):
+			changed = append(changed, fmt.Sprintf("the flags of %s were %q and are %q", v.Name, v.Args, now.Args))
+		}
+	}
+	if most, why := host.FitConnections(&plan.Scenario); plan.Scenario.Connections.Count > most {
+		changed = append(changed, fmt.Sprintf("%d connections don't fit any more: %s", plan.Scenario.Connections.Count, why))
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return &UsageError{fmt.Errorf("%s: start a new run", strings.Join(changed, "; "))}
+}
+
+// extend settles how far the run goes now.
+func (c *Config) extend(res *results.Result) error {
+	plan, last := res.Run, lastRound(res.Trials)
+	switch {
+	case c.Rounds > 0:
+	case c.Until != nil:
+		c.Rounds = MaxRounds
+	default:
+		c.Rounds = plan.Rounds
+		if n := len(res.Sessions); n > 0 && res.Sessions[n-1].Until != nil {
+			s := res.Sessions[n-1]
+			c.Until, c.Rounds = s.Until, s.Most
+			if c.Budget == 0 {
+				c.Budget = time.Duration(s.BudgetSeconds * float64(time.Second))
+			}
+		}
+	}
+	if c.Rounds < last {
+		return &UsageError{fmt.Errorf("rounds %d: round %d was begun already: want that or more", c.Rounds, last)}
+	}
+	if err := c.checkRounds(); err != nil {
+		return err
+	}
+	c.Reference = plan.Reference
+	plan.Rounds = c.Rounds
+	if err := c.settle(plan); err != nil {
+		return err
+	}
+	plan.Rounds = max(plan.Rounds, last)
+	recorded := min(len(plan.Order), c.Rounds)
+	if c.Rounds > len(plan.Order) && !reflect.DeepEqual(Order(plan.Variants, recorded, plan.Seed), plan.Order[:recorded]) {
+		return &UsageError{fmt.Errorf("its order was drawn by another design than %q, and has %d rounds: it can't be extended beyond these; start a new run", Design, recorded)}
+	}
+	r := run{trials: res.Trials, plan: plan}
+	for round := 1; round <= plan.Rounds && c.Until == nil; round++ {
+		if slices.ContainsFunc(r.order(round), func(name string) bool { return !r.measured(round, name) }) {
+			return nil
+		}
+	}
+	if c.Until != nil {
+		return nil
+	}
+	return &UsageError{fmt.Errorf("all its %d rounds are there: ask for more of them, or for a width (--rounds %d, --until 2%%)", plan.Rounds, 2*plan.Rounds)}
+}
+
+// differences lists what of the environment may change within a run and did.
+func differences(was, is results.Env) []string {
+	var list []string
+	note := func(what string, was, is any) {
+		if was != is {
+			list = append(list, fmt.Sprintf("%s was %v and is %v", what, was, is))
+		}
+	}
+	note("cores", was.Cores, is.Cores)
+	note("memory in bytes", was.MemBytes, is.MemBytes)
+	note("virtual", was.Virtual, is.Virtual)
+	note("millrace's Go", was.Go, is.Go)
+	note("millrace", was.Millrace, is.Millrace)
+	note("commit", was.Commit, is.Commit)
+	note("dirty", was.Dirty, is.Dirty)
+	note("governor", was.Governor, is.Governor)
+	note("GOGC", was.GOGC, is.GOGC)
+	note("GOMAXPROCS", was.GOMAXPROCS, is.GOMAXPROCS)
+	for _, name := range keysOf(was.Sysctls, is.Sysctls) {
+		note(name, was.Sysctls[name], is.Sysctls[name])
+	}
+	for _, name := range keysOf(was.Limits, is.Limits) {
+		note("limit "+name, was.Limits[name], is.Limits[name])
+	}
+	return list
+}
+
+// keysOf are the keys of both, sorted.
+func keysOf[V any](a, b map[string]V) []string {
+	return slices.Compact(slices.Sorted(func(yield func(string) bool) {
+		for _, m := range []map[string]V{a, b} {
+			for k := range m {
+				if !yield(k) {
+					return
+				}
+			}
+		}
+	}))
+}
