@@ -175,6 +175,3 @@ func (m *measurement) churn() {
 	m.set("time-wait-server", float64(max(0, *after.TimeWaitServer-*before.TimeWaitServer)))
 	m.set("time-wait-client", float64(max(0, *after.TimeWaitClient-*before.TimeWaitClient)))
 }
-
-// median of values, which it may reorder; NaN of none.
-func median(values []float64) float64 { return inference.Median(values) }

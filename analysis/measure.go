@@ -4,8 +4,9 @@ package analysis
 
 import (
 	"fmt"
-	"sort"
+	"slices"
 
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
@@ -251,7 +252,5 @@ func (m *measurement) values(from, to int64, value func(*results.Reading) *int64
 
 // medianOf is the median of values in any order; NaN of none.
 func medianOf(values []float64) float64 {
-	sorted := append([]float64(nil), values...)
-	sort.Float64s(sorted)
-	return median(sorted)
+	return inference.Median(slices.Clone(values))
 }

@@ -49,8 +49,8 @@ func BenchmarkShift20(b *testing.B) {
 	}
 }
 
-// BenchmarkRun is the statistics of a large run: 20 rounds, 12 variants, 30 metrics, each pair of variants by signed rank and Holm, Friedman
-// over all, and for each cell the bootstrap of a median with 2000 resamples.
+// BenchmarkRun is the statistics of a large run: 20 rounds, 12 variants, 30 metrics, each pair of variants by signed rank and
+// Holm, Friedman over all, and for each cell the bootstrap of a median with 2000 resamples.
 func BenchmarkRun(b *testing.B) {
 	const rounds, variants, metrics, resamples = 20, 12, 30, 2000
 	x := make([][]float64, metrics*variants)

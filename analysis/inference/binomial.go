@@ -6,9 +6,9 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// ClopperPearson bounds a probability of which k cases in n were seen: lo is the probability for which k or more, hi that for which k or fewer are
-// seen with (1−confidence)/2. Source: Clopper & Pearson, Biometrika 26 (1934) 404–413, by quantiles of the beta distribution.
-// k outside [0, n], n below 1 and a confidence outside (0, 1) give NaN.
+// ClopperPearson bounds a probability of which k cases in n were seen: lo is the probability for which k or more, hi that for
+// which k or fewer are seen with (1−confidence)/2. Source: Clopper & Pearson, Biometrika 26 (1934) 404–413, by quantiles of
+// the beta distribution. k outside [0, n], n below 1 and a confidence outside (0, 1) give NaN.
 func ClopperPearson(k, n int, confidence float64) (lo, hi float64) {
 	if n < 1 || k < 0 || k > n || !level(confidence) {
 		return math.NaN(), math.NaN()
@@ -17,7 +17,8 @@ func ClopperPearson(k, n int, confidence float64) (lo, hi float64) {
 	return 1 - binomialUpper(n-k, n, tail), binomialUpper(k, n, tail)
 }
 
-// ClopperPearsonUpper bounds the same probability from above alone, with all of 1−confidence on that side: 0 of 59 is below 5 % with 95 %.
+// ClopperPearsonUpper bounds the same probability from above alone, with all of 1−confidence on that side: 0 of 59 is below 5
+// % with 95 %.
 func ClopperPearsonUpper(k, n int, confidence float64) float64 {
 	if n < 1 || k < 0 || k > n || !level(confidence) {
 		return math.NaN()

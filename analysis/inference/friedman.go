@@ -6,16 +6,19 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// Friedman tests whether any of k treatments differs from the others in n complete blocks, blocks[i][j] that of treatment j in block i.
-// f is Iman and Davenport's statistic and p its upper tail under F with df1 = k−1 and df2 = (k−1)(n−1) degrees of freedom:
+// Friedman tests whether any of k treatments differs from the others in n complete blocks, blocks[i][j] that of treatment j
+// in block i. f is Iman and Davenport's statistic and p its upper tail under F with df1 = k−1 and df2 = (k−1)(n−1) degrees of
+// freedom:
 //
 //	Q = (k−1) Σⱼ(Rⱼ − n(k+1)/2)² ÷ (ΣᵢΣⱼ r²ᵢⱼ − nk(k+1)²/4),  f = (n−1)Q ÷ (n(k−1) − Q)
 //
-// Where: rᵢⱼ is the rank of treatment j in block i, equal values sharing the mean of theirs, and Rⱼ = Σᵢ rᵢⱼ.
-// Source: Conover, Practical Nonparametric Statistics, 3rd ed., section 5.8; Iman & Davenport, Communications in Statistics A9 (1980) 571–595.
+// Where: rᵢⱼ is the rank of treatment j in block i, equal values sharing the mean of theirs, and Rⱼ = Σᵢ rᵢⱼ. Source:
+// Conover, Practical Nonparametric Statistics, 3rd ed., section 5.8; Iman & Davenport, Communications in Statistics A9 (1980)
+// 571–595.
 //
-// Where all blocks rank alike f is infinite and p the probability of that, (1 ÷ arrangements of one block's ranks)ⁿ⁻¹. Where all values of every
-// block are equal f = 0 and p = 1. Fewer than two blocks or treatments, blocks of different lengths and values that are not finite give NaN.
+// Where all blocks rank alike f is infinite and p the probability of that, (1 ÷ arrangements of one block's ranks)ⁿ⁻¹. Where
+// all values of every block are equal f = 0 and p = 1. Fewer than two blocks or treatments, blocks of different lengths and
+// values that are not finite give NaN.
 func Friedman(blocks [][]float64) (f, df1, df2, p float64) {
 	nan := math.NaN()
 	if len(blocks) < 2 || len(blocks[0]) < 2 {

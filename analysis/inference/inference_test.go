@@ -132,8 +132,8 @@ func TestConfidenceSaysWhatFewValuesCantGive(t *testing.T) {
 	}
 }
 
-// Pratt's example. Without its 0 the signs of 12 ranks count, and p is 140/2¹². With −1 in place of the 0 the values are lower, and
-// yet p is smaller, 218/2¹³. With the 0 ranked it is the smallest, as it should be.
+// The paradox that Pratt found. Without the 0 the signs of 12 ranks count, and p is 140/2¹². With −1 in place of the 0 the
+// values are lower, and yet p is smaller, 218/2¹³. With the 0 ranked it is the smallest, as it should be.
 func TestZerosAreRanked(t *testing.T) {
 	example := []float64{0, 2, 3, 4, 6, 7, 8, 9, 11, 14, 15, 17, -18}
 	near(t, "p without the zero", SignedRank(example[1:], 0.95).P, 140.0/4096, 1e-15)

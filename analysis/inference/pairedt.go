@@ -9,9 +9,11 @@ import (
 
 // PairedT estimates the mean of paired differences d with Student's interval, Value ± t·s/√n, and tests whether it is 0.
 //
-// Where: s is their standard deviation with n−1, t the (1+confidence)/2 quantile of Student's distribution with n−1 degrees of freedom.
+// Where: s is their standard deviation with n−1, t the (1+confidence)/2 quantile of Student's distribution with n−1 degrees
+// of freedom.
 //
-// One value, or values that are all equal but for rounding, tell nothing of their scatter: Value then stands alone, and Lo, Hi and P are NaN.
+// One value, or values that are all equal but for rounding, tell nothing of their scatter: Value then stands alone, and Lo,
+// Hi and P are NaN.
 func PairedT(d []float64, confidence float64) Estimate {
 	e := noEstimate(len(d), PairedTMethod)
 	if !usable(d) {

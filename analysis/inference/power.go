@@ -11,8 +11,9 @@ import (
 //
 //	MDE = (t₁₋α/₂ + t_power) · sd ÷ √n
 //
-// Where: sd is the standard deviation of the paired differences, whose unit the result has, and t are quantiles of Student's distribution with
-// n−1 degrees of freedom. Source: Bloom, Evaluation Review 19 (1995) 547–556. Fewer than two rounds, a negative sd, and alpha or power outside (0, 1) give NaN.
+// Where: sd is the standard deviation of the paired differences, whose unit the result has, and t are quantiles of Student's
+// distribution with n−1 degrees of freedom. Source: Bloom, Evaluation Review 19 (1995) 547–556. Fewer than two rounds, a
+// negative sd, and alpha or power outside (0, 1) give NaN.
 func MDE(sd float64, n int, alpha, power float64) float64 {
 	if !(sd >= 0) || math.IsInf(sd, 0) || n < 2 || !level(alpha) || !level(power) {
 		return math.NaN()

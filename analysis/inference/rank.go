@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// doubledRanks returns twice the midrank of each value, which is an integer: 2 for the smallest alone, 3 for the smallest two where they
-// are equal. tied tells whether any are equal.
+// doubledRanks returns twice the midrank of each value, which is an integer: 2 for the smallest alone, 3 for the smallest two
+// where they are equal. tied tells whether any are equal.
 func doubledRanks(x []float64) (ranks []int, tied bool) {
 	order := make([]int, len(x))
 	for i := range order {
@@ -46,7 +46,8 @@ func Median(x []float64) float64 {
 	return midpoint(slices.Max(x[:n/2]), upper)
 }
 
-// selectNth returns the k-th smallest of x, k counting from 0, and leaves nothing larger before it (Hoare's quickselect, middle pivot).
+// selectNth returns the k-th smallest of x, k counting from 0, and leaves nothing larger before it (Hoare's quickselect,
+// middle pivot).
 func selectNth(x []float64, k int) float64 {
 	lo, hi := 0, len(x)-1
 	for lo < hi {

@@ -14,14 +14,15 @@ const shiftExact = 2500
 
 // Shift estimates how far x lies above y where their values are not paired, and tests whether it does.
 //
-// Value is the Hodges–Lehmann estimate, the median of all differences x[i] − y[j]. The interval runs from the (c+1)-th smallest to the
-// (c+1)-th largest of them, where c is the largest number with P(U ≤ c) ≤ (1−confidence)/2, and U is the Mann–Whitney
-// statistic of samples of these sizes without ties. Source: Hollander, Wolfe & Chicken, Nonparametric Statistical Methods, 3rd ed., sections 4.2 and 4.3.
+// Value is the Hodges–Lehmann estimate, the median of all differences x[i] − y[j]. The interval runs from the (c+1)-th
+// smallest to the (c+1)-th largest of them, where c is the largest number with P(U ≤ c) ≤ (1−confidence)/2, and U is the
+// Mann–Whitney statistic of samples of these sizes without ties. Source: Hollander, Wolfe & Chicken, Nonparametric
+// Statistical Methods, 3rd ed., sections 4.2 and 4.3.
 //
-// P is that of the Mann–Whitney test, twice the smaller tail of the distribution of the sum of x's midranks over all choices of
-// len(x) of these very ranks: exact with ties as well, where that distribution may be skewed. (go-moremath doubles the lower tail there, which may
-// pass 1 and depends on which sample comes first.) Above len(x)·len(y) = 2500 both come from the normal approximation.
-// An empty sample gives NaN; one value on each side no interval; all values equal [0, 0] and P = 1.
+// P is that of the Mann–Whitney test, twice the smaller tail of the distribution of the sum of x's midranks over all choices
+// of len(x) of these very ranks: exact with ties as well, where that distribution may be skewed. (go-moremath doubles the
+// lower tail there, which may pass 1 and depends on which sample comes first.) Above len(x)·len(y) = 2500 both come from the
+// normal approximation. An empty sample gives NaN; one value on each side no interval; all values equal [0, 0] and P = 1.
 func Shift(x, y []float64, confidence float64) Estimate {
 	e := noEstimate(len(x)+len(y), MannWhitneyMethod)
 	if !usable(x) || !usable(y) {

@@ -8,7 +8,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// signedRankExact is the largest number of differences whose null distribution is enumerated: n²(n+1)/2 additions, some 50 ms at 400.
+// signedRankExact is the largest number of differences whose null distribution is enumerated: n²(n+1)/2 additions, some 50 ms
+// at 400.
 const signedRankExact = 400
 
 // SignedRank estimates the centre of paired differences d, which are taken to be symmetric around it, and tests whether that is 0.
@@ -18,13 +19,13 @@ const signedRankExact = 400
 // the signed-rank statistic of n differences without ties. With ties it holds at least what it says: its ends belong to it.
 // Source: Hollander, Wolfe & Chicken, Nonparametric Statistical Methods, 3rd ed., sections 3.2 and 3.3.
 //
-// P is that of Wilcoxon's test, W⁺ = sum of the ranks of |d| over d > 0. Equal |d| share the mean of their ranks. Zeros are ranked with the
-// others and then left out of the sum; dropping them first can make p fall when differences do (J. W. Pratt, JASA 54, 1959, 655–667,
-// whose example is a test of this package). The null distribution is that of these very ranks under all 2^(number that is not 0)
-// signs, so it is exact with ties as well. P is at least 2¹⁻ⁿ: 0.03125 for six, 0.00195 for ten.
+// P is that of Wilcoxon's test, W⁺ = sum of the ranks of |d| over d > 0. Equal |d| share the mean of their ranks. Zeros are
+// ranked with the others and then left out of the sum; dropping them first can make p of positive differences fall when one
+// is lowered (the paradox of J. W. Pratt, JASA 54, 1959, 655–667). The null distribution is that of these very ranks under
+// all 2^(number that is not 0) signs, so it is exact with ties as well. P is at least 2¹⁻ⁿ: 0.03125 for six, 0.00195 for ten.
 //
-// Above 400 differences both come from the normal approximation (tie-corrected variance, continuity correction). No values give NaN; one
-// gives no interval and P = 1; all zeros give [0, 0] and P = 1. Memory and time grow with n².
+// Above 400 differences both come from the normal approximation (tie-corrected variance, continuity correction). No values
+// give NaN; one gives no interval and P = 1; all zeros give [0, 0] and P = 1. Memory and time grow with n².
 func SignedRank(d []float64, confidence float64) Estimate {
 	e := noEstimate(len(d), SignedRankMethod)
 	if !usable(d) {

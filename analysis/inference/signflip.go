@@ -15,11 +15,13 @@ const (
 	sumRounding = 1e-12
 )
 
-// SignFlip tests whether paired differences d are symmetric around 0: p is the share of all 2ⁿ choices of signs for which the sum is at
-// least as far from 0 as the one seen (Fisher's randomization test). It uses their sizes, where the signed-rank test uses ranks.
+// SignFlip tests whether paired differences d are symmetric around 0: p is the share of all 2ⁿ choices of signs for which the
+// sum is at least as far from 0 as the one seen (Fisher's randomization test). It uses their sizes, where the signed-rank
+// test uses ranks.
 //
-// Up to 30 differences all patterns are counted, and exact is true. Above, p = (1+b)/(1+m), where b of m = 99 999 random patterns drawn from
-// seed are as far (Davison & Hinkley, Bootstrap Methods and their Application, section 4.2). No values give NaN; one, or all zeros, give 1.
+// Up to 30 differences all patterns are counted, and exact is true. Above, p = (1+b)/(1+m), where b of m = 99 999 random
+// patterns drawn from seed are as far (Davison & Hinkley, Bootstrap Methods and their Application, section 4.2). No values
+// give NaN; one, or all zeros, give 1.
 func SignFlip(d []float64, seed uint64) (p float64, exact bool) {
 	if !usable(d) {
 		return math.NaN(), false
