@@ -41,7 +41,7 @@ type Change struct {
 	// Ratio is head ÷ base. Value is not a number where there is none, and Off says why.
 	Ratio inference.Estimate
 	Off   string
-	// Smallest is the smallest ratio that these rounds could have seen, 0.05 for 5 %; not a number without two rounds or pairs.
+	// Smallest is the smallest ratio that these rounds could have seen, 0.05 for 5 %; not a number below IntervalRounds.
 	Smallest float64
 }
 
@@ -137,10 +137,8 @@ func (ch *Change) paired(base, head []float64, pairs [][2]int, comparisons int) 
 		return
 	}
 	ch.Ratio = estimate(d, confidenceOf(len(d), comparisons))
+	ch.Smallest = math.Expm1(inference.MDE(deviation(d), len(d), Alpha/float64(comparisons), Power))
 	ch.pointsOnly(len(d))
-	if len(d) >= 2 {
-		ch.Smallest = math.Expm1(inference.MDE(deviation(d), len(d), Alpha/float64(comparisons), Power))
-	}
 }
 
 // unpaired shifts one sample of logarithms on the other.
@@ -148,12 +146,10 @@ func (ch *Change) unpaired(comparisons int) {
 	was, is := logs(ch.Base), logs(ch.Head)
 	fewest := min(len(was), len(is))
 	ch.Ratio = exp(inference.Shift(is, was, confidenceOf(fewest, comparisons)))
+	// The difference of two means scatters like one of pairs with this deviation, over the smaller number of rounds.
+	sd := math.Hypot(deviation(was), deviation(is))
+	ch.Smallest = math.Expm1(inference.MDE(sd, fewest, Alpha/float64(comparisons), Power))
 	ch.pointsOnly(fewest)
-	if fewest >= 2 {
-		// The difference of two means scatters like one of pairs with this deviation, over the smaller number of rounds.
-		sd := math.Hypot(deviation(was), deviation(is))
-		ch.Smallest = math.Expm1(inference.MDE(sd, fewest, Alpha/float64(comparisons), Power))
-	}
 }
 
 // pointsOnly takes the interval away where the rounds are too few for one.
@@ -161,6 +157,7 @@ func (ch *Change) pointsOnly(rounds int) {
 	if rounds < IntervalRounds {
 		nan := math.NaN()
 		ch.Ratio.Lo, ch.Ratio.Hi, ch.Ratio.Confidence, ch.Ratio.P = nan, nan, nan, nan
+		ch.Smallest = nan
 	}
 }
 
@@ -195,9 +192,14 @@ func refusals(a, b *results.Run) []string {
 			list = append(list, fmt.Sprintf("%s was not made to measure: its purpose is %q", r.ID, r.Purpose))
 		}
 	}
+	if a.ID == b.ID {
+		list = append(list, "they are the same run")
+	}
 	differ("different methods", a.Method, b.Method)
 	differ("different hosts", a.Env.Host, b.Env.Host)
-	if fields := fieldsThatDiffer(scenarioFields(a), scenarioFields(b)); len(fields) > 0 {
+	if a.Scenario.Name != b.Scenario.Name {
+		differ("different scenarios", a.Scenario.Name, b.Scenario.Name)
+	} else if fields := fieldsThatDiffer(scenarioFields(a), scenarioFields(b)); len(fields) > 0 {
 		list = append(list, "different scenarios: "+strings.Join(fields, ", "))
 	}
 	differ("different load engines", a.Engine, b.Engine)
@@ -292,7 +294,7 @@ func fieldsThatDiffer(a, b map[string]string) []string {
 	var list []string
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		if a[k] != b[k] {
-			list = append(list, fmt.Sprintf("%s: %s → %s", k, cmp.Or(a[k], "unknown"), cmp.Or(b[k], "unknown")))
+			list = append(list, fmt.Sprintf("%s: %s → %s", k, cmp.Or(a[k], "none"), cmp.Or(b[k], "none")))
 		}
 	}
 	return list

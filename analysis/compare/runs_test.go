@@ -128,6 +128,8 @@ func TestTwoRunsRefuses(t *testing.T) {
 	check(func(r *results.Result) { r.Run.Method = 3 }, "different methods: 2 and 3")
 	check(func(r *results.Result) { r.Run.Env.Host, r.Run.Env.Kernel = "other", "6.19" }, "different hosts: h and other", "other differences: kernel: 6.18 → 6.19")
 	check(func(r *results.Result) { r.Run.Scenario.Phases[0].For = 7e9 }, "different scenarios: phases.steady.for: 5s → 7s")
+	check(func(r *results.Result) { r.Run.Scenario.Name = "idle" }, "different scenarios: steady and idle")
+	check(func(r *results.Result) { r.Run.ID = "base" }, "they are the same run")
 	check(func(r *results.Result) { r.Run.Engine = "uring" }, "different load engines: epoll and uring")
 	check(func(r *results.Result) { r.Run.Split.Server = []int{0, 2} }, "different CPUs of the server: [0] and [0 2]")
 	check(func(r *results.Result) { r.Run.Purpose = results.PurposeAA }, `head was not made to measure: its purpose is "aa"`)
@@ -145,7 +147,7 @@ func TestTwoRunsListsEveryDifference(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"Go: unknown → go1.27", "kernel: 6.18 → 6.19", "limit nofile: unknown → 9", "module gnet: unknown → v3", "sysctl net.core.somaxconn: 4096 → 128",
+		"Go: none → go1.27", "kernel: 6.18 → 6.19", "limit nofile: none → 9", "module gnet: none → v3", "sysctl net.core.somaxconn: 4096 → 128",
 		"uncommitted changes: false → true", "program of gnet: another binary", `flags of nethttp: "" → "--x"`,
 	}
 	if !slices.Equal(c.Differences, want) {
