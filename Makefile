@@ -13,7 +13,7 @@ FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/w
 	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile
 comma := ,
 
-.PHONY: help build bench bench-ruler crosscheck selfcheck test check lint fmt fuzz bench-go clean
+.PHONY: help build bench compare explain aa bench-ruler crosscheck selfcheck test check lint fmt fuzz bench-go clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,17 @@ help: ## this list
 build: ## bin/millrace, bin/millrace-member and bin/servers/*
 	@$(BUILD) -o bin/ ./cmd/millrace ./cmd/millrace-member && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
 
-bench: build ## run a scenario: SCENARIO=burst|idle|churn SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
+bench: build ## run a scenario: SCENARIO=burst|idle|churn|steady SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
 	@bin/millrace run $(SCENARIO) --rounds $(or $(ROUNDS),3) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(QUICKLY),--quick) $(foreach s,$(SET),--set '$(s)')
+
+compare: build ## what became of the variants from one run to another: BASE=RUN HEAD=RUN
+	@bin/millrace compare $(BASE) $(HEAD)
+
+explain: build ## how two variants of a run differ: RUN=RUN A=gnet B=goroutine
+	@bin/millrace explain $(RUN) $(A) $(B)
+
+aa: build ## a server against itself: the size of the noise: SCENARIO=steady SERVERS=goroutine ROUNDS=24 INJECT=8% QUICK=1
+	@bin/millrace aa $(if $(filter-out file,$(origin SCENARIO)),$(SCENARIO)) $(if $(SERVERS),--server '$(SERVERS)') $(if $(filter-out file,$(origin ROUNDS)),--rounds $(ROUNDS)) $(if $(INJECT),--inject '$(INJECT)') $(if $(QUICKLY),--quick) $(foreach s,$(SET),--set '$(s)')
 
 # ONLY=NAME runs one part, QUICK=1 a short look; neither writes into docs/.
 RULER = $(BUILD) -o bin/ruler ./cmd/ruler && bin/ruler
