@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// signFlipExact is the largest number of differences whose 2ⁿ sign patterns are all counted: two halves of 2¹⁵ sums, some 5 ms.
+	// signFlipExact is the largest number of differences whose 2ⁿ sign patterns are all counted: two halves of 2¹⁵ sums, some 8 ms.
 	signFlipExact = 30
 	// signFlips is the number of random patterns above it: a p of 0.05 is then known to ± 0.0014 (two standard errors).
 	signFlips = 99_999

@@ -70,10 +70,15 @@ func inversions(n int) []float64 {
 	p := []float64{1}
 	for size := 2; size <= n; size++ {
 		next := make([]float64, len(p)+size-1)
-		for k, v := range p {
-			for added := range size {
-				next[k+added] += v / float64(size)
+		sum := 0.0 // of the last size values of p: the next element adds 0 to size−1 inversions, each as likely
+		for k := range next {
+			if k < len(p) {
+				sum += p[k]
 			}
+			if k >= size {
+				sum -= p[k-size]
+			}
+			next[k] = max(sum, 0) / float64(size)
 		}
 		p = next
 	}
