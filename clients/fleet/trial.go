@@ -26,6 +26,9 @@ type Trial struct {
 	Dir string
 	// Lead is the time from the last agent being ready to T0. Default 50 ms.
 	Lead time.Duration
+	// StartAt decides T0, a CLOCK_MONOTONIC time in ns, once all agents are ready; earliest is what it would be otherwise, and
+	// the least it may be. An error ends the trial before it starts. Nil takes earliest; see Meeting.
+	StartAt func(ctx context.Context, earliest int64) (t0 int64, err error)
 	// Timeout bounds the trial from Prepare to the end of the run; finishing and collecting is bounded apart. Default 10 min.
 	Timeout time.Duration
 	// Progress gets what the executors say while they run, one call at a time, none after Conduct has returned. A slow
@@ -209,12 +212,20 @@ func (a *attempt) run(ctx context.Context) {
 	defer stopLoad()
 	sutCtx, stopSUT := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSUT()
-	a.out.T0 = protocol.Monotonic() + int64(a.t.Lead)
+	t0, err := protocol.Monotonic()+int64(a.t.Lead), error(nil)
+	if a.t.StartAt != nil {
+		t0, err = a.t.StartAt(ctx, t0)
+	}
+	if err != nil {
+		a.blame(err)
+		return
+	}
+	a.out.T0 = t0
 	// Marshalling a number can't fail.
-	t0, _ := json.Marshal(protocol.Arming{T0Ns: a.out.T0})
+	arming, _ := json.Marshal(protocol.Arming{T0Ns: t0})
 	var loads, sut sync.WaitGroup
 	for _, m := range a.all {
-		seq, err := m.begin(ctx, a.t.ID, protocol.VerbRun, t0)
+		seq, err := m.begin(ctx, a.t.ID, protocol.VerbRun, arming)
 		if err != nil {
 			a.blame(err)
 			stopLoad()
