@@ -55,7 +55,7 @@ func TestWaitsForAQuietHost(t *testing.T) {
 		check := func(what string, q *quiet, windows int, gaveUp bool, left time.Duration) {
 			t.Helper()
 			w, note := q.wait(t.Context())
-			if note != "" || w.Windows != windows || w.GaveUp != gaveUp || w.Seconds != (time.Duration(windows) * quietWindow).Seconds() {
+			if note != "" || w.Windows != windows || w.GaveUp != gaveUp || w.Seconds != (time.Duration(windows)*quietWindow).Seconds() {
 				t.Errorf("%s: %+v %q: want %d windows, gave up %v", what, w, note, windows, gaveUp)
 			}
 			if q.left != left {

@@ -23,6 +23,14 @@ type Before struct {
 	differs  []string
 }
 
+// Left is how many trials of the plan are still to be run.
+func (b *Before) Left(plan *results.Run) int {
+	return len((&run{plan: plan, trials: b.trials}).missing())
+}
+
+// Differs says what of the environment is not as the run began with, a sentence each.
+func (b *Before) Differs() []string { return b.differs }
+
 // Close gives up the run's directory. Run does it by itself.
 func (b *Before) Close() error { return b.dir.Close() }
 
@@ -124,13 +132,7 @@ func (c *Config) extend(res *results.Result) error {
 	if c.Rounds > len(plan.Order) && !reflect.DeepEqual(Order(plan.Variants, recorded, plan.Seed), plan.Order[:recorded]) {
 		return &UsageError{fmt.Errorf("its order was drawn by another design than %q, and has %d rounds: it can't be extended beyond these; start a new run", Design, recorded)}
 	}
-	r := run{trials: res.Trials, plan: plan}
-	for round := 1; round <= plan.Rounds && c.Until == nil; round++ {
-		if slices.ContainsFunc(r.order(round), func(name string) bool { return !r.measured(round, name) }) {
-			return nil
-		}
-	}
-	if c.Until != nil {
+	if c.Until != nil || c.Before.Left(plan) > 0 {
 		return nil
 	}
 	return &UsageError{fmt.Errorf("all its %d rounds are there: ask for more of them, or for a width (--rounds %d, --until 2%%)", plan.Rounds, 2*plan.Rounds)}

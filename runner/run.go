@@ -87,15 +87,7 @@ func begin(c Config, plan *results.Run) (*run, error) {
 	if c.Budget > 0 {
 		r.deadline = now.Add(c.Budget)
 	}
-	left := 0
-	for round := range plan.Rounds {
-		for _, name := range r.order(round + 1) {
-			if !r.measured(round+1, name) {
-				left++
-			}
-		}
-	}
-	r.live = newLive(c.Progress, plan, left, r.deadline, c.Enough != nil)
+	r.live = newLive(c.Progress, plan, len(r.missing()), r.deadline, c.Enough != nil)
 	if err := r.dir.AppendSession(&r.session); err != nil {
 		return nil, errors.Join(err, r.dir.Close())
 	}
@@ -145,11 +137,8 @@ func (r *run) rounds(ctx context.Context) (reason, why string, err error) {
 			}
 		}
 		r.live.grow(round, len(r.plan.Variants))
-		for position, name := range r.order(round) {
-			if r.measured(round, name) {
-				continue
-			}
-			if err := r.one(ctx, spec{round: round, position: position + 1, variant: variantNamed(r.plan.Variants, name)}); err != nil {
+		for _, s := range r.missingOf(round) {
+			if err := r.one(ctx, s); err != nil {
 				return "", "", err
 			}
 		}
@@ -198,6 +187,26 @@ func (r *run) measured(round int, variant string) bool {
 	return slices.ContainsFunc(r.trials, func(t *results.Trial) bool {
 		return t.Round == round && t.Variant == variant && t.Status != results.StatusInterrupted
 	})
+}
+
+// missing are the trials of the planned rounds that are still to be run.
+func (r *run) missing() []spec {
+	var list []spec
+	for round := 1; round <= r.plan.Rounds; round++ {
+		list = append(list, r.missingOf(round)...)
+	}
+	return list
+}
+
+// missingOf are those of one round, in its order.
+func (r *run) missingOf(round int) []spec {
+	var list []spec
+	for i, name := range r.order(round) {
+		if !r.measured(round, name) {
+			list = append(list, spec{round: round, position: i + 1, variant: variantNamed(r.plan.Variants, name)})
+		}
+	}
+	return list
 }
 
 // begun is the last round of which there is a trial.

@@ -35,9 +35,12 @@ func (l *liveLine) show(e runner.Event) {
 	case e.Kind == "end":
 		l.clear()
 		fmt.Fprintln(l.w, endLine(e))
+	case e.Kind == "look":
+		l.clear()
+		fmt.Fprintf(l.w, "%s (%s)\n", e.Why, left(e))
 	case !l.terminal && e.Kind == "begin":
-		fmt.Fprintf(l.w, "round %d/%d  %s  begins, %v left\n", e.Round, e.Rounds, e.Variant, e.Left.Round(time.Second))
-	case l.terminal && (e.Kind == "begin" || time.Since(l.shown) >= liveEvery):
+		fmt.Fprintf(l.w, "round %d/%d  %s  begins, %s\n", e.Round, e.Rounds, e.Variant, left(e))
+	case l.terminal && (e.Kind == "begin" || e.Kind == "wait" || time.Since(l.shown) >= liveEvery):
 		l.shown = time.Now()
 		l.rewrite(e)
 	}
@@ -67,6 +70,9 @@ func (l *liveLine) close() { l.clear() }
 
 // progressLine is round, server, phase, offered and achieved rate, p99, generator lag, RSS, goroutines, time left.
 func progressLine(e runner.Event) string {
+	if e.Kind == "wait" {
+		return fmt.Sprintf("%d/%d  %s  waits for a quiet host  %s", e.Round, e.Rounds, e.Variant, left(e))
+	}
 	parts := []string{
 		fmt.Sprintf("%d/%d", e.Round, e.Rounds), e.Variant, or(e.Load.Phase, "starting"),
 		fmt.Sprintf("%s → %s", quantity.Format(e.Load.OfferedRPS, quantity.Number), quantity.Format(e.Load.AchievedRPS, quantity.PerSecond)),
@@ -78,7 +84,7 @@ func progressLine(e runner.Event) string {
 	if v := e.Server.Goroutines; v != nil {
 		parts = append(parts, fmt.Sprintf("%d goroutines", *v))
 	}
-	return strings.Join(append(parts, e.Left.Round(time.Second).String()+" left"), "  ")
+	return strings.Join(append(parts, left(e)), "  ")
 }
 
 // endLine says in plain words how a trial ended.
@@ -91,10 +97,25 @@ func endLine(e runner.Event) string {
 	if v, ok := t.Metrics["p99-latency-ns"]; ok {
 		line += "  p99 " + quantity.Format(v, quantity.Time)
 	}
+	if w := t.Wait; w != nil && w.Windows > 1 {
+		line += fmt.Sprintf("  waited %.1f s for a quiet host", w.Seconds)
+		if w.GaveUp {
+			line += " in vain"
+		}
+	}
 	if t.Failure != nil {
 		line += "  " + strings.SplitN(t.Failure.Reason, "\n", 2)[0]
 	}
-	return fmt.Sprintf("%s  (%.1f s, %v left)", line, t.Seconds, e.Left.Round(time.Second))
+	return fmt.Sprintf("%s  (%.1f s, %s)", line, t.Seconds, left(e))
+}
+
+// left is the time that is left, as far as it is known.
+func left(e runner.Event) string {
+	text := e.Left.Round(time.Second).String() + " left"
+	if e.AtMost {
+		return "at most " + text
+	}
+	return text
 }
 
 func or(s, other string) string {

@@ -22,30 +22,58 @@ import (
 
 // runFlags are the flags of `millrace run`.
 type runFlags struct {
-	servers, engine, results string
-	rounds                   int
-	quick, estimate          bool
-	set                      []string
-	seed                     uint64
+	servers, engine, results, reference string
+	rounds                              int
+	quick, estimate                     bool
+	set                                 []string
+	seed                                uint64
+	until, resume                       string
+	metrics                             []string
+	budget, quietWait                   time.Duration
 }
 
 func runCommand() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
-		Use:   "run SCENARIO|FILE.yaml",
+		Use:   "run SCENARIO|FILE.yaml | run --resume RUN",
 		Short: "Run a scenario against every server, round by round, and report it",
-		Long: `Run a scenario against every server in random order, round by round, each trial against a fresh process, and report it.
+		Long: `Run a scenario against every server in balanced random order, round by round, each trial against a fresh process, and
+report it. Before each trial the run waits for a quiet host.
+
+With --until 2% rounds go on until the 95 % intervals of the ratios to the reference reach at most ±2 % in two looks in a row,
+after 6 rounds at least, or until --budget is spent. Stopping so makes intervals a little too narrow: docs/METHOD.md says how much.
+
+With --resume an interrupted run goes on in its directory, with the trials that it lacks; --rounds or --until extend it. It is
+refused where programs, host, kernel, CPUs or method are not those of the run.
 
 Exit status: 0 done, 1 a trial failed, 2 usage, 4 a variant has no valid trial, 130 interrupted (what was measured is
 written and reported).`,
 		Example: `  millrace run burst
   millrace run burst --quick --servers gnet,goroutine --rounds 3
-  millrace run idle --set connections.steps=[500,1000,2000,4000]`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return doRun(cmd, args[0], f) },
+  millrace run idle --set connections.steps=[500,1000,2000,4000]
+  millrace run churn --until 3% --metric p99-latency-ns --budget 30m
+  millrace run --resume 20261121T031500Z-burst-k3f9 --rounds 20`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.resume != "" {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd.Flags()); err != nil {
+				return usage(err)
+			}
+			return doRun(cmd, strings.Join(args, ""), f)
+		},
 	}
 	c.Flags().StringVar(&f.servers, "servers", "", "variants to compare, such as gnet,gnet/ants (default: every model)")
-	c.Flags().IntVar(&f.rounds, "rounds", 10, "how often every variant runs")
+	c.Flags().StringVar(&f.reference, "reference", "", "variant that the others are compared with (default: the first)")
+	c.Flags().IntVar(&f.rounds, "rounds", 10, "how often every variant runs; with --until at most, then 1000 unless given")
+	c.Flags().StringVar(&f.until, "until", "", "go on until the intervals of the ratios reach at most so far, such as 2%")
+	c.Flags().StringArrayVar(&f.metrics, "metric", nil, "metric that --until looks at (repeatable; default: the scenario's first headline and CPU a request)")
+	c.Flags().DurationVar(&f.budget, "budget", 0, "time that the rounds may take; no round begins that would not end within it (default: no limit, with --until 20m)")
+	c.Flags().DurationVar(&f.quietWait, "quiet-wait", runner.QuietWait, "how long a trial waits for a quiet host at most; 0 does not look")
+	c.Flags().StringVar(&f.resume, "resume", "", "path or id of a run to go on with")
 	c.Flags().BoolVar(&f.quick, "quick", false, "a small version of the scenario, to see that all works")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as connections.count=2000 (repeatable)")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order and of the arrivals (default: drawn and recorded)")
@@ -56,18 +84,17 @@ written and reported).`,
 }
 
 func doRun(cmd *cobra.Command, name string, f runFlags) error {
-	config, err := f.config(name)
-	if err != nil {
-		return err
-	}
 	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	plan, err := runner.MakePlan(ctx, config)
+	config, plan, err := f.plan(ctx, name)
 	if err != nil {
 		return err
 	}
-	printPlan(errs, plan)
+	if config.Before != nil {
+		defer config.Before.Close()
+	}
+	printRun(errs, config, plan)
 	if f.estimate {
-		printEstimate(out, plan)
+		printEstimate(out, config, plan)
 		return nil
 	}
 	config.Floor = floorOf(ctx, errs, plan)
@@ -81,6 +108,9 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 	if sum == nil {
 		return err
 	}
+	if sum.Why != "" {
+		fmt.Fprintf(errs, "ended (%s): %s\n", sum.Reason, sum.Why)
+	}
 	path, reportErr := report.Write(sum.Dir)
 	if reportErr == nil {
 		reportErr = printReport(out, sum.Dir)
@@ -89,7 +119,37 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 	return errors.Join(outcome(sum, err), reportErr)
 }
 
-// config checks the flags and turns them into a run's configuration.
+// plan makes the run's configuration and its plan.
+func (f *runFlags) plan(ctx context.Context, name string) (runner.Config, *results.Run, error) {
+	config, err := f.config(name)
+	if err != nil {
+		return config, nil, err
+	}
+	var plan *results.Run
+	if f.resume != "" {
+		if config, plan, err = runner.Reopen(ctx, config, runDir(f.results, f.resume)); err != nil {
+			return config, nil, err
+		}
+	} else {
+		if config.Until != nil {
+			if err := f.nameMetrics(config.Until, config.Scenario.Name); err != nil {
+				return config, nil, err
+			}
+		}
+		if plan, err = runner.MakePlan(ctx, config); err != nil {
+			return config, nil, err
+		}
+	}
+	if config.Until != nil {
+		if len(config.Until.Metrics) == 0 {
+			err = f.nameMetrics(config.Until, plan.Scenario.Name)
+		}
+		config.Enough = untilEnough(config.Until)
+	}
+	return config, plan, err
+}
+
+// config turns flags that check has let pass into a run's configuration.
 func (f *runFlags) config(name string) (runner.Config, error) {
 	if err := knownEngine(f.engine); err != nil {
 		return runner.Config{}, err
@@ -97,7 +157,14 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 	if f.engine == tlsEngine {
 		return runner.Config{}, usage(fmt.Errorf("--engine tls: the servers of a run speak no TLS: want epoll or vegeta, or `millrace load https://…`"))
 	}
-	s, err := scenarioOf(name)
+	var s *scenarios.Scenario
+	if f.resume == "" {
+		var err error
+		if s, err = scenarioOf(name); err != nil {
+			return runner.Config{}, err
+		}
+	}
+	until, err := f.untilOf()
 	if err != nil {
 		return runner.Config{}, err
 	}
@@ -110,9 +177,9 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 		return runner.Config{}, err
 	}
 	return runner.Config{
-		Scenario: s, ReadTrace: traceReader(name), Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Rounds: f.rounds, Seed: f.seed,
-		Engine: f.engine, Root: f.results, ServersDir: dir, CacheDir: hostkey.Dir(), Agent: []string{program, "agent"},
-		Version: version, Commit: commit, Measure: analysis.Measure,
+		Scenario: s, ReadTrace: traceReader(name), Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Reference: f.reference,
+		Rounds: f.rounds, Until: until, Budget: f.budget, QuietWait: f.quietWait, Seed: f.seed, Engine: f.engine, Root: f.results,
+		ServersDir: dir, CacheDir: hostkey.Dir(), Agent: []string{program, "agent"}, Version: version, Commit: commit, Measure: analysis.Measure,
 	}, nil
 }
 
@@ -141,33 +208,6 @@ func splitList(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// printPlan says what is about to happen, scaling included.
-func printPlan(w io.Writer, plan *results.Run) {
-	s := &plan.Scenario
-	fmt.Fprintf(w, "%s: %d variants × %d rounds, %d connections, about %v\n", plan.ID, len(plan.Variants), plan.Rounds,
-		s.Connections.Count, runner.Estimate(plan).Round(time.Second))
-	for _, line := range plan.Scale {
-		fmt.Fprintf(w, "scaled down: %s\n", line)
-	}
-	for name, why := range plan.NotApplicable {
-		fmt.Fprintf(w, "not applicable: %s %s\n", name, why)
-	}
-	split := plan.Split
-	if split.Shared {
-		fmt.Fprintf(w, "client and server share CPUs %v: latencies hold each other's work\n", split.Server)
-		return
-	}
-	fmt.Fprintf(w, "server on CPU %v, client on CPU %v, seed %d\n", split.Server, split.Client, plan.Seed)
-}
-
-func printEstimate(w io.Writer, plan *results.Run) {
-	s := &plan.Scenario
-	fmt.Fprintf(w, "duration     %v\n", runner.Estimate(plan).Round(time.Second))
-	fmt.Fprintf(w, "trials       %d of %v\n", plan.Rounds*len(plan.Variants), (s.Duration() + runner.TrialOverhead).Round(time.Millisecond))
-	fmt.Fprintf(w, "connections  %d\n", s.Connections.Count)
-	fmt.Fprintf(w, "kernel memory  about %d MiB for both ends of them\n", s.Connections.Count*kernelBytesPerConn>>20)
-}
-
 // kernelBytesPerConn is what an idle TCP connection costs the kernel, both ends on one host: about 3.9 KB each.
 const kernelBytesPerConn = 7800
 
@@ -185,7 +225,7 @@ func printReport(w io.Writer, dir string) error {
 // outcome turns how a run ended into the exit status that goes with it.
 func outcome(sum *runner.Summary, err error) error {
 	switch {
-	case sum.Interrupted > 0:
+	case sum.Reason == results.EndedInterrupted:
 		return &statusError{exitInterrupted, errors.New("interrupted: what was measured is in the report")}
 	case err != nil:
 		return err
