@@ -52,17 +52,8 @@ func (d *document) preface() []string {
 	for _, s := range r.Scale {
 		lines = append(lines, "Scaled down: "+s)
 	}
-	finished := 0
-	for _, t := range d.res.Trials {
-		if t.Status != results.StatusInterrupted {
-			finished++
-		}
-	}
-	rounds := r.Rounds
-	if planned := r.Rounds * len(r.Variants); finished < planned {
-		rounds = finished / len(r.Variants)
-		lines = append(lines, fmt.Sprintf("Not finished: %d of %d trials were run to their end, %d of %d rounds are whole.", finished, planned, rounds, r.Rounds))
-	}
+	course, rounds := d.course()
+	lines = append(lines, course...)
 	for _, s := range d.res.Warnings {
 		lines = append(lines, "Warning: "+strings.ReplaceAll(s, d.res.Path+string(filepath.Separator), ""))
 	}
