@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +28,9 @@ type Options struct {
 	Invalid, Suspect, Failed []string
 	// Lossy names variants of which one request in a thousand times out.
 	Lossy []string
+	// Scatter is the standard deviation of the logarithm of what a trial costs its server, CPU time and memory, beyond a
+	// drift three times as large that all trials of a round share. Rates and latencies scatter by themselves.
+	Scatter float64
 	// Stop ends the run after so many trials; negative: before the first.
 	Stop  int
 	Scale []string
@@ -142,7 +144,7 @@ func writeTrial(dir *results.Dir, run *results.Run, o *Options, round, position 
 	if t.Status == results.StatusFailed {
 		return dir.Append(t)
 	}
-	m := simulate(t, run, slices.Contains(o.Lossy, name))
+	m := simulate(t, run, o)
 	if err := m.writeLogs(dir.TrialDir(t.ID)); err != nil {
 		return err
 	}

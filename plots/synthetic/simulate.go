@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ type tagged struct {
 	h       *hist.Histogram
 }
 
-func simulate(t *results.Trial, run *results.Run, lossy bool) *simulation {
+func simulate(t *results.Trial, run *results.Run, o *Options) *simulation {
 	name, _, _ := strings.Cut(t.Variant, "/")
 	m, known := modelsByName[name]
 	if !known {
@@ -68,13 +69,25 @@ func simulate(t *results.Trial, run *results.Run, lossy bool) *simulation {
 	factor := math.Exp(0.03 * s.rng.NormFloat64())
 	s.model.rps *= factor
 	s.model.baseNs /= factor
+	if o.Scatter > 0 {
+		s.scatter(o.Scatter)
+	}
 	s.phases()
 	s.walk()
-	if lossy {
+	if slices.Contains(o.Lossy, t.Variant) {
 		s.lose()
 	}
 	s.finish()
 	return s
+}
+
+// scatter moves what the server costs, by a share of its own and by one of its round.
+func (s *simulation) scatter(sd float64) {
+	round := rand.New(rand.NewPCG(uint64(s.trial.Round), 11))
+	own := rand.New(rand.NewPCG(s.rng.Uint64(), 13))
+	for _, v := range []*float64{&s.model.cpuNs, &s.model.connBytes, &s.model.backlogBytes} {
+		*v *= math.Exp(sd * (3*round.NormFloat64() + own.NormFloat64()))
+	}
 }
 
 func (s *simulation) phases() {
