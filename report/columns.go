@@ -5,11 +5,13 @@ import (
 	"github.com/millrace/millrace/scenarios"
 )
 
-// column is a quantity of a table. Several metrics are shown one after the other, with join in between.
+// column is a quantity of a table. Several metrics are shown one after the other, with join in between, or under heads of
+// their own where they have ratios.
 type column struct {
 	head    string
 	metrics []string
 	join    string
+	heads   []string
 	unit    quantity.Unit
 	// slope columns show the interval of a single round's slope.
 	slope bool
@@ -40,7 +42,8 @@ var groups = []group{
 	{"Before and after the burst", overloads, []column{
 		one("baseline p99", "baseline-p99-latency-ns", quantity.Time),
 		one("p99 back after", "recover-p99-ns", quantity.Time),
-		{"CPU a request, before → after", []string{"baseline-cpu-per-req-ns", "recovery-cpu-per-req-ns"}, " → ", quantity.Time, false},
+		{"CPU a request, before → after", []string{"baseline-cpu-per-req-ns", "recovery-cpu-per-req-ns"}, " → ",
+			[]string{"CPU/req before", "CPU/req after"}, quantity.Time, false},
 	}, true},
 	{"Resident memory: what the burst leaves above the level before it", overloads, []column{
 		one("before", "before-RSS-bytes", quantity.Bytes),
@@ -57,8 +60,8 @@ var groups = []group{
 		one("+20 s", "residue-20s-socket-bytes", quantity.Bytes),
 	}, false},
 	{"What an idle connection costs", steps, []column{
-		{"user bytes/conn", []string{"user-bytes-per-conn"}, "", quantity.Bytes, true},
-		{"kernel bytes/conn", []string{"kernel-bytes-per-conn"}, "", quantity.Bytes, true},
+		{"user bytes/conn", []string{"user-bytes-per-conn"}, "", nil, quantity.Bytes, true},
+		{"kernel bytes/conn", []string{"kernel-bytes-per-conn"}, "", nil, quantity.Bytes, true},
 		one("goroutines/conn", "goroutines-per-conn", quantity.Number),
 		one("base RSS", "base-RSS-bytes", quantity.Bytes),
 	}, false},

@@ -26,7 +26,17 @@ func Markdown(res *results.Result, figures []plots.Figure) ([]byte, error) {
 	p.line("## Results")
 	for _, t := range d.tables {
 		p.line("**%s**", escape(t.title))
+		if t.note != "" {
+			p.line("%s", escape(t.note))
+		}
 		p.table(t)
+		if t.spread != nil {
+			p.line("The same over the rounds: median (smallest–largest)")
+			p.table(*t.spread)
+		}
+	}
+	for _, s := range d.support {
+		p.line("%s", escape(s))
 	}
 	if d.outcomes != "" {
 		p.line("%s", d.outcomes)
@@ -69,11 +79,15 @@ func (p *page) table(t table) {
 	align := make([]string, len(t.head))
 	for k := range align {
 		align[k] = "---:"
-		if k == 0 || t.head[k] == "verdict" || t.title == "" {
+		if k == 0 || t.head[k] == "verdict" || t.title == "" || t.left {
 			align[k] = "---"
 		}
 	}
-	rows := [][]string{t.head, align}
+	head := slices.Clone(t.head)
+	for k, marks := range t.headMarks {
+		head[k] += sup(marks)
+	}
+	rows := [][]string{head, align}
 	for _, row := range t.rows {
 		var cells []string
 		for _, c := range row {
@@ -91,10 +105,18 @@ func markdownCell(c cell) string {
 	if c.mood == struck {
 		text = "~~" + text + "~~"
 	}
-	if len(c.marks) > 0 {
-		text += "<sup>" + strings.Trim(strings.ReplaceAll(fmt.Sprint(c.marks), " ", ", "), "[]") + "</sup>"
+	text += sup(c.marks)
+	if c.aside != "" {
+		text += " " + escape(c.aside)
 	}
 	return text
+}
+
+func sup(marks []int) string {
+	if len(marks) == 0 {
+		return ""
+	}
+	return "<sup>" + strings.Trim(strings.ReplaceAll(fmt.Sprint(marks), " ", ", "), "[]") + "</sup>"
 }
 
 func (p *page) figures(res *results.Result, figures []plots.Figure) error {

@@ -14,9 +14,6 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
-// fewestRounds is how many rounds an interval needs; below it a run shows points and ranks nobody.
-const fewestRounds = 6
-
 // Write reads the run in the directory dir, draws its figures into dir/plots and writes dir/report.md, whose path it
 // returns. Both are derived, and written over if they exist.
 func Write(dir string) (path string, err error) {
@@ -24,6 +21,12 @@ func Write(dir string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	return WriteResult(res)
+}
+
+// WriteResult is Write for a run that was read before.
+func WriteResult(res *results.Result) (path string, err error) {
+	dir := res.Path
 	figures, err := plots.Draw(res, filepath.Join(dir, "plots"))
 	if err != nil {
 		return "", err
@@ -57,24 +60,11 @@ func (d *document) preface() []string {
 	for _, s := range d.res.Warnings {
 		lines = append(lines, "Warning: "+strings.ReplaceAll(s, d.res.Path+string(filepath.Separator), ""))
 	}
-	text := reading(rounds)
+	text := d.reading(rounds)
 	if r.Rounds == 1 {
 		text += d.slopeReading()
 	}
 	return append(lines, text)
-}
-
-// reading says how the cells are to be read.
-func reading(rounds int) string {
-	s := fmt.Sprintf("%d %s", rounds, plural(rounds, "round"))
-	if rounds < fewestRounds {
-		s += ": points, no ranking"
-	}
-	s += "; rows in the order given."
-	if rounds > 1 {
-		s += " Cells: median over rounds (smallest–largest)."
-	}
-	return s
 }
 
 // slopeReading explains the interval beside a single round's slopes, or is empty where there is none.

@@ -62,6 +62,9 @@ var runs = []struct {
 	{"churn-all-invalid", synthetic.Options{Scenario: "churn", Invalid: all}},
 	{"churn-one-variant", synthetic.Options{Scenario: "churn", Rounds: 3, Variants: []string{"gnet/ants"}}},
 	{"churn-lossy", synthetic.Options{Scenario: "churn", Rounds: 3, Lossy: []string{"netpoll"}, Variants: []string{"gnet", "netpoll"}}},
+	{"churn-8", synthetic.Options{Scenario: "churn", Rounds: 8, Scatter: 0.03, Variants: []string{"goroutine", "goroutine/duplex", "gnet", "gnet/ants"}}},
+	{"burst-10", synthetic.Options{Scenario: "burst", Rounds: 10, Scatter: 0.03, Invalid: []string{"gnet@3"},
+		Variants: []string{"goroutine", "goroutine/duplex", "gnet", "fasthttp", "netpoll", "workers"}}},
 	{"churn-not-placed", synthetic.Options{Scenario: "churn", Rounds: 3, Invalid: []string{"gnet@1", "gnet@2"}, Variants: []string{"gnet", "netpoll"}}},
 }
 

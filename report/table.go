@@ -3,11 +3,10 @@ package report
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
-	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 )
@@ -27,13 +26,25 @@ type cell struct {
 	text  string
 	marks []int
 	mood  mood
+	// parts are those of text that a terminal aligns: median, ratio, interval.
+	parts []string
+	// indent is by how many columns a terminal moves the text to the right.
+	indent int
+	// aside follows in Markdown, where there is room.
+	aside string
 }
 
 // table has one row a variant, in the order in which they were given. rows[i][0] is the variant.
 type table struct {
 	title string
+	note  string // a sentence below the title
 	head  []string
-	rows  [][]cell
+	// headMarks are the footnotes of head, nil for none.
+	headMarks [][]int
+	rows      [][]cell
+	left      bool // cells are names, not figures
+	// spread has the smallest and largest of the cells that have a ratio in their place; Markdown only.
+	spread *table
 }
 
 // footnotes are merged where they say the same.
@@ -70,8 +81,14 @@ type document struct {
 	// outcomes is a sentence, or empty where the last table says it.
 	outcomes string
 	notes    footnotes
+	// support says what the rounds could have shown, a sentence each.
+	support []string
 	// verdicts has a row a variant and a column a round.
 	verdicts table
+
+	comparisons map[string]*compare.Comparison // by metric
+	guide       *compare.Comparison            // the one that the preface speaks of; nil where no cell has a ratio
+	shared      map[string]int                 // rounds that count of a variant and of the reference
 }
 
 // contender is a variant with its trials: those that count, and those that are left out.
@@ -85,10 +102,13 @@ type contender struct {
 }
 
 func newDocument(res *results.Result) *document {
-	d := &document{res: res}
+	d := &document{res: res, comparisons: map[string]*compare.Comparison{}}
 	var list []*contender
 	for _, v := range res.Run.Variants {
 		list = append(list, d.contender(v.Name))
+	}
+	if d.findGuide(); d.guide != nil {
+		d.countShared(list)
 	}
 	for _, g := range groups {
 		if len(res.Trials) > 0 && g.applies(&res.Run.Scenario) {
@@ -99,6 +119,7 @@ func newDocument(res *results.Result) *document {
 		d.outcomes = "No trial was finished: there is nothing to show."
 		return d
 	}
+	d.addTiers(list)
 	d.addOutcomes(list)
 	d.addVerdicts(list)
 	return d
@@ -177,22 +198,38 @@ func (d *document) checks(t *results.Trial, state validity.State) []int {
 }
 
 func (d *document) table(g group, list []*contender) table {
-	t := table{title: g.title, head: []string{"variant"}}
-	for _, c := range g.columns {
-		t.head = append(t.head, c.head)
+	columns := d.columnsOf(g)
+	t := table{title: g.title, head: []string{"variant"}, headMarks: [][]int{nil}}
+	spread := table{title: g.title, head: []string{"variant"}}
+	for _, c := range list {
+		t.rows, spread.rows = append(t.rows, nil), append(spread.rows, []cell{{text: c.name, marks: c.marks}})
+	}
+	for _, k := range columns {
+		t.head, t.headMarks = append(t.head, k.head), append(t.headMarks, d.headMarks(k))
+		has, _ := d.hasRatios(k)
+		if has {
+			spread.head = append(spread.head, k.head)
+		}
+		for i, c := range list {
+			if !has {
+				t.rows[i] = append(t.rows[i], d.cell(c, k))
+				continue
+			}
+			t.rows[i] = append(t.rows[i], d.ratioCell(c, k))
+			spread.rows[i] = append(spread.rows[i], d.cell(c, k))
+		}
+	}
+	for i, c := range list {
+		t.rows[i] = append([]cell{d.nameCell(c, len(spread.head) > 1)}, t.rows[i]...)
+	}
+	if len(spread.head) > 1 {
+		t.spread = &spread
 	}
 	if g.verdict {
-		t.head = append(t.head, "verdict")
-	}
-	for _, c := range list {
-		row := []cell{{text: c.name, marks: c.marks}}
-		for _, k := range g.columns {
-			row = append(row, d.cell(c, k))
+		t.head, t.headMarks = append(t.head, "verdict"), append(t.headMarks, nil)
+		for i, c := range list {
+			t.rows[i] = append(t.rows[i], verdictCell(c))
 		}
-		if g.verdict {
-			row = append(row, verdictCell(c))
-		}
-		t.rows = append(t.rows, row)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.res.Run.NotApplicable)) {
 		why := "not applicable: " + d.res.Run.NotApplicable[name]
@@ -313,40 +350,6 @@ func verdictCell(c *contender) cell {
 		out.mood = suspect
 	}
 	return out
-}
-
-// spread writes the median and, of several values, the smallest and the largest. A unit that all three share stands once.
-func spread(values []float64, unit quantity.Unit) string {
-	v := slices.Sorted(slices.Values(values))
-	n := len(v)
-	mid := quantity.Format((v[(n-1)/2]+v[n/2])/2, unit)
-	if n == 1 {
-		return mid
-	}
-	return mid + " (" + interval(v[0], v[n-1], mid, unit) + ")"
-}
-
-func slopeText(s results.Slope, unit quantity.Unit) string {
-	mid := quantity.Format(s.PerConn, unit)
-	if math.IsNaN(s.Lo) || math.IsNaN(s.Hi) {
-		return mid
-	}
-	return mid + " [" + interval(s.Lo, s.Hi, mid, unit) + "]"
-}
-
-// interval writes "lo–hi", without the unit where lo and hi have that of mid.
-func interval(lo, hi float64, mid string, unit quantity.Unit) string {
-	a, b := quantity.Format(lo, unit), quantity.Format(hi, unit)
-	suffix := strings.TrimLeft(mid, "−0123456789.")
-	x, okX := strings.CutSuffix(a, suffix)
-	y, okY := strings.CutSuffix(b, suffix)
-	if okX && okY && strings.Trim(x, "−0123456789.") == "" && strings.Trim(y, "−0123456789.") == "" {
-		a, b = x, y
-	}
-	if lo < 0 {
-		return a + " to " + b // a dash before a minus sign is hard to read
-	}
-	return a + "–" + b
 }
 
 func unique(marks []int) []int {

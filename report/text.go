@@ -33,6 +33,12 @@ func Text(w io.Writer, res *results.Result, color bool) error {
 	for _, t := range d.tables {
 		p.table(t)
 	}
+	if len(d.support) > 0 {
+		p.line("")
+		for _, s := range d.support {
+			p.wrapped(s, "")
+		}
+	}
 	if d.outcomes != "" {
 		p.line("")
 		p.line(d.outcomes)
@@ -84,43 +90,104 @@ func (p *textWriter) wrapped(s, indent string) {
 func (p *textWriter) table(t table) {
 	const gap = 2
 	widths := make([]int, len(t.head))
-	for k, h := range t.head {
-		widths[k] = utf8.RuneCountInString(h)
-		for _, row := range t.rows {
-			widths[k] = max(widths[k], utf8.RuneCountInString(textCell(row[k])))
+	columns := make([][]string, len(t.head)) // the head, then the rows
+	for k := range t.head {
+		columns[k] = columnText(t, k)
+		for _, s := range columns[k] {
+			widths[k] = max(widths[k], utf8.RuneCountInString(s))
 		}
 	}
 	p.line("")
 	p.line(p.paint(bold, t.title))
-	for from := 1; from < len(t.head); {
-		to, taken := from, widths[0]
-		for to < len(t.head) && (to == from || taken+gap+widths[to] <= textWidth) {
-			taken += gap + widths[to]
-			to++
-		}
-		if from > 1 {
+	if t.note != "" {
+		p.wrapped(t.note, "")
+	}
+	for i, cut := range pieces(widths, gap) {
+		if i > 0 {
 			p.line("")
 		}
-		p.row(t.head, widths, from, to, func(int) string { return faint }, func(k int) string { return t.head[k] })
-		for _, row := range t.rows {
-			p.row(t.head, widths, from, to, func(k int) string { return row[k].mood.color() }, func(k int) string { return textCell(row[k]) })
+		for row := range len(t.rows) + 1 {
+			var line strings.Builder
+			for _, k := range append([]int{0}, cut...) {
+				text, color := columns[k][row], faint
+				if row > 0 {
+					color = t.rows[row-1][k].mood.color()
+				}
+				pad := strings.Repeat(" ", widths[k]-utf8.RuneCountInString(text))
+				switch {
+				case k == 0:
+					line.WriteString(p.paint(color, text) + pad)
+				case t.left || t.head[k] == "verdict":
+					line.WriteString(strings.Repeat(" ", gap) + p.paint(color, text) + pad)
+				default:
+					line.WriteString(strings.Repeat(" ", gap) + pad + p.paint(color, text))
+				}
+			}
+			p.line(line.String())
 		}
-		from = to
 	}
 }
 
-// row writes the first column and those in [from, to): names to the left, figures to the right.
-func (p *textWriter) row(head []string, widths []int, from, to int, color func(int) string, text func(int) string) {
-	pad := func(k int) string { return strings.Repeat(" ", widths[k]-utf8.RuneCountInString(text(k))) }
-	line := p.paint(color(0), text(0)) + pad(0)
-	for k := from; k < to; k++ {
-		if head[k] == "verdict" {
-			line += "  " + p.paint(color(k), text(k)) + pad(k)
+// pieces parts the columns after the first into as few pieces as fit textWidth behind the first one, of widths as equal as
+// may be. A column that is too wide by itself is a piece.
+func pieces(widths []int, gap int) [][]int {
+	cut := func(limit int) (list [][]int) {
+		taken := limit + 1
+		for k := 1; k < len(widths); k++ {
+			if taken += gap + widths[k]; taken > limit {
+				list, taken = append(list, nil), widths[0]+gap+widths[k]
+			}
+			list[len(list)-1] = append(list[len(list)-1], k)
+		}
+		return list
+	}
+	widest := cut(textWidth)
+	for limit := range textWidth {
+		if list := cut(limit); len(list) == len(widest) {
+			return list
+		}
+	}
+	return widest
+}
+
+// columnText is a column's head and cells. The parts of its cells are aligned, footnotes stand behind them.
+func columnText(t table, k int) []string {
+	head := t.head[k]
+	if len(t.headMarks) > 0 {
+		head += superscripts(t.headMarks[k])
+	}
+	var widths []int // of parts, but the last one
+	for _, row := range t.rows {
+		for i := 0; i < len(row[k].parts)-1; i++ {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[k].parts[i]))
+		}
+	}
+	list, whole := []string{head}, 0
+	for _, row := range t.rows {
+		c := row[k]
+		if c.parts == nil {
+			list = append(list, strings.Repeat(" ", c.indent)+textCell(c))
 			continue
 		}
-		line += "  " + pad(k) + p.paint(color(k), text(k))
+		var parts []string
+		for i, s := range c.parts {
+			if i < len(widths) {
+				s = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(s)) + s
+			}
+			parts = append(parts, s)
+		}
+		text := strings.TrimRight(strings.Join(parts, " "), " ") + superscripts(c.marks)
+		list, whole = append(list, text), max(whole, utf8.RuneCountInString(text))
 	}
-	p.line(line)
+	for i, row := range t.rows {
+		if row[k].parts != nil { // medians below each other, whatever follows
+			list[i+1] += strings.Repeat(" ", whole-utf8.RuneCountInString(list[i+1]))
+		}
+	}
+	return list
 }
 
 func (m mood) color() string {

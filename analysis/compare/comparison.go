@@ -214,6 +214,9 @@ func (c *Comparison) ratios(ref int) {
 		} else if len(d) < TRounds && row.Ratio.Method == inference.SignedRankMethod {
 			row.T = exp(inference.PairedT(d, c.Confidence))
 		}
+		if c.Comparisons > 0 && len(d) < IntervalRounds {
+			continue // no comparison that was made
+		}
 		if sd := deviation(d); len(d) >= 2 && !(sd <= c.SD) {
 			c.SD, c.Rounds = sd, len(d)
 			c.Smallest = math.Expm1(inference.MDE(sd, len(d), c.alpha(), Power))
@@ -268,7 +271,7 @@ func (c *Comparison) whyNoRatio(i, ref int) string {
 	case math.IsNaN(b.Median):
 		return "not measured of the reference " + b.Variant
 	case a.Min <= 0 || b.Min <= 0:
-		return "values that are zero or negative have no ratio"
+		return "a value is zero or negative"
 	}
 	return "no round counts for both it and the reference " + b.Variant
 }

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +12,7 @@ import (
 )
 
 func reportCommand() *cobra.Command {
-	var root string
+	var root, reference string
 	c := &cobra.Command{
 		Use:   "report [RUN]",
 		Short: "Write a run's report.md and figures again, and print its table (default: the latest run)",
@@ -21,18 +21,22 @@ func reportCommand() *cobra.Command {
 			var dir string
 			var err error
 			if len(args) == 1 {
-				dir = args[0]
-				if _, err := os.Stat(dir); err != nil { // a run's id will do
-					dir = filepath.Join(root, args[0])
-				}
+				dir = runDir(root, args[0])
 			} else if dir, err = results.Latest(root); err != nil {
 				return err
 			}
-			path, err := report.Write(dir)
+			res, err := results.Load(dir)
 			if err != nil {
 				return err
 			}
-			if err := printReport(cmd.OutOrStdout(), dir); err != nil {
+			if res, err = report.Against(res, reference); err != nil {
+				return err
+			}
+			path, err := report.WriteResult(res)
+			if err != nil {
+				return err
+			}
+			if err := printResult(cmd.OutOrStdout(), res); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "\nreport: %s\n", path)
@@ -40,5 +44,14 @@ func reportCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&root, "results", "results/runs", "directory of the runs")
+	c.Flags().StringVar(&reference, "reference", "", "variant that the ratios are to (default the run's, else the first)")
 	return c
+}
+
+// printResult exports a run's figures for benchstat and prints its tables.
+func printResult(w io.Writer, res *results.Result) error {
+	if _, err := results.ExportBench(res); err != nil {
+		return err
+	}
+	return report.Text(w, res, isTerminal(w) && os.Getenv("NO_COLOR") == "")
 }

@@ -216,10 +216,7 @@ func printReport(w io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := results.ExportBench(res); err != nil {
-		return err
-	}
-	return report.Text(w, res, isTerminal(w) && os.Getenv("NO_COLOR") == "")
+	return printResult(w, res)
 }
 
 // outcome turns how a run ended into the exit status that goes with it.

@@ -1,0 +1,239 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millrace/millrace/analysis/inference"
+	"github.com/millrace/millrace/internal/golden"
+	"github.com/millrace/millrace/plots/synthetic"
+	"github.com/millrace/millrace/results"
+)
+
+// altered writes a run, lets f change its trials, and reads it again.
+func altered(t *testing.T, o synthetic.Options, f func(*results.Trial)) *results.Result {
+	t.Helper()
+	res := load(t, o)
+	var lines bytes.Buffer
+	for _, trial := range res.Trials {
+		f(trial)
+		line, err := json.Marshal(trial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines.Write(append(line, '\n'))
+	}
+	if err := os.WriteFile(filepath.Join(res.Path, "trials.jsonl"), lines.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	res, err := results.Load(res.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// scattered are values around a base that differs by variant, the same ones each time: relative scatter sd.
+func scattered(variant string, round int, base, sd float64) float64 {
+	seed := uint64(round)
+	for _, c := range variant {
+		seed = seed*31 + uint64(c)
+	}
+	return base * math.Exp(sd*rand.New(rand.NewPCG(seed, 1)).NormFloat64())
+}
+
+var three = []string{"goroutine", "gnet", "netpoll"}
+
+// b scatters so much that it can be told neither from a nor from c, which are 14 % apart.
+func TestIntransitive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("ten rounds take a while to make")
+	}
+	bases := map[string]float64{"goroutine": 1e6, "gnet": 1.07e6, "netpoll": 1.14e6}
+	scatter := map[string]float64{"goroutine": 0.01, "gnet": 0.12, "netpoll": 0.01}
+	res := altered(t, synthetic.Options{Scenario: "churn", Rounds: 10, Variants: three}, func(trial *results.Trial) {
+		for name := range trial.Metrics {
+			trial.Metrics[name] = scattered(trial.Variant, trial.Round, bases[trial.Variant], scatter[trial.Variant])
+		}
+	})
+	out := text(t, res, false)
+	golden.Equal(t, "churn-intransitive.txt", out)
+	for _, want := range []string{"goroutine  1  ", "gnet       1–2  ", "netpoll      2  "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no tiers %q in:\n%s", want, out)
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	churn := func(rounds int, variants ...string) synthetic.Options {
+		return synthetic.Options{Scenario: "churn", Rounds: rounds, Variants: variants, Scatter: 0.02}
+	}
+	allInvalid := churn(8, three...)
+	allInvalid.Invalid = three
+	reference := churn(8, three...)
+	reference.Invalid = []string{"goroutine"}
+	cut := churn(10, three...)
+	cut.Stop = 26 // eight rounds and two trials
+	early := churn(10, three...)
+	early.Stop = 20
+	set := func(v float64) func(*results.Trial) {
+		return func(trial *results.Trial) {
+			for name := range trial.Metrics {
+				trial.Metrics[name] = v
+			}
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		options synthetic.Options
+		alter   func(*results.Trial)
+		want    []string
+		not     []string
+	}{
+		{"one round", churn(1, three...), nil, []string{"1 round: points, no ranking"}, []string{"×", "Tiers", "Smallest"}},
+		{"one variant", churn(10, "gnet"), nil, []string{"10 rounds: no ratios, one variant: nothing to compare it with"}, []string{"×", "Tiers", "Smallest"}},
+		{"one variant, one round", churn(1, "gnet"), nil, []string{"1 round: points"}, []string{"×", "Tiers"}},
+		{"all invalid", allInvalid, nil, []string{"8 rounds: no ratios, the reference goroutine is not placed (--reference takes another)", "[invalid]"},
+			[]string{"×", "Tiers", "Smallest"}},
+		{"reference invalid", reference, nil, []string{"the reference goroutine is not placed (--reference takes another)", "[invalid]", "Tiers"}, []string{"×", "Smallest"}},
+		{"zeros", churn(8, three...), set(0), []string{"8 rounds: no ratios, fewer than two variants have values that can be compared"}, []string{"×", "Tiers", "Smallest", "NaN", "Inf"}},
+		{"negative", churn(8, three...), set(-5e3), []string{"8 rounds: no ratios, fewer than two"}, []string{"×", "Tiers", "NaN", "Inf"}},
+		{"one zero", churn(8, three...), func(trial *results.Trial) {
+			if trial.Variant == "gnet" && trial.Round == 3 {
+				trial.Metrics["p50-latency-ns"] = 0
+			}
+		}, []string{"no ratio: a value is zero or negative", "no tier: a value is zero or negative", "×"}, []string{"NaN", "Inf"}},
+		{"ties everywhere", churn(10, three...), set(5e6), []string{"×1.00 [1.00–1.00]", "0 % (no scatter)", "No order of the variants supported (Friedman): connect p50 (p = 1)",
+			"gnet       1            1"}, []string{"NaN", "Inf", "  2  "}},
+		{"cut off after eight rounds", cut, nil, []string{"Not finished: 26 of 30", "97.5 % interval", "all 2 hold together", "Tiers"}, nil},
+		{"cut off after six", early, nil, []string{"Not finished: 20 of 30", "95 % interval, each by itself", "Tiers need 8 rounds"}, []string{"Tiers\n"}},
+		{"missing rounds of a metric", churn(10, three...), func(trial *results.Trial) {
+			if trial.Variant == "gnet" && trial.Round <= 2 {
+				delete(trial.Metrics, "p99-connect-ns")
+			}
+			if trial.Variant == "netpoll" && trial.Round <= 6 {
+				delete(trial.Metrics, "p50-connect-ns")
+			}
+		}, []string{"missing in 2 of 10 rounds", "ratio over 8 of 10 rounds, those that count both here and of goroutine",
+			"no ratio: only 4 of 10 rounds count both here and of goroutine, an interval needs 6", "no tier: fewer than 8 rounds"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.options.Rounds > 3 {
+				t.Skip("many rounds take a while to make")
+			}
+			alter := c.alter
+			if alter == nil {
+				alter = func(*results.Trial) {}
+			}
+			res := altered(t, c.options, alter)
+			out := text(t, res, false)
+			page, err := Markdown(res, figures(res))
+			if err != nil {
+				t.Fatal(err)
+			}
+			unwrapped := strings.Join(strings.Fields(out), " ")
+			for _, want := range c.want {
+				if !strings.Contains(out, want) && !strings.Contains(unwrapped, want) {
+					t.Errorf("no %q in:\n%s", want, out)
+				}
+			}
+			for _, not := range c.not {
+				if strings.Contains(out, not) {
+					t.Errorf("%q in:\n%s", not, out)
+				}
+			}
+			for _, not := range []string{"NaN", "+Inf", "%!"} {
+				if strings.Contains(out, not) || bytes.Contains(page, []byte(not)) {
+					t.Errorf("%s in:\n%s\n%s", not, out, page)
+				}
+			}
+		})
+	}
+}
+
+func TestAgainst(t *testing.T) {
+	res := load(t, synthetic.Options{Scenario: "churn", Rounds: 6, Variants: three})
+	other, err := Against(res, "gnet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := text(t, other, false); !strings.Contains(out, "gnet (reference)") || !strings.Contains(out, "ratio to gnet") {
+		t.Errorf("not against gnet:\n%s", out)
+	}
+	if out := text(t, res, false); !strings.Contains(out, "goroutine (reference)") {
+		t.Errorf("the run itself was changed:\n%s", out)
+	}
+	if _, err := Against(res, "nginx"); err == nil || !strings.Contains(err.Error(), "want one of goroutine, gnet, netpoll") {
+		t.Errorf("an unknown reference: %v, want the known ones named", err)
+	}
+}
+
+func TestRatioDigits(t *testing.T) {
+	check := func(value, lo, hi float64, want string) {
+		t.Helper()
+		e := inference.Estimate{Value: value, Lo: lo, Hi: hi}
+		n := decimalsOf(e)
+		if got := fixed(value, n) + " " + bracket(e, n); got != want {
+			t.Errorf("%v [%v, %v] reads %s, want %s", value, lo, hi, got, want)
+		}
+	}
+	check(0.98, 0.96, 1, "0.98 [0.96–1.00]")
+	check(0.98, 0.96, 0.998, "0.980 [0.960–0.998]") // not 1.00: it is below
+	check(1.02, 1.001, 1.04, "1.020 [1.001–1.040]")
+	check(1, 1, 1, "1.00 [1.00–1.00]")
+	check(3.25, 2.8, 3.9, "3.25 [2.80–3.90]")
+	check(9.9, 8.1, 12.3, "9.9 [8.1–12.3]")
+	check(120, 80, 140, "120 [80–140]")
+	check(0.052, 0.04, 0.07, "0.052 [0.040–0.070]")
+	check(0.00043, 0.00038, 0.00051, "0.00043 [0.00038–0.00051]")
+	check(0.47, 0.0016, 0.67, "0.47 [0.002–0.67]") // not 0.00
+}
+
+func TestTierText(t *testing.T) {
+	for want, tiers := range map[string][]int{"1": {1}, "1–2": {1, 2}, "1, 3": {1, 3}, "2–4, 6": {2, 3, 4, 6}, "": nil} {
+		if got := tierText(tiers); got != want {
+			t.Errorf("%v reads %q, want %q", tiers, got, want)
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for seconds, want := range map[float64]string{44.6: "45 s", 720: "12 min", 4320: "1 h 12 min", 7200: "2 h 0 min", 273600: "3 d 4 h"} {
+		if got := span(seconds); got != want {
+			t.Errorf("%v s reads %q, want %q", seconds, got, want)
+		}
+	}
+}
+
+func TestHeadlinesHaveNames(t *testing.T) {
+	for _, scenario := range []string{"burst", "idle", "churn", "steady"} {
+		d := newDocument(&results.Result{Run: &results.Run{}})
+		for _, m := range results.Headline(scenario) {
+			if d.nameOf(m) == m {
+				t.Errorf("%s: the headline metric %s has no column", scenario, m)
+			}
+		}
+	}
+}
+
+func TestPieces(t *testing.T) {
+	check := func(want string, widths ...int) {
+		t.Helper()
+		if got := fmt.Sprint(pieces(widths, 2)); got != want {
+			t.Errorf("%v in pieces %s, want %s", widths, got, want)
+		}
+	}
+	check("[[1 2 3]]", 10, 20, 20, 20)
+	check("[[1 2] [3 4]]", 10, 28, 28, 28, 28) // not three and one
+	check("[[1 2 3] [4 5]]", 20, 25, 25, 25, 25, 25)
+	check("[[1] [2]]", 10, 200, 20)
+	check("[]", 10)
+}

@@ -1,0 +1,192 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/analysis/compare"
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/results"
+)
+
+// finer is the ratio whose cost in rounds is told where the run could not have seen it.
+const finer = 0.02
+
+// outOfReach is how many rounds nobody makes: two weeks at two minutes a round.
+const outOfReach = 10_000
+
+// addTiers adds the table of tiers by headline metric, and the lines about what the run could have seen.
+func (d *document) addTiers(list []*contender) {
+	var metrics []string
+	pairs := 0
+	for _, m := range results.Headline(d.res.Run.Scenario.Name) {
+		if c := d.comparison(m); slices.ContainsFunc(c.Rows, func(r compare.Row) bool { return !math.IsNaN(r.Median) }) {
+			metrics = append(metrics, m)
+			pairs = max(pairs, len(c.Pairs))
+		}
+	}
+	if pairs > 0 {
+		d.tables = append(d.tables, d.tierTable(list, metrics, pairs))
+	}
+	d.addSmallest(metrics)
+	d.addNoOrder(metrics)
+}
+
+func (d *document) tierTable(list []*contender, metrics []string, pairs int) table {
+	t := table{title: "Tiers", left: true, head: []string{"variant"}, headMarks: [][]int{nil}}
+	t.note = fmt.Sprintf("Variants that share a tier number can't be told apart within ±%s; tier 1 is the best.", level(compare.Tau))
+	if pairs > 1 {
+		t.note += fmt.Sprintf(" All %d pairs are tested together (Holm, %s): more cautious than intervals to the reference alone.", pairs, level(compare.Alpha))
+	}
+	for _, c := range list {
+		t.rows = append(t.rows, []cell{{text: c.name, marks: c.marks}})
+	}
+	for _, m := range metrics {
+		c := d.comparison(m)
+		t.head = append(t.head, d.nameOf(m))
+		var marks []int
+		if c.Why != "" {
+			text := "no tiers: " + c.Why
+			marks = []int{d.notes.mark(text, text)}
+		}
+		t.headMarks = append(t.headMarks, marks)
+		for i := range c.Rows {
+			t.rows[i] = append(t.rows[i], d.tierCell(c, &c.Rows[i]))
+		}
+	}
+	return t
+}
+
+func (d *document) tierCell(c *compare.Comparison, row *compare.Row) cell {
+	if len(row.Tiers) > 0 {
+		return cell{text: tierText(row.Tiers), indent: 2 * (row.Tiers[0] - 1)}
+	}
+	out := cell{text: "–", mood: absent}
+	if c.Why != "" || !row.Placed {
+		return out // said of the head, or of the variant
+	}
+	why := "no tier: not measured"
+	switch {
+	case row.Min <= 0:
+		why = "no tier: a value is zero or negative"
+	case !math.IsNaN(row.Median):
+		why = fmt.Sprintf("no tier: fewer than %d rounds", compare.TierRounds)
+	}
+	out.marks = []int{d.notes.mark(why, why)}
+	return out
+}
+
+// tierText writes ascending numbers: 1, 1–2, or with a gap 1, 3.
+func tierText(tiers []int) string {
+	var parts []string
+	for from := 0; from < len(tiers); {
+		to := from
+		for to+1 < len(tiers) && tiers[to+1] == tiers[to]+1 {
+			to++
+		}
+		if to > from {
+			parts = append(parts, fmt.Sprintf("%d–%d", tiers[from], tiers[to]))
+		} else {
+			parts = append(parts, fmt.Sprint(tiers[from]))
+		}
+		from = to + 1
+	}
+	return strings.Join(parts, ", ")
+}
+
+// addSmallest says which difference the run could have seen, and what a finer one would cost.
+func (d *document) addSmallest(metrics []string) {
+	var parts []string
+	for _, m := range metrics {
+		c := d.comparison(m)
+		if c.Confidence == 0 || math.IsNaN(c.Smallest) {
+			continue
+		}
+		part := d.nameOf(m) + " " + quantity.Share(c.Smallest)
+		switch rounds := c.RoundsFor(finer); {
+		case c.Smallest == 0:
+			part += " (no scatter)"
+		case c.Smallest <= finer:
+		case rounds == 0 || rounds > outOfReach:
+			part += fmt.Sprintf(" (%s is out of reach)", level(finer))
+		default:
+			part += fmt.Sprintf(" (%s would take %d rounds, about %s)", level(finer), rounds, span(float64(rounds)*d.roundSeconds()))
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) > 0 {
+		d.support = append(d.support, fmt.Sprintf("Smallest difference from %s that this run could have seen (%s power, in the comparison that scatters most): %s.",
+			d.comparison(metrics[0]).Reference, level(compare.Power), strings.Join(parts, "; ")))
+	}
+}
+
+// addNoOrder names the metrics by which the variants could as well be in any order.
+func (d *document) addNoOrder(metrics []string) {
+	var parts []string
+	for _, m := range metrics {
+		c := d.comparison(m)
+		if c.Friedman > compare.Alpha && !slices.ContainsFunc(c.Pairs, func(p compare.Pair) bool { return p.Apart }) {
+			parts = append(parts, fmt.Sprintf("%s (p = %.2g)", d.nameOf(m), c.Friedman))
+		}
+	}
+	if len(parts) > 0 {
+		d.support = append(d.support, "No order of the variants supported (Friedman): "+strings.Join(parts, ", ")+".")
+	}
+}
+
+// roundSeconds is how long a round takes: the sum of the variants' mean trials.
+func (d *document) roundSeconds() float64 {
+	sum, n := map[string]float64{}, map[string]float64{}
+	for _, t := range d.res.Trials {
+		if t.Status == results.StatusDone {
+			sum[t.Variant] += t.Seconds
+			n[t.Variant]++
+		}
+	}
+	total := 0.0
+	for _, v := range d.res.Run.Variants {
+		if n[v.Name] > 0 {
+			total += sum[v.Name] / n[v.Name]
+		}
+	}
+	return total
+}
+
+// span writes a duration as people plan it: 45 s, 12 min, 1 h 12 min, 3 d 4 h.
+func span(seconds float64) string {
+	if seconds < 90 {
+		return fmt.Sprintf("%.0f s", seconds)
+	}
+	minutes := int(time.Duration(seconds*1e9).Round(time.Minute) / time.Minute)
+	days, hours, minutes := minutes/(24*60), minutes/60%24, minutes%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%d d %d h", days, hours)
+	case hours > 0:
+		return fmt.Sprintf("%d h %d min", hours, minutes)
+	}
+	return fmt.Sprintf("%d min", minutes)
+}
+
+// nameOf is what a metric is called outside its own table: the head of its column, which may need more words there.
+func (d *document) nameOf(metric string) string {
+	if metric == "peak-RSS-bytes" {
+		return "peak RSS"
+	}
+	for _, applies := range []bool{true, false} {
+		for _, g := range groups {
+			if g.applies(&d.res.Run.Scenario) != applies {
+				continue
+			}
+			for _, k := range g.columns {
+				if len(k.metrics) == 1 && k.metrics[0] == metric {
+					return k.head
+				}
+			}
+		}
+	}
+	return metric
+}
