@@ -51,7 +51,8 @@ type Plan struct {
 	// StartWhenOpen starts the phases' clock when all connections are open, as `millrace load` does, instead of at T0
 	// plus ConnectFor.
 	StartWhenOpen bool `json:"start_when_open,omitempty"`
-	// Spin lets the engine spin while replies are to come or a request is due within a millisecond.
+	// Spin lets the engine spin while replies are to come or a request is due within a millisecond, in its own slots where
+	// it has some.
 	Spin bool `json:"spin,omitempty"`
 	// Slot gives this load turns with others (a duet), zero all of the time. Slots are counted from the start of the
 	// phases, so those of two loads agree where their T0 do; see CheckSlot.

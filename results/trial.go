@@ -9,12 +9,16 @@ import (
 
 // Trial is a line of trials.jsonl: one scenario against one fresh server process.
 type Trial struct {
-	Schema   int       `json:"schema"`
-	ID       string    `json:"id"`       // its directory below trials/: r03-burst-gnet+ants
-	Round    int       `json:"round"`    // from 1
-	Position int       `json:"position"` // in its round, from 1
-	Scenario string    `json:"scenario"`
-	Variant  string    `json:"variant"`
+	Schema   int    `json:"schema"`
+	ID       string `json:"id"`       // its directory below trials/: r03-burst-gnet+ants
+	Round    int    `json:"round"`    // from 1
+	Position int    `json:"position"` // in its round, from 1
+	Scenario string `json:"scenario"`
+	Variant  string `json:"variant"`
+	// Duet is the ID of the trial that ran at the same time, their loads taking turns; empty of a trial by itself. DuetSlot is
+	// 0 for the load of the even slots and 1 for the other.
+	Duet     string    `json:"duet,omitempty"`
+	DuetSlot int       `json:"duet_slot,omitempty"`
 	Started  time.Time `json:"started"`
 	// Sitting that ran it, from 1, see Session; 0 in a run of a millrace that did not record sittings.
 	Sitting int `json:"sitting,omitempty"`

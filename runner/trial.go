@@ -28,15 +28,24 @@ const trialSlack = 60 * time.Second
 type spec struct {
 	round, position int
 	variant         results.Variant
+	duet            *side // nil of a trial by itself
+}
+
+// trialID names a trial and its directory.
+func (r *run) trialID(s spec) string {
+	return results.TrialID(s.round, r.plan.Scenario.Name, s.variant.Name)
 }
 
 // trial runs one scenario against one fresh server process and returns its record. It always returns one: what goes
 // wrong is in Status and Failure.
 func (r *run) trial(ctx context.Context, s spec) *results.Trial {
 	t := &results.Trial{
-		Schema: results.Schema, ID: results.TrialID(s.round, r.plan.Scenario.Name, s.variant.Name), Round: s.round,
+		Schema: results.Schema, ID: r.trialID(s), Round: s.round,
 		Position: s.position, Scenario: r.plan.Scenario.Name, Variant: s.variant.Name, Started: time.Now().UTC(),
 		Status: results.StatusDone, Verdict: validity.Invalid, Outcomes: map[string]int64{}, Metrics: map[string]float64{},
+	}
+	if s.duet != nil {
+		t.Duet, t.DuetSlot = s.duet.partner, s.duet.slot.Index
 	}
 	defer func() { t.Seconds = time.Since(t.Started).Seconds() }()
 	out, err := r.conduct(ctx, s, t)
@@ -55,7 +64,7 @@ func (r *run) trial(ctx context.Context, s spec) *results.Trial {
 	if len(out.Load) == 0 {
 		return t
 	}
-	if err := r.record(t, out); err != nil && t.Status == results.StatusDone {
+	if err := r.record(s, t, out); err != nil && t.Status == results.StatusDone {
 		t.Status, t.Failure = results.StatusFailed, failureOf(err)
 	}
 	return t
@@ -75,22 +84,29 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 	if err != nil {
 		return nil, fmt.Errorf("planning %s: %w", t.ID, err)
 	}
-	return r.fleet.Conduct(ctx, fleet.Trial{
+	trial := fleet.Trial{
 		ID: t.ID, SUT: plan, Dir: dir, Timeout: sc.Duration() + time.Duration(sc.Timeout) + trialSlack,
 		Load: func(answer json.RawMessage, agent, agents int) (json.RawMessage, error) {
 			var ready sut.Ready
 			if err := json.Unmarshal(answer, &ready); err != nil {
 				return nil, fmt.Errorf("reading the server's address: %w", err)
 			}
-			return json.Marshal(r.loadPlan(ready.Addr, agent, agents))
+			return json.Marshal(r.loadPlan(s, ready.Addr, agent, agents))
 		},
 		Progress: func(role string, p json.RawMessage) { r.live.message(role, p) },
-	})
+	}
+	if s.duet != nil {
+		trial.StartAt = s.duet.meeting.StartAt
+		if s.duet.slot.Index > 0 {
+			trial.Progress = nil // one of the two is shown
+		}
+	}
+	return r.fleet.Conduct(ctx, trial)
 }
 
 // loadPlan is the plan of one load agent. The seed is the round's: every variant of a round sees the same arrivals. The
 // body of every http1 reply is compared with the contract's; the client compares a frame with what it sent by itself.
-func (r *run) loadPlan(addr string, agent, agents int) clients.Plan {
+func (r *run) loadPlan(s spec, addr string, agent, agents int) clients.Plan {
 	sc := r.plan.Scenario
 	url := "frame://" + addr
 	var body []byte
@@ -98,10 +114,14 @@ func (r *run) loadPlan(addr string, agent, agents int) clients.Plan {
 		url = "http://" + addr + "/"
 		body = wire.Payload(sc.Payload)
 	}
-	return clients.Plan{
-		URL: url, CheckBody: body, Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(r.live.round()), Agent: agent,
+	p := clients.Plan{
+		URL: url, CheckBody: body, Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(s.round), Agent: agent,
 		Agents: agents, Sources: host.SourceAddresses(&sc), Spin: !r.plan.Split.Shared,
 	}
+	if s.duet != nil {
+		p.Slot = s.duet.slot
+	}
+	return p
 }
 
 // EdgesOf lists where the phases of a resolved scenario begin, "connect" first and "end" last.
@@ -116,7 +136,7 @@ func EdgesOf(s *scenarios.Scenario) []sut.Edge {
 }
 
 // record turns what the agents answered into the trial's record.
-func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
+func (r *run) record(s spec, t *results.Trial, out *fleet.Outcome) error {
 	var load clients.Report
 	if err := json.Unmarshal(out.Load[0], &load); err != nil {
 		return fmt.Errorf("reading the load agent's report: %w", err)
@@ -139,7 +159,7 @@ func (r *run) record(t *results.Trial, out *fleet.Outcome) error {
 	t.Checks = checks.Merge(load.Checks, checkTrial(evidence{
 		load: &load, done: done, readings: readings, readErr: err, payload: r.plan.Scenario.Payload, cores: r.plan.Env.Cores,
 		skewNs: out.StartSkewNs, agents: agentIDs(out), lost: out.Lost, p99Ns: p99s(out),
-		plan: r.loadPlan("", 0, len(out.Load)), floor: r.config.Floor,
+		plan: r.loadPlan(s, "", 0, len(out.Load)), floor: r.config.Floor,
 	}))
 	if why := stalled(&load, done); why != "" && t.Status == results.StatusDone {
 		t.Status, t.Failure = results.StatusFailed, &results.Failure{Reason: why, Log: done.Log}

@@ -15,7 +15,7 @@ func TestLoadPlanChecksBodies(t *testing.T) {
 		plan := &results.Run{Rounds: 1, Seed: 7, Scenario: scenarios.Scenario{Protocol: protocol, Payload: payload}}
 		r := &run{plan: plan, live: newLive(nil, plan, 0, time.Time{}, false)}
 		r.live.wait(spec{round: 2})
-		p := r.loadPlan("127.0.0.1:80", 0, 1)
+		p := r.loadPlan(spec{round: 2}, "127.0.0.1:80", 0, 1)
 		if p.URL != url || string(p.CheckBody) != body {
 			t.Errorf("%s: URL %q, body %q: want %q, %q", protocol, p.URL, p.CheckBody, url, body)
 		}

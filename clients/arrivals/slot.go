@@ -2,6 +2,7 @@ package arrivals
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/millrace/millrace/scenarios"
@@ -32,6 +33,17 @@ func (s Slot) PeriodNs() int64 { return int64(s.Of) * s.LengthNs }
 
 // Density is how many times the rate inside a slot is the mean rate: 1 without slots.
 func (s Slot) Density() float64 { return float64(max(s.Of, 1)) }
+
+// Own reports whether a time after the start of the first phase lies in one of this load's slots; always without slots.
+func (s Slot) Own(at int64) bool { return s.Of == 0 || at/s.LengthNs%int64(s.Of) == int64(s.Index) }
+
+// End is when the slot ends that a time lies in, the last time of all without slots.
+func (s Slot) End(at int64) int64 {
+	if s.Of == 0 {
+		return math.MaxInt64
+	}
+	return (at/s.LengthNs + 1) * s.LengthNs
+}
 
 // Check says why a resolved scenario can't be offered in slots, nil if it can.
 func (s Slot) Check(sc *scenarios.Scenario) error {

@@ -60,8 +60,11 @@ func TestArrivalsLieInOwnSlots(t *testing.T) {
 			if a.at != at || a.phase != want[i].phase || a.number != want[i].number || a.at < last {
 				t.Fatalf("arrival %d: %+v after %v, want it at %v; without slots %+v", i, a, last, at, want[i])
 			}
-			if n := int64(a.at) / slot.LengthNs; n%int64(slot.Of) != int64(slot.Index) {
+			if n := int64(a.at) / slot.LengthNs; n%int64(slot.Of) != int64(slot.Index) || !slot.Own(int64(a.at)) {
 				t.Fatalf("arrival %d at %v lies in slot %d, not in one ≡ %d mod %d", i, a.at, n, slot.Index, slot.Of)
+			}
+			if end := slot.End(int64(a.at)); end <= int64(a.at) || end-int64(a.at) > slot.LengthNs || !slot.Own(end-1) || slot.Own(end) {
+				t.Fatalf("the slot of arrival %d at %v ends at %v", i, a.at, time.Duration(end))
 			}
 			last = a.at
 		}

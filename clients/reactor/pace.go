@@ -40,6 +40,9 @@ func (s *shard) wait() int {
 	}
 	lead := s.leadTo(until, arrival)
 	if until > s.now && until-s.now <= lead {
+		if slot := &s.e.plan.Slot; slot.Of > 0 && slot.Own(s.now-s.start) {
+			until = min(until, s.start+slot.End(s.now-s.start))
+		}
 		return s.spin(until)
 	}
 	until = max(until-lead, s.now)
@@ -55,10 +58,11 @@ func (s *shard) wait() int {
 
 // leadTo is how long before a time to stop sleeping and to spin.
 func (s *shard) leadTo(until int64, arrival bool) int64 {
+	spin := s.e.plan.Spin && (s.start == math.MaxInt64 || s.e.plan.Slot.Own(s.now-s.start)) // else another client has its turn
 	switch {
-	case s.e.plan.Spin && s.rec.InFlight() > 0:
+	case spin && s.rec.InFlight() > 0:
 		return until - s.now // a reply may come at any time
-	case s.e.plan.Spin && arrival:
+	case spin && arrival:
 		return spinNs
 	case arrival && until-s.now < shortestSleep:
 		return until - s.now

@@ -49,10 +49,9 @@ func ReadCPUClocks() (*CPUClocks, error) {
 }
 
 // Foreign returns the CPU time in ns that processes of others took since c was read, and how many ns ago that was, in
-// about 0.3 ms for a hundred processes. Ours
-// are the caller, its parent, all children of its parent, and the server, each without its children. Kernel threads are
-// left out: ksoftirqd works for the load. A process that came since counts with its whole time; one that ended since is
-// missed.
+// about 0.3 ms for a hundred processes. Ours are the caller, its parent, all children of its parent and theirs (in a duet
+// another agent has a server too), and the server, but no other child of the caller. Kernel threads are left out: ksoftirqd
+// works for the load. A process that came since counts with its whole time; one that ended since is missed.
 func (c *CPUClocks) Foreign(server int) (usedNs, spanNs int64, err error) {
 	now, err := ReadCPUClocks()
 	if err != nil {
@@ -81,12 +80,18 @@ func (c *CPUClocks) foreign(now *CPUClocks, server int) (map[int]int64, error) {
 		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH): // ended just now, and counts no less for it
 		case err != nil:
 			return nil, err
-		case above == parent || flags&kernelThread != 0:
+		case above == parent || flags&kernelThread != 0 || above != self && childOf(above, parent):
 			continue
 		}
 		used[pid] = ns
 	}
 	return used, nil
+}
+
+// childOf reports whether pid's parent is this one; of one that has ended nobody knows.
+func childOf(pid, parent int) bool {
+	above, _, err := parentOf(pid)
+	return err == nil && above == parent
 }
 
 // parentOf reads the parent's pid, field 4 of /proc/PID/stat, and the kernel's flags, field 9.

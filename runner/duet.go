@@ -1,0 +1,153 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/clients/arrivals"
+	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
+)
+
+// A duet has two loads that take turns of this length: short against what disturbs a shared host, long against the time that
+// a server takes to fall asleep and to wake up (Bulej et al., ICPE 2020, run both at once instead).
+const duetSlot = 100 * time.Millisecond
+
+// duetSlots are those of the two loads together.
+const duetSlots = 2
+
+// duet runs two trials at a time: both servers live on the server's CPUs, each with a load agent and a sampler of its own,
+// and the load goes from one to the other every 100 ms. What happens to the host happens to both. It has one user at a time.
+type duet struct {
+	first, second *run
+}
+
+// side is a trial's part in a duet.
+type side struct {
+	partner string // the other trial's ID
+	slot    arrivals.Slot
+	meeting *fleet.Meeting
+}
+
+// checkDuet says why a resolved scenario with so many variants can't be run as duets, nil if it can.
+func checkDuet(sc *scenarios.Scenario, variants int) error {
+	if variants != duetSlots {
+		return fmt.Errorf("duets of %d variants: want exactly %d: name them with --servers", variants, duetSlots)
+	}
+	if err := slotOf(0).Check(sc); err != nil {
+		return fmt.Errorf("duets with scenario %s: %w", sc.Name, err)
+	}
+	return nil
+}
+
+func slotOf(index int) arrivals.Slot {
+	return arrivals.Slot{Index: index, Of: duetSlots, LengthNs: int64(duetSlot)}
+}
+
+// newDuet starts the agents of the second trial beside those that r has. Close ends them.
+func (r *run) newDuet(ctx context.Context) (*duet, error) {
+	second := &run{config: r.config, plan: r.plan, dir: r.dir, live: r.live}
+	var err error
+	if second.fleet, err = fleet.Start(ctx, fleet.Options{}); err != nil {
+		return nil, fmt.Errorf("starting the second fleet of duets: %w", err)
+	}
+	if err := second.enlist(ctx); err != nil {
+		return nil, errors.Join(err, second.fleet.Close())
+	}
+	return &duet{first: r, second: second}, nil
+}
+
+// close ends the second trial's agents.
+func (d *duet) close() error { return d.second.fleet.Close() }
+
+// respawn replaces the second trial's agents that were lost.
+func (d *duet) respawn(ctx context.Context) error { return d.second.fleet.Respawn(ctx) }
+
+// trials runs the trials a and b of one round together, and returns their records as run.trial does. The load of a has the
+// even slots: let variants take turns in that. Either is INVALID where the other did not run to its end.
+func (d *duet) trials(ctx context.Context, a, b spec) (*results.Trial, *results.Trial) {
+	meeting := fleet.NewMeeting(duetSlots, duetSlots*duetSlot)
+	specs, runs := [duetSlots]*spec{&a, &b}, [duetSlots]*run{d.first, d.second}
+	var ids [duetSlots]string
+	for i, s := range specs {
+		ids[i] = d.first.trialID(*s)
+	}
+	if ids[0] == ids[1] {
+		meeting.Miss(fmt.Errorf("both trials of the duet are named %s: want variants of two names", ids[0]))
+		runs[1] = d.first // the same directory, one after the other: neither starts
+	}
+	var out [duetSlots]*results.Trial
+	var wg sync.WaitGroup
+	for i, s := range specs {
+		s.duet = &side{partner: ids[1-i], slot: slotOf(i), meeting: meeting}
+		trial := func() {
+			out[i] = runs[i].trial(ctx, *s)
+			meeting.Miss(fmt.Errorf("trial %s ended before it began", ids[i]))
+		}
+		if runs[0] == runs[1] {
+			trial()
+			continue
+		}
+		wg.Go(trial)
+	}
+	wg.Wait()
+	own := [duetSlots][]validity.Check{slices.Clone(out[0].Checks), slices.Clone(out[1].Checks)}
+	for i, t := range out {
+		judgeTogether(t, out[1-i], own[1-i])
+	}
+	return out[0], out[1]
+}
+
+// judgeTogether adds to a trial what only both records of a duet show. The partner's checks are those before this.
+func judgeTogether(t, partner *results.Trial, checks []validity.Check) {
+	t.Checks = append(t.Checks, checkPartner(partner))
+	for i := range t.Checks {
+		if other := slices.IndexFunc(checks, func(c validity.Check) bool { return c.Name == t.Checks[i].Name }); t.Checks[i].Name == generatorCPU && other >= 0 {
+			t.Checks[i] = bothCPU(t.Checks[i], checks[other])
+		}
+	}
+	if t.Verdict, _ = validity.Judge(t.Checks); t.Status != results.StatusDone {
+		t.Verdict = validity.Invalid
+	}
+}
+
+// checkPartner judges whether the other server was there and under load for the whole trial: alone on the CPU a server is in
+// another state.
+func checkPartner(partner *results.Trial) validity.Check {
+	c := validity.Check{Name: "duet partner", State: validity.OK, Unit: "faults"}
+	if partner.Status == results.StatusDone {
+		return c
+	}
+	c.State, c.Value = validity.Fail, 1
+	c.Reason = fmt.Sprintf("trial %s, the other one of this duet, is %s", partner.ID, partner.Status)
+	if partner.Failure != nil {
+		c.Reason += ": " + partner.Failure.Reason
+	}
+	c.Remedy = "mend what the other trial failed of, or compare without duets"
+	return c
+}
+
+// generatorCPU is the name of the check of the busiest load thread.
+const generatorCPU = "generator CPU"
+
+// bothCPU judges the busiest load threads of both clients as one, since they take turns on the same CPUs.
+func bothCPU(own, partner validity.Check) validity.Check {
+	if own.State == validity.NotApplicable || partner.State == validity.NotApplicable {
+		return own
+	}
+	c := own
+	if c.Value += partner.Value; c.Value > c.Limit && own.State == validity.OK {
+		c.State = validity.Fail
+		c.Reason = fmt.Sprintf("the load threads of both clients of the duet took %s of a CPU, limit %s",
+			quantity.Share(c.Value), quantity.Share(c.Limit))
+		c.Remedy = "give the client more CPUs, or lower the rate"
+	}
+	return c
+}
