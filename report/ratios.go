@@ -96,8 +96,8 @@ func (d *document) hasRatios(k column) (has bool, why string) {
 
 // Footnotes of ratios that rest on fewer rounds than the run has.
 const (
-	overRounds = "ratio over %d of %d rounds, those that count both here and of %s"
-	tooFew     = "no ratio: only %d of %d rounds count both here and of %s, an interval needs %d"
+	overRounds = "ratio over %d of %d rounds, in which both it and %s count"
+	tooFew     = "no ratio: in only %d of %d rounds both it and %s count, an interval needs %d"
 )
 
 // ratioCell is the median of a variant that is placed, with the ratio to the reference and its interval.

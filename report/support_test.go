@@ -122,8 +122,8 @@ func TestBadInput(t *testing.T) {
 			if trial.Variant == "netpoll" && trial.Round <= 6 {
 				delete(trial.Metrics, "p50-connect-ns")
 			}
-		}, []string{"missing in 2 of 10 rounds", "ratio over 8 of 10 rounds, those that count both here and of goroutine",
-			"no ratio: only 4 of 10 rounds count both here and of goroutine, an interval needs 6", "no tier: fewer than 8 rounds"}, nil},
+		}, []string{"missing in 2 of 10 rounds", "ratio over 8 of 10 rounds, in which both it and goroutine count",
+			"no ratio: in only 4 of 10 rounds both it and goroutine count, an interval needs 6", "no tier: fewer than 8 rounds"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && c.options.Rounds > 3 {
