@@ -48,7 +48,7 @@ var imports = []struct {
 	{"analysis", []string{"analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
 	{"plots/synthetic", []string{"analysis", "analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}}, // for tests
 	{"plots…", []string{"analysis/inference", "analysis/compare", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
-	{"report", []string{"analysis/inference", "analysis/compare", "analysis/noise", "plots", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report", []string{"analysis/inference", "analysis", "analysis/compare", "analysis/mechanism", "analysis/noise", "plots", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"runner/host", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/observe", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/sut", []string{"runner/observe", "clients/fleet…", "results", "scenarios", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},

@@ -1,7 +1,9 @@
 package mechanism
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/millrace/millrace/analysis"
 	"github.com/millrace/millrace/results"
@@ -44,18 +46,18 @@ type Look struct {
 // Explain makes the explanation.
 func Explain(e Evidence) *Explanation {
 	x := &Explanation{Run: e.Run.ID, Scenario: e.Run.Scenario.Name, Variants: e.Variants, Rows: Measured(e.Rounds, &e.Run.Scenario)}
-	for _, list := range e.Rounds {
-		if len(list) > 0 && x.Span == "" {
-			x.Span = SpanName(list[0].Trial, &e.Run.Scenario)
-		}
-	}
+	x.Span = SpanName(planned(&e.Run.Scenario), &e.Run.Scenario)
 	var calls [2]Calls
 	for i, l := range e.Counted {
 		if l == nil {
 			calls[i] = CountCalls(nil, nil, nil, e.Why)
 			continue
 		}
-		calls[i] = CountCalls(l.Trial, Span(l.Trial, e.Scenario), l.Observed, trialWhy(l))
+		if l.Trial.Status == results.StatusDone {
+			calls[i] = CountCalls(l.Trial, Span(l.Trial, e.Scenario), l.Observed, "unknown: nothing was observed in its trial")
+		} else {
+			calls[i] = CountCalls(nil, nil, nil, "unknown: its trial "+l.Trial.LeftOut())
+		}
 		x.cost(e, i, l, "with its system calls counted")
 	}
 	x.Rows = append(x.Rows, CallRows(calls)...)
@@ -68,13 +70,6 @@ func Explain(e Evidence) *Explanation {
 	return x
 }
 
-func trialWhy(l *Look) string {
-	if why := l.Trial.LeftOut(); why != "" {
-		return "its trial " + why
-	}
-	return "nothing was observed in its trial"
-}
-
 func (x *Explanation) note(format string, args ...any) {
 	x.Notes = append(x.Notes, fmt.Sprintf(format, args...))
 }
@@ -83,20 +78,38 @@ func (x *Explanation) note(format string, args ...any) {
 func (x *Explanation) cost(e Evidence, side int, l *Look, how string) {
 	name := x.Variants[side]
 	if why := l.Trial.LeftOut(); why != "" {
-		x.note("%s: the trial %s %s", name, how, why)
+		x.note("%s, the trial %s: %s", name, how, why)
 	}
 	if l.Observed != nil {
 		for _, n := range l.Observed.Notes {
 			x.note("%s: %s", name, n)
 		}
 	}
+	if l.Trial.Status != results.StatusDone {
+		return
+	}
 	measured := e.Rounds[side]
 	if own := Own("cpu", l.Round, e.Scenario); own.N > 0 && len(measured) > 0 {
 		for _, r := range x.Rows {
 			if r.Key == "cpu" && r.Values[side].N > 0 {
-				x.note("%s took %.2f CPU-µs a request %s, %.2f in the measured rounds", name, own.Median/1e3, how, r.Values[side].Median/1e3)
+				x.note("%s took %s CPU-µs a request %s, %s in the measured rounds", name, micros(own.Median), how, micros(r.Values[side].Median))
 			}
 		}
+	}
+}
+
+// micros writes ns as µs, with three digits for what is below 100.
+func micros(ns float64) string { return strconv.FormatFloat(ns/1e3, 'g', 3, 64) }
+
+// leastSeen is the share of the CPU time that a profile must have seen, lest a note says so.
+const leastSeen = 0.8
+
+// seen notes where a profile saw much less than the CPU time that was used while it was taken.
+func (x *Explanation) seen(e Evidence, side int, l *Look) {
+	used, _ := perReply(cpuOf)(&cut{l.Round, *l.Observed.CPU})
+	if saw := x.CPU.Total[side]; saw < leastSeen*used {
+		x.note("the CPU profile of %s saw %s of %s CPU-µs a request: threads that run for less than the kernel's tick at a time are sampled too seldom; take its rows as shares",
+			x.Variants[side], micros(saw), micros(used))
 	}
 }
 
@@ -107,6 +120,9 @@ func (x *Explanation) profiles(e Evidence) {
 		switch {
 		case l == nil:
 			x.note("no profiles: %s", e.Why)
+			return
+		case l.Trial.Status != results.StatusDone:
+			x.note("no profiles: the trial of %s %s", x.Variants[i], l.Trial.LeftOut())
 			return
 		case l.Observed == nil || l.Observed.CPU == nil || l.CPU == nil:
 			x.note("no profiles: there is none of %s", x.Variants[i])
@@ -120,6 +136,10 @@ func (x *Explanation) profiles(e Evidence) {
 	var err error
 	if x.CPU, err = DiffCPU(cpu); err != nil {
 		x.note("CPU profiles: %v", err)
+	} else {
+		for i, l := range e.Profiled {
+			x.seen(e, i, l)
+		}
 	}
 	if allocs[0].Data == nil || allocs[1].Data == nil {
 		x.note("no profiles of allocations")
@@ -130,26 +150,34 @@ func (x *Explanation) profiles(e Evidence) {
 	}
 }
 
-// ProfileSpan is when a CPU profile is to be taken in a trial of scenario s, given the rounds of the run that was measured
-// with scenario of: over the headline phase, of an overload for as long as it took in the median round, in proportion to
-// what is offered. edges are where the phases of s begin, by name, with end as the end of the last one.
-func ProfileSpan(rounds []Round, of, s *scenarios.Scenario, edge func(name string) (from, to int64, ok bool), end int64) (results.Span, error) {
-	var took []float64
-	var phase *results.Phase
-	for _, r := range rounds {
-		if span := Span(r.Trial, of); span != nil {
-			phase = analysis.Headline(r.Trial, of)
-			took = append(took, float64(span.ToNs-span.FromNs))
-		}
+// planned is a trial as the scenario plans it, for what follows from its phases alone.
+func planned(s *scenarios.Scenario) *results.Trial {
+	t := &results.Trial{}
+	for _, p := range s.Phases {
+		t.Phases = append(t.Phases, results.Phase{Name: p.Name, Load: p.Load, Measure: p.Measure})
 	}
+	return t
+}
+
+// ProfileSpan is when a CPU profile is to be taken in a trial of scenario s, given the rounds that count of the run that was
+// measured with scenario of: over the headline phase, of an overload for as long as it took in the median round, in
+// proportion to what is offered. edge tells where a phase of s begins and ends; end is the end of the last one.
+func ProfileSpan(rounds []Round, of, s *scenarios.Scenario, edge func(name string) (from, to int64, ok bool), end int64) (results.Span, error) {
+	phase := analysis.Headline(planned(of), of)
 	if phase == nil {
-		return results.Span{}, fmt.Errorf("no trial of the run that counts has a measured phase with arrivals: there is nothing to profile")
+		return results.Span{}, errors.New("its scenario has no measured phase with arrivals: there is nothing to profile")
 	}
 	from, to, ok := edge(phase.Name)
 	if !ok {
 		return results.Span{}, fmt.Errorf("the scenario has no phase %s", phase.Name)
 	}
-	if phase.Load == "overload" {
+	var took []float64
+	for _, r := range rounds {
+		if span := Span(r.Trial, of); span != nil {
+			took = append(took, float64(span.ToNs-span.FromNs))
+		}
+	}
+	if phase.Load == "overload" && len(took) > 0 {
 		share := 1.0
 		if a, b := burstOf(of, phase.Name), burstOf(s, phase.Name); a > 0 && b > 0 {
 			share = float64(b) / float64(a)

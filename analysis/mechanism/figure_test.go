@@ -157,7 +157,10 @@ func TestProfileSpan(t *testing.T) {
 	check(overload, 20e9, 7e9)    // as long as it took to drain
 	check(quick, 20e9, 6.5e9)     // of three quarters of the burst
 	check(overload, 6.2e9, 6.2e9) // no longer than the trial
-	if _, err := ProfileSpan(nil, overload, overload, edge, 1); err == nil {
-		t.Error("no error without rounds")
+	if got, err := ProfileSpan(nil, overload, overload, edge, 20e9); err != nil || got.ToNs != 6e9 {
+		t.Errorf("%+v, %v, want the phase where no round counts", got, err)
+	}
+	if _, err := ProfileSpan(nil, &scenarios.Scenario{}, overload, edge, 1); err == nil {
+		t.Error("no error without a phase")
 	}
 }

@@ -98,7 +98,7 @@ func diff(profiles [2]Profile, kind string, most int, cpu bool) (*Difference, er
 		functions[i], inArea[i] = map[string]*tally{}, map[string]*tally{}
 		for _, s := range parsed.Sample {
 			frames := framesOf(s)
-			if len(frames) == 0 || s.Value[index] == 0 {
+			if len(frames) == 0 || s.Value[index] == 0 || slices.ContainsFunc(frames, ofProfiling) {
 				continue
 			}
 			value := float64(s.Value[index]) / p.Requests
@@ -154,8 +154,22 @@ func (p Profile) parse(kind string) (*profile.Profile, int, error) {
 	return parsed, i, nil
 }
 
-// framesOf are the names of a sample's functions, the innermost first, inlined ones too. A system call is one frame, named by
-// the function that asks for it.
+// callNames are the system calls behind functions of other names.
+var callNames = map[string]string{
+	"epollwait": "epoll_wait", "epollpwait": "epoll_wait", "epollctl": "epoll_ctl", "usleep": "nanosleep", "osyield": "sched_yield",
+	"write1": "write", "closefd": "close", "sysmmap": "mmap", "sysmunmap": "munmap",
+}
+
+// callName is the name of a system call by the function that asks for it, which every library has its own of.
+func callName(function string) string {
+	name := strings.ToLower(function[strings.LastIndexByte(function, '.')+1:])
+	if call := callNames[name]; call != "" {
+		name = call
+	}
+	return name + kernelMark
+}
+
+// framesOf are the names of a sample's functions, the innermost first, inlined ones too. A system call is one frame more.
 func framesOf(s *profile.Sample) []string {
 	var frames []string
 	for _, l := range s.Location {
@@ -171,9 +185,11 @@ func framesOf(s *profile.Sample) []string {
 	for len(frames) > 1 && passages.MatchString(frames[0]) {
 		frames = frames[1:]
 	}
-	frames[0] += kernelMark
-	return frames
+	return append([]string{callName(frames[0])}, frames...)
 }
+
+// ofProfiling tells whether a function is of the profiling itself.
+func ofProfiling(name string) bool { return strings.HasPrefix(name, "runtime/pprof.") }
 
 // areaOf is the area of a sample.
 func areaOf(frames []string) string {
