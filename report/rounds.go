@@ -100,7 +100,7 @@ func (d *document) waiting() []string {
 		if t.Wait == nil {
 			continue
 		}
-		if t.Wait.Windows > 1 {
+		if t.Wait.Windows > 1 || t.Wait.GaveUp {
 			waited++
 			seconds += t.Wait.Seconds
 		}
@@ -108,7 +108,7 @@ func (d *document) waiting() []string {
 			gaveUp++
 		}
 	}
-	if waited+gaveUp == 0 {
+	if waited == 0 {
 		return nil
 	}
 	return []string{fmt.Sprintf("Waited %s in %d of %d trials for a quiet host, gave up in %d.",

@@ -60,5 +60,5 @@ func TestCourse(t *testing.T) {
 		"The run ended because its time was spent: of the budget of 1m0s 3s are left.",
 		"Measured in 2 sittings, UTC: 2026-11-21 03:15–03:40 (interrupted); 2026-11-21 03:15–03:40 (budget), after a reboot.",
 		"Sitting 2 was not as the run began: commit was x and is y.",
-		"Waited 12.0 s in 2 of 4 trials for a quiet host, gave up in 2.")
+		"Waited 12.2 s in 3 of 4 trials for a quiet host, gave up in 2.")
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
 )
 
@@ -103,7 +104,7 @@ func endLine(e runner.Event) string {
 			line += " in vain"
 		}
 	}
-	if t.Failure != nil {
+	if t.Failure != nil && t.Status == results.StatusFailed {
 		line += "  " + strings.SplitN(t.Failure.Reason, "\n", 2)[0]
 	}
 	return fmt.Sprintf("%s  (%.1f s, %s)", line, t.Seconds, left(e))

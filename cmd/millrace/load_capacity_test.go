@@ -27,6 +27,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"queue":     startQueue,
 	"push":      startPush,
 	"reflector": startReflectorOf,
+	"await":     awaitFiles,
 }
 
 // startQueue is "queue DURATION": a single server that takes so long for each request. Its address is $QUEUE.

@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 		Cmds: scriptCommands,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", binDir+string(os.PathListSeparator)+os.Getenv("PATH"))
+			e.Setenv("BIN", binDir)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_CACHE_HOME", cacheHome(t))
 			return nil
@@ -92,7 +93,7 @@ type session struct {
 func start(t *testing.T, bin string, args ...string) *session {
 	t.Helper()
 	s := &session{root: t.TempDir()}
-	all := append([]string{"run", "burst", "--results", s.root, "--rounds", "1"}, append(small, args...)...)
+	all := append([]string{"run", "burst", "--results", s.root, "--rounds", "1", "--quiet-wait", "0"}, append(small, args...)...)
 	s.cmd = exec.Command(filepath.Join(bin, "millrace"), all...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.errs
 	s.cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cacheHome(t))

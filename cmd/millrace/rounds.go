@@ -88,17 +88,17 @@ func (f *runFlags) nameMetrics(u *results.Until, scenario string) error {
 	return nil
 }
 
-// durationOf says how long a run takes from now on, and when it will have ended.
-func durationOf(c runner.Config, plan *results.Run) string {
+// durationOf says how long a run takes, and when it will have ended if it starts now.
+func durationOf(c runner.Config, plan *results.Run) (duration, end string) {
 	left := plan.Rounds * len(plan.Variants)
 	if c.Before != nil {
 		left = c.Before.Left(plan)
 	}
-	d, word := time.Duration(left)*runner.PerTrial(plan), "about"
+	d, word := time.Duration(left)*runner.PerTrial(plan), "about "
 	if c.Until != nil || c.Budget > 0 && c.Budget < d {
-		d, word = c.Budget, "at most"
+		d, word = c.Budget, "at most "
 	}
-	return fmt.Sprintf("%s %v, until %s", word, d.Round(time.Second), time.Now().Add(d).Format("15:04"))
+	return word + d.Round(time.Second).String(), time.Now().Add(d).Format("15:04")
 }
 
 // roundsOf says how many rounds there will be.
@@ -115,7 +115,8 @@ func printPlan(w io.Writer, plan *results.Run) { printRun(w, runner.Config{}, pl
 // printRun says what is about to happen.
 func printRun(w io.Writer, c runner.Config, plan *results.Run) {
 	s := &plan.Scenario
-	fmt.Fprintf(w, "%s: %d variants × %s, %d connections, %s\n", plan.ID, len(plan.Variants), roundsOf(c, plan), s.Connections.Count, durationOf(c, plan))
+	duration, end := durationOf(c, plan)
+	fmt.Fprintf(w, "%s: %d variants × %s, %d connections, %s, over at %s\n", plan.ID, len(plan.Variants), roundsOf(c, plan), s.Connections.Count, duration, end)
 	if c.Before != nil {
 		fmt.Fprintf(w, "resumed: %d trials are left of what is planned\n", c.Before.Left(plan))
 		for _, line := range c.Before.Differs() {
@@ -138,7 +139,9 @@ func printRun(w io.Writer, c runner.Config, plan *results.Run) {
 
 func printEstimate(w io.Writer, c runner.Config, plan *results.Run) {
 	s := &plan.Scenario
-	fmt.Fprintf(w, "duration     %s, started now\n", durationOf(c, plan))
+	duration, end := durationOf(c, plan)
+	fmt.Fprintf(w, "duration     %s\n", strings.TrimPrefix(duration, "about "))
+	fmt.Fprintf(w, "end          %s, if started now\n", end)
 	fmt.Fprintf(w, "trials       %d of %v\n", plan.Rounds*len(plan.Variants), runner.PerTrial(plan).Round(time.Millisecond))
 	fmt.Fprintf(w, "connections  %d\n", s.Connections.Count)
 	fmt.Fprintf(w, "kernel memory  about %d MiB for both ends of them\n", s.Connections.Count*kernelBytesPerConn>>20)

@@ -33,7 +33,7 @@ func untilMetrics(scenario string) []string {
 
 // untilEnough decides whether a run may end: the intervals of the ratios of all variants to the reference reach at most
 // u.Width beyond them in every metric, and did so a round before. A variant that counts in less than half of the rounds is not
-// waited for.
+// waited for. Where that is so of all the run goes on, unless none counts in any round.
 func untilEnough(u *results.Until) func(*results.Run, []*results.Trial) (bool, string) {
 	return func(run *results.Run, trials []*results.Trial) (bool, string) {
 		last := 0
@@ -45,6 +45,8 @@ func untilEnough(u *results.Until) func(*results.Run, []*results.Trial) (bool, s
 		switch {
 		case len(now.ratios) == 0 && last < runner.MinUntilRounds:
 			return false, "no ratio yet"
+		case len(now.ratios) == 0 && now.counted:
+			return false, "no variant counts in half of the rounds" + outs
 		case len(now.ratios) == 0:
 			return true, "nothing to wait for" + outs
 		}
@@ -79,10 +81,11 @@ func (r ratioWidth) more(limit float64) int {
 	return math.MaxInt32
 }
 
-// widths are those of all ratios, and which are left out, a phrase each.
+// widths are those of all ratios, and which are left out, a phrase each. Counted tells whether any round counts of these.
 type widths struct {
-	ratios []ratioWidth
-	out    []string
+	ratios  []ratioWidth
+	out     []string
+	counted bool
 }
 
 func (w widths) leftOut() string {
@@ -128,6 +131,7 @@ func untilWidths(run *results.Run, trials []*results.Trial, metrics []string, ro
 				}
 			}
 			if rounds >= runner.MinUntilRounds && !results.Placed(len(d), rounds) {
+				w.counted = w.counted || len(d) > 0
 				w.out = append(w.out, fmt.Sprintf("%s of %s (it and %s count together in %d of %d rounds)", metric, v.Name, run.Reference, len(d), rounds))
 				continue
 			}

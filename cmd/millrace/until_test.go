@@ -61,7 +61,7 @@ func TestUntilEnough(t *testing.T) {
 			tr.Verdict = validity.Invalid
 		}
 	}
-	check("a counts in 3 of 8", run, trials, true, "nothing to wait for; not waited for: cpu-per-req-ns of a (it and b count together in 3 of 8 rounds)")
+	check("a counts in 3 of 8", run, trials, false, "no variant counts in half of the rounds; not waited for: cpu-per-req-ns of a (it and b count together in 3 of 8 rounds)")
 	run.Variants = append(run.Variants, results.Variant{Name: "c"})
 	for round := range 8 {
 		trials = append(trials, &results.Trial{Round: round + 1, Variant: "c", Status: results.StatusDone, Metrics: map[string]float64{cpuMetric: 7}})
@@ -72,6 +72,13 @@ func TestUntilEnough(t *testing.T) {
 		tr.Metrics = nil
 	}
 	check("never measured", run, none, false, "∞")
+	run, none = drawn(0, 0, 0, 0, 0, 0)
+	for _, tr := range none {
+		if tr.Variant == "b" { // the reference
+			tr.Verdict = validity.Invalid
+		}
+	}
+	check("the reference never counts", run, none, true, "nothing to wait for; not waited for: cpu-per-req-ns of a (it and b count together in 0 of 6 rounds)")
 }
 
 func TestUntilMetrics(t *testing.T) {
