@@ -245,11 +245,16 @@ func (d *document) ratioReading() string {
 // whyNoRatios is of a run with rounds enough.
 func (d *document) whyNoRatios() string {
 	c := d.comparison(results.Headline(d.res.Run.Scenario.Name)[0])
-	if i := slices.IndexFunc(c.Rows, func(r compare.Row) bool { return r.Variant == c.Reference }); i >= 0 && len(c.Rows) > 1 && !c.Rows[i].Placed {
+	i := slices.IndexFunc(c.Rows, func(r compare.Row) bool { return r.Variant == c.Reference })
+	switch {
+	case len(c.Rows) < 2:
+		return c.Why
+	case i < 0:
+		return fmt.Sprintf("the run has no variant %s, its reference (--reference takes another)", c.Reference)
+	case !c.Rows[i].Placed:
 		return fmt.Sprintf("the reference %s is not placed (--reference takes another)", c.Reference)
-	}
-	if c.Why == "" {
-		return "the reference " + c.Reference + " shares too few rounds with the others"
+	case c.Why == "":
+		return fmt.Sprintf("the reference %s shares fewer than %d rounds with the others (--reference takes another)", c.Reference, compare.IntervalRounds)
 	}
 	return c.Why
 }

@@ -176,6 +176,28 @@ func TestAgainst(t *testing.T) {
 	}
 }
 
+// A run.json that names a reference that it hasn't got is reported on, without ratios.
+func TestReferenceGone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("six rounds take a while to make")
+	}
+	res := load(t, synthetic.Options{Scenario: "churn", Rounds: 6, Variants: three})
+	res.Run.Reference = "nginx"
+	if out := text(t, res, false); !strings.Contains(out, "6 rounds: no ratios, the run has no variant nginx, its reference (--reference takes another)") || strings.Contains(out, "×") {
+		t.Errorf("got:\n%s", out)
+	}
+}
+
+func TestRoundSeconds(t *testing.T) {
+	d := newDocument(&results.Result{Run: &results.Run{Variants: []results.Variant{{Name: "a"}, {Name: "b"}}}, Trials: []*results.Trial{
+		{Variant: "a", Round: 1, Status: results.StatusDone, Seconds: 10}, {Variant: "a", Round: 2, Status: results.StatusDone, Seconds: 20, Wait: &results.Wait{Seconds: 4}},
+		{Variant: "b", Round: 1, Status: results.StatusDone, Seconds: 5}, {Variant: "b", Round: 2, Status: results.StatusFailed, Seconds: 1},
+	}})
+	if got := d.roundSeconds(); got != 22 {
+		t.Errorf("a round takes %v s, want 17 and 5", got)
+	}
+}
+
 func TestRatioDigits(t *testing.T) {
 	check := func(value, lo, hi float64, want string) {
 		t.Helper()

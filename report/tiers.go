@@ -137,12 +137,15 @@ func (d *document) addNoOrder(metrics []string) {
 	}
 }
 
-// roundSeconds is how long a round takes: the sum of the variants' mean trials.
+// roundSeconds is how long a round takes: the sum of the variants' mean trials, with what they waited for a quiet host.
 func (d *document) roundSeconds() float64 {
 	sum, n := map[string]float64{}, map[string]float64{}
 	for _, t := range d.res.Trials {
 		if t.Status == results.StatusDone {
 			sum[t.Variant] += t.Seconds
+			if t.Wait != nil {
+				sum[t.Variant] += t.Wait.Seconds
+			}
 			n[t.Variant]++
 		}
 	}

@@ -363,6 +363,10 @@ func TestRun(t *testing.T) {
 	if c := Run(res, "p50-latency-ns", "z"); c.Reference != "z" || c.Rows[1].Off != "no reference" {
 		t.Errorf("an unknown reference: %+v", c.Rows[1])
 	}
+	res.Run.Reference = "gone"
+	if c := Run(res, "p50-latency-ns", ""); c.Reference != "gone" || c.Rows[1].Off != "no reference" {
+		t.Errorf("an unknown recorded reference: %s, %+v", c.Reference, c.Rows[1])
+	}
 	if c := Run(&results.Result{Run: &results.Run{}}, "p50-latency-ns", ""); len(c.Rows) > 0 || c.Why == "" {
 		t.Errorf("a run without variants: %+v", c)
 	}
@@ -383,4 +387,20 @@ func TestReference(t *testing.T) {
 	check("b", "a", "a", "")
 	check("", "z", "", `reference "z": run x has none of that name: want one of a, b`)
 	check("gone", "", "", `"gone"`)
+}
+
+// A table of 20 rounds and 12 variants: ratios, 66 pairs, Friedman and tiers of one metric.
+func BenchmarkValues(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var rows [][]float64
+	for i := range 12 {
+		var row []float64
+		for range 20 {
+			row = append(row, math.Exp(0.03*float64(i)+0.05*rng.NormFloat64()))
+		}
+		rows = append(rows, row)
+	}
+	for b.Loop() {
+		of(lower, rows...)
+	}
 }

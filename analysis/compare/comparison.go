@@ -4,6 +4,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -133,7 +134,7 @@ func Run(res *results.Result, metric, reference string) *Comparison {
 	}
 	name, err := Reference(res.Run, reference)
 	if err != nil {
-		name = reference
+		name = cmp.Or(reference, res.Run.Reference)
 	}
 	c := Values(info, names, values, placed, slices.Index(names, name))
 	c.Reference = name
