@@ -30,7 +30,8 @@ func anchor() (base time.Time, ns int64) {
 }
 
 // CPUTime is the CPU time in ns, user and system, that all threads of a process have used, ended ones included. Pid 0
-// is the caller. Resolution is that of the scheduler's accounting, ns.
+// is the caller. Resolution is that of the scheduler's accounting, ns; of another process's threads that run at the moment
+// up to the last timer tick is missing.
 func CPUTime(pid int) (int64, error) {
 	// CLOCK_PROCESS_CPUTIME_ID of another process, as clock_getcpuclockid(3) makes it: ~pid << 3 | CPUCLOCK_SCHED.
 	clock := int32(^pid<<3 | 2)
