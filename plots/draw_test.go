@@ -14,6 +14,7 @@ import (
 
 	"gonum.org/v1/plot/plotter"
 
+	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/internal/golden"
 	"github.com/millrace/millrace/plots/synthetic"
 	"github.com/millrace/millrace/results"
@@ -111,7 +112,7 @@ func TestFigures(t *testing.T) {
 }
 
 func TestTheSameRunGivesTheSameBytes(t *testing.T) {
-	res := load(t, synthetic.Options{Scenario: "churn", Variants: []string{"gnet", "workers"}})
+	res := load(t, synthetic.Options{Scenario: "churn", Rounds: compare.IntervalRounds, Variants: []string{"gnet", "workers"}})
 	first, second := mustDraw(t, res), mustDraw(t, res)
 	for i := range first {
 		for _, pair := range [][2]string{{first[i].SVG, second[i].SVG}, {first[i].PNG, second[i].PNG}} {

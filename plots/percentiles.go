@@ -1,15 +1,20 @@
 package plots
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 
+	"github.com/millrace/millrace/analysis/compare"
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/axis"
 	"github.com/millrace/millrace/plots/frame"
+	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
 )
 
@@ -24,10 +29,11 @@ var firstNines = axis.Nines(0.5)
 func percentileFigure(s *sheet) (*frame.Page, string) {
 	f := &frame.Page{Legend: s.legend(), HeadRoom: frame.HeadingRoom}
 	far := 1.0
-	var notes []string
-	for _, name := range s.curvePhases() {
-		lines, own := s.overRounds(func(t *results.Trial) (plotter.XYs, error) { return s.curve(t, name) })
-		notes = append(notes, own...)
+	banded := s.mostTrials() >= compare.IntervalRounds
+	names := s.curvePhases()
+	byPhase, notes := s.phaseLines(names)
+	for k, name := range names {
+		lines := byPhase[k]
 		p := frame.NewPanel("percentile of requests", "")
 		p.Add(frame.Grid{X: true, Y: true}, frame.Heading("phase "+name))
 		lo, hi := math.Inf(1), 0.0
@@ -38,9 +44,12 @@ func percentileFigure(s *sheet) (*frame.Page, string) {
 						lo, hi, far = min(lo, v.Y), max(hi, v.Y), max(far, v.X)
 					}
 				}
-				if len(l.rounds) > 1 {
+				if !banded && len(l.rounds) > 1 {
 					frame.AddLine(p.Plot, s.shown[i].style.Thin(), r, plotter.NoStep)
 				}
+			}
+			if banded {
+				p.Add(glyph.Band{Color: s.shown[i].style.Color, Of: len(lines), Edges: s.band(l.rounds)})
 			}
 		}
 		for i, l := range lines {
@@ -67,6 +76,9 @@ func percentileFigure(s *sheet) (*frame.Page, string) {
 	if s.res.Run.Rounds > 1 {
 		f.Subtitle += "; bold: median over rounds"
 	}
+	if banded {
+		f.Subtitle += ", shaded: its 95 % band"
+	}
 	f.Foot = s.foot(notes...)
 	return f, ""
 }
@@ -82,8 +94,11 @@ func (s *sheet) curvePhases() []string {
 	return names[max(0, len(names)-maxPanels):]
 }
 
-// curvePoints is the number of points of a curve that reaches as far as any.
-var curvePoints = len(fullCurve())
+// fullPoints is a curve that reaches as far as any, curvePoints its length.
+var (
+	fullPoints  = fullCurve()
+	curvePoints = len(fullPoints)
+)
 
 // fullCurve is a curve with every point that hist has, to give all curves a common grid.
 func fullCurve() []hist.Point {
@@ -92,23 +107,115 @@ func fullCurve() []hist.Point {
 	return h.Curve(0)
 }
 
-// curve is the percentile curve of one trial's phase on the common grid, not a number where the rule of hist.Curve
-// refuses a percentile.
-func (s *sheet) curve(t *results.Trial, name string) (plotter.XYs, error) {
-	line := make(plotter.XYs, curvePoints)
-	for i, p := range fullCurve() {
-		line[i] = plotter.XY{X: axis.Nines(p.Quantile), Y: math.NaN()}
+// phaseLines makes a line of every trial shown in each of the phases: lines[k][i] are those of contender i in phase k. Notes
+// name the trials whose log can't be read.
+func (s *sheet) phaseLines(names []string) (lines [][]roundLines, notes []string) {
+	lines = make([][]roundLines, len(names))
+	for k := range lines {
+		lines[k] = make([]roundLines, len(s.shown))
 	}
-	p := phase(t, name)
-	if p == nil || p.Outcomes["ok"] == 0 {
-		return line, nil
+	for i, c := range s.shown {
+		for _, t := range c.trials {
+			curves, err := s.curves(t, names)
+			if err != nil {
+				notes = append(notes, fmt.Sprintf("incomplete: %s round %d, %v.", c.name, t.Round, err))
+			}
+			for k := range names {
+				lines[k][i].rounds = append(lines[k][i].rounds, curves[k])
+			}
+		}
+		for k := range names {
+			lines[k][i].median = medians(lines[k][i].rounds)
+		}
 	}
-	h, err := s.res.Histogram(t.ID, "response", name)
-	if err != nil || h == nil {
-		return line, err
+	return lines, notes
+}
+
+// curves are the percentile curves of one trial's phases on the common grid, not a number where the rule of hist.Curve
+// refuses a percentile or the log lacks the phase. The log is read once, since that is what takes time.
+func (s *sheet) curves(t *results.Trial, names []string) ([]plotter.XYs, error) {
+	curves := make([]plotter.XYs, len(names))
+	histograms := make([]*hist.Histogram, len(names))
+	for k := range curves {
+		curves[k] = make(plotter.XYs, curvePoints)
+		for i, p := range fullPoints {
+			curves[k][i] = plotter.XY{X: axis.Nines(p.Quantile), Y: math.NaN()}
+		}
 	}
-	for i, point := range h.Curve(p.Planned - p.Outcomes["ok"]) {
-		line[i].Y = float64(max(point.Ns, 1))
+	entries, err := s.res.Log(t.ID, "response")
+	if err != nil {
+		return curves, err
 	}
-	return line, nil
+	for _, e := range entries {
+		if k := slices.Index(names, e.Tag); k >= 0 {
+			if histograms[k] == nil {
+				histograms[k] = hist.New()
+			}
+			histograms[k].Merge(e.Histogram)
+		}
+	}
+	for k, name := range names {
+		p := phase(t, name)
+		switch {
+		case p == nil || p.Outcomes["ok"] == 0:
+		case histograms[k] == nil:
+			err = fmt.Errorf("its log has no phase %q", name)
+		default:
+			for i, point := range histograms[k].Curve(p.Planned - p.Outcomes["ok"]) {
+				curves[k][i].Y = float64(max(point.Ns, 1))
+			}
+		}
+	}
+	return curves, err
+}
+
+// resamples is how many draws of rounds a band rests on.
+const resamples = 2000
+
+// band is the pointwise interval of the median over rounds, at the confidence 1 − compare.Alpha: whole rounds are drawn, never
+// requests. Where fewer than compare.IntervalRounds have the percentile it has none.
+func (s *sheet) band(rounds []plotter.XYs) []glyph.Edge {
+	if len(rounds) == 0 {
+		return nil
+	}
+	edges := make([]glyph.Edge, len(rounds[0]))
+	values, count := make([]float64, 0, len(rounds)), make([]int, len(rounds))
+	for i := range edges {
+		edges[i] = glyph.Edge{X: rounds[0][i].X, Lo: math.NaN(), Hi: math.NaN()}
+		values = values[:0]
+		for _, r := range rounds {
+			if !math.IsNaN(r[i].Y) {
+				values = append(values, r[i].Y)
+			}
+		}
+		if len(values) < compare.IntervalRounds || 2*len(values) < len(rounds) || edges[i].X < firstNines {
+			continue
+		}
+		slices.Sort(values)
+		edges[i].Lo, edges[i].Hi = inference.BlockBootstrap(len(values), resamples, 1-compare.Alpha, s.res.Run.Seed, func(index []int) float64 {
+			return drawnMedian(values, index, count)
+		})
+	}
+	return edges
+}
+
+// drawnMedian is the median of sorted[i] for all i of index, found by counting: sorting each draw took most of a figure's time.
+// count is scratch, at least as long as sorted.
+func drawnMedian(sorted []float64, index, count []int) float64 {
+	count = count[:len(sorted)]
+	clear(count)
+	for _, i := range index {
+		count[i]++
+	}
+	n, at, i := len(index), 0, -1
+	for at <= (n-1)/2 {
+		i++
+		at += count[i]
+	}
+	lower := sorted[i]
+	for at <= n/2 {
+		i++
+		at += count[i]
+	}
+	return (lower + sorted[i]) / 2
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/millrace/millrace/internal/quantity"
 )
 
-// LogTicks labels the decades; within less than two of them also 2 and 5. Over more than four it marks nothing else.
+// LogTicks labels the decades; within less than two of them also 2 and 5. Over more than four it marks nothing else. Of bytes
+// it labels powers of two.
 type LogTicks struct{ Unit quantity.Unit }
 
 var _ plot.Ticker = LogTicks{}
@@ -21,6 +22,9 @@ const maxLabels = 9
 
 // Ticks implements plot.Ticker.
 func (l LogTicks) Ticks(from, to float64) []plot.Tick {
+	if l.Unit == quantity.Bytes {
+		return binaryTicks(from, to)
+	}
 	lo, hi := int(math.Floor(math.Log10(from)+1e-9)), int(math.Ceil(math.Log10(to)-1e-9))
 	every := 1 + (hi-lo)/maxLabels
 	fine, coarse := math.Log10(to/from) < 2, math.Log10(to/from) > 4
@@ -38,6 +42,19 @@ func (l LogTicks) Ticks(from, to float64) []plot.Tick {
 				continue
 			}
 			ticks = append(ticks, t)
+		}
+	}
+	return ticks
+}
+
+// binaryTicks are powers of two, as many as have room for their labels.
+func binaryTicks(from, to float64) []plot.Tick {
+	lo, hi := int(math.Ceil(math.Log2(from)-1e-9)), int(math.Floor(math.Log2(to)+1e-9))
+	every := 1 + (hi-lo)/maxLabels
+	var ticks []plot.Tick
+	for e := lo; e <= hi; e++ {
+		if e%every == 0 {
+			ticks = append(ticks, plot.Tick{Value: math.Ldexp(1, e), Label: quantity.Tick(math.Ldexp(1, e), quantity.Bytes)})
 		}
 	}
 	return ticks
@@ -174,4 +191,48 @@ var _ plot.Ticker = SymlogTicks{}
 // Ticks implements plot.Ticker.
 func (s SymlogTicks) Ticks(_, to float64) []plot.Tick {
 	return append([]plot.Tick{{Value: 0, Label: "0"}}, LogTicks{s.Unit}.Ticks(s.Linear, to)...)
+}
+
+// RatioTicks labels round ratios on a logarithmic axis: the finest set whose labels are at least Gap of the axis apart.
+type RatioTicks struct{ Gap float64 }
+
+var _ plot.Ticker = RatioTicks{}
+
+// ratios are the sets, from fine to coarse. Each but the last is for an axis that it covers.
+var ratios = [][]float64{
+	{0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2},
+	{0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4},
+	{0.6, 0.8, 1, 1.2, 1.4, 1.6},
+	{0.25, 0.5, 0.75, 1, 1.5, 2},
+	{0.5, 0.7, 1, 1.5, 2, 3},
+	{0.7, 1, 1.5, 2, 3},
+	{0.1, 0.2, 0.5, 1, 2, 5, 10, 20},
+	{0.25, 0.5, 1, 2, 4},
+	{0.3, 1, 3, 10},
+	{0.01, 0.1, 1, 10, 100},
+}
+
+// Ticks implements plot.Ticker.
+func (r RatioTicks) Ticks(from, to float64) []plot.Tick {
+	var ticks []plot.Tick
+	for i, set := range ratios {
+		if i < len(ratios)-1 && (set[0] > 1.3*from || 1.5*set[len(set)-1] < to) {
+			continue
+		}
+		ticks = ticks[:0]
+		apart := math.Inf(1)
+		for _, v := range set {
+			if v < from || v > to {
+				continue
+			}
+			if n := len(ticks); n > 0 {
+				apart = min(apart, math.Log(v/ticks[n-1].Value)/math.Log(to/from))
+			}
+			ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', -1, 64)})
+		}
+		if apart >= r.Gap && len(ticks) > 1 {
+			break
+		}
+	}
+	return ticks
 }

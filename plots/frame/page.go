@@ -31,8 +31,9 @@ const (
 // the data, never on it.
 type Page struct {
 	Title    string
-	Subtitle string // one line: what to look for, and on which axis
+	Subtitle string // a line or two: what to look for, and on which axis
 	Panels   []Panel
+	Columns  int // of panels side by side; zero: all of them
 	Legend   []Entry
 	Foot     []string // small print: what is not drawn and why, then the source
 	// Rest is where a reader finds the notes of Foot that there is no room for; empty is the report.
@@ -79,14 +80,12 @@ func (f *Page) draw(c draw.Canvas) {
 	c.Fill(c.Rectangle.Path())
 	in := draw.Crop(c, margin, -margin, margin, -margin)
 
-	y := in.Max.Y
-	for _, t := range []struct {
-		s    string
-		sty  text.Style
-		lead vg.Length
-	}{{f.Title, Print(13, true, Ink), 15}, {f.Subtitle, Print(9, false, InkSoft), 13}} {
-		y -= t.lead
-		in.FillText(t.sty, vg.Point{X: in.Min.X, Y: y}, t.s)
+	y := in.Max.Y - 15
+	in.FillText(Print(13, true, Ink), vg.Point{X: in.Min.X, Y: y}, f.Title)
+	sub := Print(9, false, InkSoft)
+	for i, line := range wrap(f.Subtitle, sub, in.Max.X-in.Min.X) {
+		y -= 13 - 2*vg.Length(min(i, 1))
+		in.FillText(sub, vg.Point{X: in.Min.X, Y: y}, line)
 	}
 	in.Max.Y = y - 8
 
@@ -127,28 +126,36 @@ func (f *Page) smallPrint(sty text.Style, limit vg.Length) []string {
 	return append(lines, source...)
 }
 
-// drawPanels tiles the panels from left to right with data areas of the same size.
+// drawPanels tiles the panels from left to right, and rows of them from top to bottom, with data areas of the same size.
 func (f *Page) drawPanels(c draw.Canvas) {
 	const gap, name = 14, 15
 	c.Min.Y += name
-	var row []*plot.Plot
-	for _, p := range f.Panels {
-		row = append(row, p.Plot)
+	columns := f.Columns
+	if columns == 0 {
+		columns = len(f.Panels)
+	}
+	rows := make([][]*plot.Plot, (len(f.Panels)+columns-1)/columns)
+	for i := range rows {
+		rows[i] = make([]*plot.Plot, columns)
+	}
+	for i, p := range f.Panels {
+		rows[i/columns][i%columns] = p.Plot
 	}
 	if f.Panels[0].YLabel != "" {
 		c.Min.X += name
 	}
-	cells := plot.Align([][]*plot.Plot{row}, draw.Tiles{Rows: 1, Cols: len(row), PadX: gap}, c)
+	cells := tiles(rows, c, gap, gap/2+name+f.HeadRoom)
 	sty := Print(9, false, Ink)
 	sty.XAlign = draw.XCenter
 	for i, p := range f.Panels {
-		data := p.DataCanvas(cells[0][i])
-		p.Draw(cells[0][i])
-		c.FillText(sty, vg.Point{X: data.Center().X, Y: c.Min.Y - name + 2}, p.XLabel)
+		cell := cells[i/columns][i%columns]
+		data := p.DataCanvas(cell)
+		p.Draw(cell)
+		c.FillText(sty, vg.Point{X: data.Center().X, Y: cell.Min.Y - name + 2}, p.XLabel)
 		if p.YLabel != "" {
 			up := sty
 			up.Rotation = math.Pi / 2
-			c.FillText(up, vg.Point{X: cells[0][i].Min.X - 4, Y: data.Center().Y}, p.YLabel)
+			c.FillText(up, vg.Point{X: cell.Min.X - 4, Y: data.Center().Y}, p.YLabel)
 		}
 	}
 }

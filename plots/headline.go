@@ -1,0 +1,50 @@
+package plots
+
+import (
+	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/results"
+)
+
+// headings are the names of headline metrics above a narrow panel.
+var headings = map[string]string{
+	"drain-time-ns":         "drain time",
+	"p50-latency-ns":        "response p50",
+	"p99-latency-ns":        "response p99",
+	"cpu-per-req-ns":        "CPU a request",
+	"peak-RSS-bytes":        "peak RSS",
+	"user-bytes-per-conn":   "user bytes/conn",
+	"kernel-bytes-per-conn": "kernel bytes/conn",
+	"active-p99-latency-ns": "active p99",
+	"p50-connect-ns":        "connect p50",
+	"p99-connect-ns":        "connect p99",
+}
+
+// heading is the short name of a metric, or its own where it has none.
+func heading(metric string) string {
+	if h, ok := headings[metric]; ok {
+		return h
+	}
+	return metric
+}
+
+// better says which way of a metric is better, as the name of an axis.
+func better(metric string) string {
+	if info, ok := results.Metric(metric); ok && info.Better != results.BetterNone {
+		return info.Better + " is better"
+	}
+	return ""
+}
+
+// unitOf is the unit of a metric for people.
+func unitOf(metric string) quantity.Unit {
+	info, _ := results.Metric(metric)
+	switch info.Unit {
+	case "ns":
+		return quantity.Time
+	case "bytes":
+		return quantity.Bytes
+	case "requests/s", "connections/s":
+		return quantity.PerSecond
+	}
+	return quantity.Number
+}
