@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -12,11 +13,12 @@ import (
 func started(t testing.TB, name string, args ...string) int {
 	t.Helper()
 	c := exec.Command(name, args...)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children end with it
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		c.Process.Kill()
+		syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
 		c.Wait()
 	})
 	return c.Process.Pid
@@ -72,18 +74,31 @@ func TestForeignSeesAnotherProcess(t *testing.T) {
 	}
 }
 
-// A child of our parent is another agent. This process is its child's parent, so the child looks for its brother.
+// A child of our parent is another agent, and a child of that another server. This process is its child's parent, so the child
+// looks for its brother and its nephew.
 func TestForeignLeavesBrothersOut(t *testing.T) {
 	if os.Getenv("MILLRACE_BROTHER") != "" {
 		pid := int(parse(t, os.Getenv("MILLRACE_BROTHER")))
 		before := must[*CPUClocks](t)(ReadCPUClocks())
 		used(t, pid, before.ns[pid], 20*time.Millisecond)
-		if by := must[map[int]int64](t)(before.foreign(must[*CPUClocks](t)(ReadCPUClocks()), 0)); by[pid] != 0 {
-			t.Errorf("brother took %d ns", by[pid])
+		now, nephews := must[*CPUClocks](t)(ReadCPUClocks()), 0
+		by := must[map[int]int64](t)(before.foreign(now, 0))
+		for p := range now.ns {
+			if above, _, err := parentOf(p); p == pid || err == nil && above == pid {
+				if p != pid && now.ns[p] > before.ns[p] {
+					nephews++
+				}
+				if by[p] != 0 {
+					t.Errorf("process %d of the brother %d took %d ns", p, pid, by[p])
+				}
+			}
+		}
+		if nephews == 0 {
+			t.Error("no nephew ran")
 		}
 		return
 	}
-	brother := started(t, "sh", "-c", "while :; do :; done")
+	brother := started(t, "sh", "-c", "(while :; do :; done) & while :; do :; done")
 	c := exec.Command(os.Args[0], "-test.run=^TestForeignLeavesBrothersOut$")
 	c.Env = append(os.Environ(), fmt.Sprintf("MILLRACE_BROTHER=%d", brother))
 	if out, err := c.CombinedOutput(); err != nil {
