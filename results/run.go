@@ -11,6 +11,10 @@ import (
 // Schema is the version of every record in this package.
 const Schema = 1
 
+// PurposeExplain is Run.Purpose of trials that `millrace explain` makes: they are looked at while they run, and so measure
+// nothing.
+const PurposeExplain = "explain"
+
 // Run is run.json: what was planned and where, written before anything is measured.
 type Run struct {
 	Schema int    `json:"schema"`

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/analysis"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/observed"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -39,7 +40,7 @@ type Evidence struct {
 // Look is one trial that was looked at.
 type Look struct {
 	Round
-	Observed                  *results.Observed
+	Observed                  *observed.Record
 	CPU, AllocsBefore, Allocs []byte
 }
 
@@ -162,14 +163,14 @@ func planned(s *scenarios.Scenario) *results.Trial {
 // ProfileSpan is when a CPU profile is to be taken in a trial of scenario s, given the rounds that count of the run that was
 // measured with scenario of: over the headline phase, of an overload for as long as it took in the median round, in
 // proportion to what is offered. edge tells where a phase of s begins and ends; end is the end of the last one.
-func ProfileSpan(rounds []Round, of, s *scenarios.Scenario, edge func(name string) (from, to int64, ok bool), end int64) (results.Span, error) {
+func ProfileSpan(rounds []Round, of, s *scenarios.Scenario, edge func(name string) (from, to int64, ok bool), end int64) (observed.Span, error) {
 	phase := analysis.Headline(planned(of), of)
 	if phase == nil {
-		return results.Span{}, errors.New("its scenario has no measured phase with arrivals: there is nothing to profile")
+		return observed.Span{}, errors.New("its scenario has no measured phase with arrivals: there is nothing to profile")
 	}
 	from, to, ok := edge(phase.Name)
 	if !ok {
-		return results.Span{}, fmt.Errorf("the scenario has no phase %s", phase.Name)
+		return observed.Span{}, fmt.Errorf("the scenario has no phase %s", phase.Name)
 	}
 	var took []float64
 	for _, r := range rounds {
@@ -184,7 +185,7 @@ func ProfileSpan(rounds []Round, of, s *scenarios.Scenario, edge func(name strin
 		}
 		to = min(max(to, from+int64(share*valueOf(took, "").Median)), end)
 	}
-	return results.Span{FromNs: from, ToNs: to}, nil
+	return observed.Span{FromNs: from, ToNs: to}, nil
 }
 
 func burstOf(s *scenarios.Scenario, phase string) int {

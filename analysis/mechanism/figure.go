@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/analysis"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/observed"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -55,12 +56,12 @@ type Round struct {
 
 // Span is what the figures of a trial are over: the headline phase, of an overload until its last request had an outcome, for
 // until then the server works at it; nil where the scenario has no such phase.
-func Span(t *results.Trial, s *scenarios.Scenario) *results.Span {
+func Span(t *results.Trial, s *scenarios.Scenario) *observed.Span {
 	p := analysis.Headline(t, s)
 	if p == nil || p.ToNs <= p.FromNs {
 		return nil
 	}
-	span := &results.Span{FromNs: p.FromNs, ToNs: p.ToNs}
+	span := &observed.Span{FromNs: p.FromNs, ToNs: p.ToNs}
 	if p.Load == "overload" {
 		span.ToNs = max(span.ToNs, p.DrainedNs)
 	}
@@ -82,7 +83,7 @@ func SpanName(t *results.Trial, s *scenarios.Scenario) string {
 // cut is the span of one trial.
 type cut struct {
 	Round
-	span results.Span
+	span observed.Span
 }
 
 // figure is how a row's value is had from a cut; the string says why it can't be.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/observed"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -97,12 +98,12 @@ func TestMeasuredOfNothing(t *testing.T) {
 
 func TestCallRows(t *testing.T) {
 	r := aRound(1, 1000)
-	counts := func(read, wait, other int64) *results.Observed {
-		at := func(ns, n int64) results.Counts {
-			return results.Counts{TNs: ns, WireBytes: is(n * 200), Syscalls: map[string]int64{
+	counts := func(read, wait, other int64) *observed.Record {
+		at := func(ns, n int64) observed.Counts {
+			return observed.Counts{TNs: ns, WireBytes: is(n * 200), Syscalls: map[string]int64{
 				"read": n * read / 10, "epoll_pwait": n * wait / 20, "epoll_wait": n * wait / 20, "other": n * other / 10}}
 		}
-		return &results.Observed{Counts: []results.Counts{at(0, 0), at(1e9, 0), at(2e9, 1000), at(3e9, 2000), at(4e9, 9000)}}
+		return &observed.Record{Counts: []observed.Counts{at(0, 0), at(1e9, 0), at(2e9, 1000), at(3e9, 2000), at(4e9, 9000)}}
 	}
 	span := Span(r.Trial, overload)
 	a := CountCalls(r.Trial, span, counts(10, 4, 1), "")
@@ -128,7 +129,7 @@ func TestCallRows(t *testing.T) {
 // Without tracepoints there are reads and writes, and a reason for all else.
 func TestCallRowsWithoutTracepoints(t *testing.T) {
 	r := aRound(1, 1000)
-	o := &results.Observed{Partial: "it needs root", Counts: []results.Counts{
+	o := &observed.Record{Partial: "it needs root", Counts: []observed.Counts{
 		{TNs: 1e9, Syscalls: map[string]int64{"syscr": 0, "syscw": 0}}, {TNs: 3e9, Syscalls: map[string]int64{"syscr": 4000, "syscw": 2000}}}}
 	c := CountCalls(r.Trial, Span(r.Trial, overload), o, "")
 	rows := CallRows([2]Calls{c, CountCalls(nil, nil, nil, "no trial")})
@@ -150,7 +151,7 @@ func TestProfileSpan(t *testing.T) {
 	edge := func(string) (int64, int64, bool) { return 5e9, 6e9, true }
 	check := func(s *scenarios.Scenario, end, to int64) {
 		t.Helper()
-		if got, err := ProfileSpan(rounds, overload, s, edge, end); err != nil || (got != results.Span{FromNs: 5e9, ToNs: to}) {
+		if got, err := ProfileSpan(rounds, overload, s, edge, end); err != nil || (got != observed.Span{FromNs: 5e9, ToNs: to}) {
 			t.Errorf("%+v, %v, want until %d", got, err, to)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/analysis"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/observed"
 )
 
 // OwnTrial is the source of rows that no measured trial holds.
@@ -35,7 +36,7 @@ type Calls struct {
 
 // CountCalls takes the system calls of a trial from what was observed. A nil o, or one without counts in the span, gives
 // figures that are missing because of why.
-func CountCalls(t *results.Trial, span *results.Span, o *results.Observed, why string) Calls {
+func CountCalls(t *results.Trial, span *observed.Span, o *observed.Record, why string) Calls {
 	absent := func(reason string) Calls {
 		return Calls{Total: Value{Missing: reason}, WireBytes: Value{Missing: reason}, Segments: Value{Missing: reason}}
 	}
@@ -74,12 +75,12 @@ func CountCalls(t *results.Trial, span *results.Span, o *results.Observed, why s
 	return c
 }
 
-func nearest(counts []results.Counts, at int64) *results.Counts {
+func nearest(counts []observed.Counts, at int64) *observed.Counts {
 	if len(counts) == 0 {
 		return nil
 	}
-	distance := func(c results.Counts) int64 { return max(c.TNs-at, at-c.TNs) }
-	best := slices.MinFunc(counts, func(a, b results.Counts) int { return cmp.Compare(distance(a), distance(b)) })
+	distance := func(c observed.Counts) int64 { return max(c.TNs-at, at-c.TNs) }
+	best := slices.MinFunc(counts, func(a, b observed.Counts) int { return cmp.Compare(distance(a), distance(b)) })
 	return &best
 }
 

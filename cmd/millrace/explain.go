@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/internal/hostkey"
 	"github.com/millrace/millrace/report"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/observed"
 	"github.com/millrace/millrace/runner"
 	"github.com/millrace/millrace/runner/observe"
 	"github.com/millrace/millrace/runner/sut"
@@ -154,7 +155,7 @@ func look(cmd *cobra.Command, root string, f explainFlags, e *mechanism.Evidence
 	if err != nil {
 		return nil, err
 	}
-	spans := map[string]results.Span{}
+	spans := map[string]observed.Span{}
 	for i, v := range e.Variants {
 		if spans[v], err = profileSpan(e.Rounds[i], e.Run, &plan.Scenario); err != nil {
 			return nil, fmt.Errorf("explaining run %s: %s: %w", e.Run.ID, v, err)
@@ -197,7 +198,7 @@ func explainConfig(root string, f explainFlags, run *results.Run) (runner.Config
 }
 
 // profileSpan is when a variant is profiled in a trial of scenario s.
-func profileSpan(rounds []mechanism.Round, run *results.Run, s *scenarios.Scenario) (results.Span, error) {
+func profileSpan(rounds []mechanism.Round, run *results.Run, s *scenarios.Scenario) (observed.Span, error) {
 	edges := runner.EdgesOf(s)
 	edge := func(name string) (from, to int64, ok bool) {
 		i := slices.IndexFunc(edges, func(e sut.Edge) bool { return e.Name == name })
@@ -223,15 +224,16 @@ func addLooks(e *mechanism.Evidence, dir string, s *scenarios.Scenario) error {
 	}
 	e.Scenario, e.Why = s, "unknown: its trial was not made"
 	for _, t := range res.Trials {
+		looked := filepath.Join(dir, "trials", t.ID)
 		l := &mechanism.Look{Round: mechanism.Round{Trial: t}}
 		if l.Readings, err = res.Readings(t.ID); err != nil && !errors.Is(err, results.ErrTorn) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if l.Observed, err = res.Observed(t.ID); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if l.Observed, err = observed.Read(looked); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		for name, into := range map[string]*[]byte{results.CPUProfile: &l.CPU, results.AllocsBefore: &l.AllocsBefore, results.AllocsAfter: &l.Allocs} {
-			if *into, err = res.Profile(t.ID, name); err != nil {
+		for name, into := range map[string]*[]byte{observed.CPUProfile: &l.CPU, observed.AllocsBefore: &l.AllocsBefore, observed.AllocsAfter: &l.Allocs} {
+			if *into, err = observed.Profile(looked, name); err != nil {
 				return err
 			}
 		}

@@ -13,14 +13,14 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/procfs"
-	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/observed"
 	prom "github.com/prometheus/procfs"
 )
 
 // Plan says what to look at in a trial that explains.
 type Plan struct {
 	// Span of the CPU profile, in ns after T0. What was allocated is profiled just before it and at the end of the trial.
-	Span results.Span `json:"span"`
+	Span observed.Span `json:"span"`
 	// Profile takes profiles, Syscalls counts system calls.
 	Profile  bool `json:"profile,omitempty"`
 	Syscalls bool `json:"syscalls,omitempty"`
@@ -54,7 +54,7 @@ type Observer struct {
 	spool   string
 	t0      int64
 	counter *syscallCounter
-	seen    results.Observed
+	seen    observed.Record
 	cpu     <-chan json.RawMessage // the reply to the CPU profile, or nil
 	cpuDue  time.Time
 	io      func() (map[string]int64, error) // in place of the counter
@@ -66,11 +66,11 @@ func New(want *Plan, spool string) (*Observer, error) {
 		return nil, nil
 	}
 	if want.Profile {
-		if err := os.Mkdir(filepath.Join(spool, results.ProfilesDir), 0o755); err != nil {
+		if err := os.Mkdir(filepath.Join(spool, observed.ProfilesDir), 0o755); err != nil {
 			return nil, fmt.Errorf("keeping profiles: %w", err)
 		}
 	}
-	return &Observer{want: *want, spool: spool, seen: results.Observed{Schema: results.Schema}}, nil
+	return &Observer{want: *want, spool: spool, seen: observed.Record{Schema: observed.Schema}}, nil
 }
 
 // Env returns the environment of a server to be observed; env nil stands for that of this process.
@@ -131,22 +131,22 @@ func (o *Observer) profile(ctx context.Context, p Server) {
 	if !sleepUntil(ctx, o.t0+span.FromNs-int64(allocsLead)) {
 		return
 	}
-	if err := o.allocs(ctx, p, results.AllocsBefore); err != nil {
+	if err := o.allocs(ctx, p, observed.AllocsBefore); err != nil {
 		o.note(err)
 	} else {
-		o.seen.Allocs = &results.Span{FromNs: procfs.Monotonic() - o.t0}
+		o.seen.Allocs = &observed.Span{FromNs: procfs.Monotonic() - o.t0}
 	}
 	if !sleepUntil(ctx, o.t0+span.FromNs) {
 		return
 	}
 	from := procfs.Monotonic() - o.t0
 	took := time.Duration(span.ToNs - from)
-	reply, err := askProfile(p, "cpu", took.Seconds(), filepath.Join(o.spool, results.ProfilesDir, results.CPUProfile))
+	reply, err := askProfile(p, "cpu", took.Seconds(), filepath.Join(o.spool, observed.ProfilesDir, observed.CPUProfile))
 	if err != nil {
 		o.note(err)
 		return
 	}
-	o.cpu, o.cpuDue, o.seen.CPU = reply, time.Now().Add(took), &results.Span{FromNs: from, ToNs: span.ToNs}
+	o.cpu, o.cpuDue, o.seen.CPU = reply, time.Now().Add(took), &observed.Span{FromNs: from, ToNs: span.ToNs}
 }
 
 // allocs profiles what was allocated so far: the runtime knows that as of the last garbage collection.
@@ -158,7 +158,7 @@ func (o *Observer) allocs(ctx context.Context, p Server, name string) error {
 	if err != nil {
 		return fmt.Errorf("profiling allocations: %w", err)
 	}
-	if reply, err = askProfile(p, "allocs", 0, filepath.Join(o.spool, results.ProfilesDir, name)); err == nil {
+	if reply, err = askProfile(p, "allocs", 0, filepath.Join(o.spool, observed.ProfilesDir, name)); err == nil {
 		err = answered(ctx, p, reply, answerWithin)
 	}
 	if err != nil {
@@ -189,7 +189,7 @@ func (o *Observer) count(ctx context.Context, p Server) {
 
 // read appends one set of counts.
 func (o *Observer) read() {
-	c := results.Counts{TNs: procfs.Monotonic() - o.t0}
+	c := observed.Counts{TNs: procfs.Monotonic() - o.t0}
 	var err error
 	if o.counter != nil {
 		c.Syscalls, err = o.counter.read()
@@ -258,7 +258,7 @@ func (o *Observer) Finish(ctx context.Context, p Server) {
 	}
 	if o.seen.Allocs != nil && o.seen.CPU != nil {
 		o.seen.Allocs.ToNs = procfs.Monotonic() - o.t0
-		if err := o.allocs(ctx, p, results.AllocsAfter); err != nil {
+		if err := o.allocs(ctx, p, observed.AllocsAfter); err != nil {
 			o.note(err)
 			o.seen.Allocs = nil
 		}
@@ -267,7 +267,7 @@ func (o *Observer) Finish(ctx context.Context, p Server) {
 	}
 	data, err := json.Marshal(o.seen)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(o.spool, results.ObservedFile), append(data, '\n'), 0o644)
+		err = os.WriteFile(filepath.Join(o.spool, observed.File), append(data, '\n'), 0o644)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "keeping what was observed:", err)

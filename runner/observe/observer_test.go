@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/procfs"
-	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/observed"
 )
 
 // A program that makes a known number of system calls, in a thread of its own process, is counted exactly.
@@ -65,8 +65,8 @@ func (silent) Ask(command, members string) (<-chan json.RawMessage, error) {
 	return reply, nil
 }
 
-// observed lets an observer look for 400 ms and returns what it wrote.
-func observed(t *testing.T, want Plan) results.Observed {
+// look lets an observer look for 400 ms and returns what it wrote.
+func look(t *testing.T, want Plan) observed.Record {
 	t.Helper()
 	spool := t.TempDir()
 	o, err := New(&want, spool)
@@ -78,8 +78,8 @@ func observed(t *testing.T, want Plan) results.Observed {
 	defer cancel()
 	<-o.Start(ctx, silent{}, procfs.Monotonic())
 	o.Finish(t.Context(), silent{})
-	data, err := os.ReadFile(filepath.Join(spool, results.ObservedFile))
-	var seen results.Observed
+	data, err := os.ReadFile(filepath.Join(spool, observed.File))
+	var seen observed.Record
 	if err != nil || json.Unmarshal(data, &seen) != nil {
 		t.Fatalf("%s, %v", data, err)
 	}
@@ -87,8 +87,8 @@ func observed(t *testing.T, want Plan) results.Observed {
 }
 
 func TestObserverCountsWhereTheSpanBeginsAndEnds(t *testing.T) {
-	span := results.Span{FromNs: 60e6, ToNs: 130e6}
-	seen := observed(t, Plan{Syscalls: true, Span: span})
+	span := observed.Span{FromNs: 60e6, ToNs: 130e6}
+	seen := look(t, Plan{Syscalls: true, Span: span})
 	at := func(ns int64) bool {
 		for _, c := range seen.Counts {
 			if c.TNs >= ns && c.TNs < ns+50e6 && len(c.Syscalls) > 0 && c.WireBytes != nil && c.Segments != nil {
@@ -107,7 +107,7 @@ func TestObserverCountsWhereTheSpanBeginsAndEnds(t *testing.T) {
 
 // A server that knows no profiles leaves a note, and what asks for none leaves nothing.
 func TestObserverNotesWhatItDidNotGet(t *testing.T) {
-	seen := observed(t, Plan{Profile: true, Span: results.Span{FromNs: 1e6, ToNs: 50e6}})
+	seen := look(t, Plan{Profile: true, Span: observed.Span{FromNs: 1e6, ToNs: 50e6}})
 	if seen.CPU != nil || seen.Allocs != nil || len(seen.Notes) == 0 || !strings.Contains(seen.Notes[0], "profiling") {
 		t.Errorf("%+v", seen)
 	}

@@ -1,22 +1,22 @@
-package results
+// Package observed keeps what was looked at in trials made to explain: counted system calls and profiles, in files of the
+// trial's directory. The profiles themselves are pprof's.
+package observed
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
+	"path/filepath"
 )
-
-// PurposeExplain is Run.Purpose of trials that `millrace explain` makes: they are looked at while they run, and so measure
-// nothing.
-const PurposeExplain = "explain"
 
 // Names of what a trial made to explain leaves in its directory.
 const (
-	ObservedFile = "observed.json"
-	ProfilesDir  = "profiles"
-	// CPUProfile is over Observed.CPU; AllocsBefore and AllocsAfter are of all that was allocated until Observed.Allocs begins
+	File        = "observed.json"
+	ProfilesDir = "profiles"
+	// CPUProfile is over Record.CPU; AllocsBefore and AllocsAfter are of all that was allocated until Record.Allocs begins
 	// and ends.
 	CPUProfile   = "cpu.pprof"
 	AllocsBefore = "allocs-before.pprof"
@@ -29,8 +29,11 @@ type Span struct {
 	ToNs   int64 `json:"to_ns"`
 }
 
-// Observed is observed.json: what was looked at in a trial made to explain. A part that was not looked at is nil.
-type Observed struct {
+// Schema is the version of Record.
+const Schema = 1
+
+// Record is observed.json: what was looked at in a trial made to explain. A part that was not looked at is nil.
+type Record struct {
 	Schema int   `json:"schema"`
 	CPU    *Span `json:"cpu,omitempty"`
 	Allocs *Span `json:"allocs,omitempty"`
@@ -53,30 +56,29 @@ type Counts struct {
 	Segments  *int64 `json:"segments,omitempty"`
 }
 
-// Observed reads what was looked at in a trial. A measured one has none, which is an error that is fs.ErrNotExist.
-func (r *Result) Observed(trialID string) (*Observed, error) {
-	file, err := r.file(trialID, ObservedFile)
-	if err != nil {
-		return nil, err
-	}
+// Read reads what was looked at in the trial of that directory. A measured one has none, which is an error that is
+// fs.ErrNotExist.
+func Read(trialDir string) (*Record, error) {
+	file := filepath.Join(trialDir, File)
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading what was observed: %w", err)
 	}
-	o := new(Observed)
-	if err := unmarshal(data, o); err != nil {
+	r := new(Record)
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(r); err != nil {
 		return nil, fmt.Errorf("reading what was observed: %s: %w", file, err)
 	}
-	return o, nil
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("reading what was observed: %s: schema %d: want %d: read it with the millrace that wrote it", file, r.Schema, Schema)
+	}
+	return r, nil
 }
 
 // Profile reads one of a trial's profiles, CPUProfile for example; nil where the trial has none of that name.
-func (r *Result) Profile(trialID, name string) ([]byte, error) {
-	file, err := r.file(trialID, path.Join(ProfilesDir, name))
-	if err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(file)
+func Profile(trialDir, name string) ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(trialDir, ProfilesDir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
