@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/clients/fleet/meeting"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
@@ -33,7 +34,7 @@ type duet struct {
 type side struct {
 	partner string // the other trial's ID
 	slot    arrivals.Slot
-	meeting *fleet.Meeting
+	meeting *meeting.Meeting
 }
 
 // checkDuet says why a resolved scenario with so many variants can't be run as duets, nil if it can.
@@ -73,23 +74,23 @@ func (d *duet) respawn(ctx context.Context) error { return d.second.fleet.Respaw
 // trials runs the trials a and b of one round together, and returns their records as run.trial does. The load of a has the
 // even slots: let variants take turns in that. Either is INVALID where the other did not run to its end.
 func (d *duet) trials(ctx context.Context, a, b spec) (*results.Trial, *results.Trial) {
-	meeting := fleet.NewMeeting(duetSlots, duetSlots*duetSlot)
+	together := meeting.New(duetSlots, duetSlots*duetSlot)
 	specs, runs := [duetSlots]*spec{&a, &b}, [duetSlots]*run{d.first, d.second}
 	var ids [duetSlots]string
 	for i, s := range specs {
 		ids[i] = d.first.trialID(*s)
 	}
 	if ids[0] == ids[1] {
-		meeting.Miss(fmt.Errorf("both trials of the duet are named %s: want variants of two names", ids[0]))
+		together.Miss(fmt.Errorf("both trials of the duet are named %s: want variants of two names", ids[0]))
 		runs[1] = d.first // the same directory, one after the other: neither starts
 	}
 	var out [duetSlots]*results.Trial
 	var wg sync.WaitGroup
 	for i, s := range specs {
-		s.duet = &side{partner: ids[1-i], slot: slotOf(i), meeting: meeting}
+		s.duet = &side{partner: ids[1-i], slot: slotOf(i), meeting: together}
 		trial := func() {
 			out[i] = runs[i].trial(ctx, *s)
-			meeting.Miss(fmt.Errorf("trial %s ended before it began", ids[i]))
+			together.Miss(fmt.Errorf("trial %s ended before it began", ids[i]))
 		}
 		if runs[0] == runs[1] {
 			trial()

@@ -27,7 +27,7 @@ type Trial struct {
 	// Lead is the time from the last agent being ready to T0. Default 50 ms.
 	Lead time.Duration
 	// StartAt decides T0, a CLOCK_MONOTONIC time in ns, once all agents are ready; earliest is what it would be otherwise, and
-	// the least it may be. An error ends the trial before it starts. Nil takes earliest; see Meeting.
+	// the least it may be. An error ends the trial before it starts. Nil takes earliest; see package meeting.
 	StartAt func(ctx context.Context, earliest int64) (t0 int64, err error)
 	// Timeout bounds the trial from Prepare to the end of the run; finishing and collecting is bounded apart. Default 10 min.
 	Timeout time.Duration

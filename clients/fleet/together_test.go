@@ -1,69 +1,21 @@
 package fleet
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/millrace/millrace/clients/fleet/internal/protocol"
+	"github.com/millrace/millrace/clients/fleet/meeting"
 )
-
-func TestMeetingFixesOneT0(t *testing.T) {
-	m := NewMeeting(3, 200*time.Millisecond)
-	var wg sync.WaitGroup
-	got := make([]int64, 3)
-	for i, earliest := range []int64{1_000_000_001, 5, 1_150_000_000} {
-		wg.Go(func() {
-			var err error
-			if got[i], err = m.StartAt(t.Context(), earliest); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	for _, t0 := range got {
-		if t0 != 1_200_000_000 {
-			t.Errorf("T0 %v, want 1.2 s each", got)
-		}
-	}
-	m.Miss(errors.New("late")) // changes nothing
-	if m.err != nil {
-		t.Error(m.err)
-	}
-}
-
-func TestMeetingEndsWhenOneMissesIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := NewMeeting(2, 0)
-		go func() {
-			synctest.Wait()
-			m.Miss(nil)
-			m.Miss(errors.New("the server did not start"))
-		}()
-		if _, err := m.StartAt(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "the server did not start") {
-			t.Errorf("%v, want the reason", err)
-		}
-		m = NewMeeting(2, 0)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := m.StartAt(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v, want the end of ctx", err)
-		}
-		if _, err := m.StartAt(t.Context(), 1); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v, want that the other one has given up", err)
-		}
-	})
-}
 
 // Two coordinators with agents of their own start at one T0; without the partner a trial ends with what became of it.
 func TestTwoCoordinatorsStartTogether(t *testing.T) {
 	const multiple = 200 * time.Millisecond
-	m := NewMeeting(2, multiple)
+	m := meeting.New(2, multiple)
 	var outs [2]*Outcome
 	var wg sync.WaitGroup
 	for i := range outs {
@@ -80,7 +32,7 @@ func TestTwoCoordinatorsStartTogether(t *testing.T) {
 		t.Errorf("T0 %d and %d, want one multiple of %v", outs[0].T0, outs[1].T0, multiple)
 	}
 	c := fleetOf(t, Options{}, "agent", protocol.RoleLoad)
-	alone := NewMeeting(2, multiple)
+	alone := meeting.New(2, multiple)
 	alone.Miss(errors.New("no partner"))
 	out, err := c.Conduct(t.Context(), Trial{ID: "t", Load: func(json.RawMessage, int, int) (json.RawMessage, error) { return plan(fakePlan{}), nil }, StartAt: alone.StartAt})
 	if err == nil || !strings.Contains(err.Error(), "no partner") || out.T0 != 0 || out.Load[0] != nil {

@@ -1,4 +1,5 @@
-package fleet
+// Package meeting lets trials of several coordinators on one host start at one T0.
+package meeting
 
 import (
 	"context"
@@ -7,8 +8,8 @@ import (
 	"time"
 )
 
-// Meeting lets trials of several coordinators on one host start at one T0: each trial's StartAt is the meeting's. It is
-// for one trial of each coordinator, and safe for concurrent use.
+// Meeting is where the trials wait for each other: each one's fleet.Trial.StartAt is the meeting's. It is for one trial of each
+// coordinator, and safe for concurrent use.
 type Meeting struct {
 	parties  int
 	multiple int64
@@ -20,8 +21,8 @@ type Meeting struct {
 	err     error
 }
 
-// NewMeeting returns a meeting of so many trials. T0 will be a multiple of a time on CLOCK_MONOTONIC; one below a ns is none.
-func NewMeeting(parties int, multiple time.Duration) *Meeting {
+// New returns a meeting of so many trials. T0 will be a multiple of a time on CLOCK_MONOTONIC; one below a ns is none.
+func New(parties int, multiple time.Duration) *Meeting {
 	return &Meeting{parties: parties, multiple: max(int64(multiple), 1), over: make(chan struct{})}
 }
 
