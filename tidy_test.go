@@ -48,15 +48,15 @@ var imports = []struct {
 	{"analysis/mechanism", []string{"analysis", "analysis/inference", "results", "results/observed", "scenarios", "internal/hist", "internal/validity"}},
 	{"analysis", []string{"analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
 	{"plots/synthetic", []string{"analysis", "analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}}, // for tests
-	{"plots…", []string{"analysis/inference", "analysis/compare", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
-	{"report", []string{"analysis/inference", "analysis", "analysis/compare", "analysis/mechanism", "results/observed", "analysis/noise", "plots", "plots/axis", "plots/glyph", "plots/frame", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"plots…", []string{"analysis/inference", "analysis/compare", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report", []string{"analysis/inference", "analysis", "analysis/compare", "analysis/mechanism", "results/observed", "analysis/noise", "plots", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"runner/host", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/observe", []string{"results/observed", "internal/procfs"}},
 	{"runner/sut", []string{"runner/observe", "results/observed", "clients/fleet…", "results", "scenarios", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner", []string{"runner/host", "runner/observe", "results/observed", "runner/sut", "clients", "clients/checks", "clients/floor", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"cmd/ruler", []string{"clients…", "scenarios", "results", "analysis…", "runner/host", "internal/…"}},
 	{"cmd/millrace-member", []string{"clients…", "scenarios", "internal/…"}},
-	{"cmd/millrace", []string{"clients…", "scenarios", "results", "analysis…", "plots", "plots/axis", "plots/glyph", "plots/frame", "report", "runner…", "servers/conform…", "internal/…"}},
+	{"cmd/millrace", []string{"clients…", "scenarios", "results…", "analysis…", "plots", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "report", "runner…", "servers/conform…", "internal/…"}},
 }
 
 // frameworks are what is measured: the ruler, the runner and the reports must build without them.

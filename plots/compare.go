@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots/axis"
+	"github.com/millrace/millrace/plots/compared"
 	"github.com/millrace/millrace/plots/frame"
 	"github.com/millrace/millrace/plots/glyph"
 	"github.com/millrace/millrace/results"
@@ -47,6 +48,23 @@ func churnFigure(s *sheet) (*frame.Page, string) {
 		{"connect: p50 (hollow), p99", "lower is better", []string{"p50-connect-ns", "p99-connect-ns"}, quantity.Time, true},
 		{"response: p50 (hollow), p99", "lower is better", []string{"p50-latency-ns", "p99-latency-ns"}, quantity.Time, true},
 	})
+}
+
+func forestFigure(s *sheet) (*frame.Page, string) { return s.compared(compared.Forest) }
+
+func roundsFigure(s *sheet) (*frame.Page, string) { return s.compared(compared.Rounds) }
+
+// compared draws a figure of those shown, with the sheet's small print below its own.
+func (s *sheet) compared(figure func(*results.Result, []compared.Contender) (*frame.Page, string)) (*frame.Page, string) {
+	var shown []compared.Contender
+	for _, c := range s.shown {
+		shown = append(shown, compared.Contender{Name: c.name, Style: c.style, Trials: len(c.trials)})
+	}
+	f, note := figure(s.res, shown)
+	if f != nil {
+		f.Foot = s.foot(f.Foot...)
+	}
+	return f, note
 }
 
 // dotFigure draws the panels that have values; a panel without any is named in the small print.

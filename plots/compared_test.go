@@ -144,14 +144,6 @@ func TestForestNeedsSixRounds(t *testing.T) {
 	}
 }
 
-func TestSpans(t *testing.T) {
-	for want, numbers := range map[string][]int{"": nil, "2": {2}, "1–2": {1, 2}, "1–3, 5": {1, 2, 3, 5}, "1, 3–4": {1, 3, 4}} {
-		if got := spans(numbers); got != want {
-			t.Errorf("spans(%v) = %q, want %q", numbers, got, want)
-		}
-	}
-}
-
 // TestBand compares the band with the plain way: draw, sort, take the middle.
 func TestBand(t *testing.T) {
 	const rounds = 9

@@ -1,4 +1,5 @@
-package plots
+// Package compared has the figures that hold the variants of a run against each other by its headline metrics.
+package compared
 
 import (
 	"fmt"
@@ -18,21 +19,36 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
+// Contender is a variant that may be drawn.
+type Contender struct {
+	Name   string
+	Style  glyph.Style
+	Trials int // that count
+}
+
+// sheet is a run prepared for drawing.
+type sheet struct {
+	res   *results.Result
+	shown []Contender
+}
+
 // compared is a headline metric with what the rounds say of the variants shown, in their order.
 type compared struct {
 	*compare.Comparison
 	rows []*compare.Row
 }
 
-// forestFigure has a panel for each headline metric whose rounds support intervals.
-func forestFigure(s *sheet) (*frame.Page, string) {
+// Forest has a panel for each headline metric whose rounds support intervals: of those shown, in their order, the ratio to the
+// run's reference. Its small print says what is missing. Without such a metric it is nil and the note says why.
+func Forest(res *results.Result, shown []Contender) (page *frame.Page, note string) {
+	s := &sheet{res, shown}
 	var list []compared
 	var missing metricNotes
 	enough := s.mostTrials() >= compare.IntervalRounds
 	for _, metric := range results.Headline(s.res.Run.Scenario.Name) {
 		c := compared{Comparison: compare.Run(s.res, metric, "")}
 		for _, v := range s.shown {
-			i := slices.IndexFunc(c.Rows, func(r compare.Row) bool { return r.Variant == v.name })
+			i := slices.IndexFunc(c.Rows, func(r compare.Row) bool { return r.Variant == v.Name })
 			c.rows = append(c.rows, &c.Rows[i])
 		}
 		if why := c.noForest(); why != "" {
@@ -64,7 +80,7 @@ func forestFigure(s *sheet) (*frame.Page, string) {
 		f.Panels = append(f.Panels, s.forestPanel(c, i%f.Columns == 0, gap))
 		c.notes(s, &notes)
 	}
-	f.Foot = s.foot(notes.lines()...)
+	f.Foot = notes.lines()
 	return f, ""
 }
 
@@ -72,7 +88,7 @@ func forestFigure(s *sheet) (*frame.Page, string) {
 func (s *sheet) mostTrials() int {
 	n := 0
 	for _, c := range s.shown {
-		n = max(n, len(c.trials))
+		n = max(n, c.Trials)
 	}
 	return n
 }
@@ -136,7 +152,7 @@ func (s *sheet) forestPanel(c compared, named bool, gap float64) frame.Panel {
 	var names axis.RowTicks
 	for i, r := range c.rows {
 		row := glyph.ForestRow{
-			Style: s.shown[i].style, Ratio: r.Ratio.Value, Lo: r.Ratio.Lo, Hi: r.Ratio.Hi,
+			Style: s.shown[i].Style, Ratio: r.Ratio.Value, Lo: r.Ratio.Lo, Hi: r.Ratio.Hi,
 			Tier: spans(r.Tiers), Value: quantity.Format(r.Median, unitOf(c.Metric.Name)),
 		}
 		if r.Off != "" {
@@ -182,7 +198,7 @@ func (c *compared) notes(s *sheet, notes *metricNotes) {
 		case c.Why == "" && len(r.Tiers) == 0:
 			tierless = append(tierless, fmt.Sprintf("%s (%d)", r.Variant, r.Ratio.N))
 		}
-		if all := len(s.shown[i].trials); n < all && n > 0 {
+		if all := s.shown[i].Trials; n < all && n > 0 {
 			fewer = append(fewer, fmt.Sprintf("%s %d of %d", r.Variant, n, all))
 		}
 	}
@@ -233,7 +249,7 @@ func (s *sheet) forestColumns(panels int) int {
 	const page, columns, gap, bars = vg.Length(655), vg.Length(62), vg.Length(14), vg.Length(55)
 	names := vg.Length(0)
 	for _, c := range s.shown {
-		names = max(names, frame.Print(8.5, false, frame.Ink).Width(shortened(c.name)))
+		names = max(names, frame.Print(8.5, false, frame.Ink).Width(shortened(c.Name)))
 	}
 	if n := vg.Length(panels); (page-names-(n-1)*gap)/n-columns >= bars {
 		return panels

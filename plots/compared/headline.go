@@ -1,4 +1,4 @@
-package plots
+package compared
 
 import (
 	"github.com/millrace/millrace/internal/quantity"

@@ -1,4 +1,4 @@
-package plots
+package compared
 
 import (
 	"fmt"
@@ -18,8 +18,10 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
-// roundsFigure has a panel for each headline metric with the values of all rounds.
-func roundsFigure(s *sheet) (*frame.Page, string) {
+// Rounds has a panel for each headline metric with the values of all rounds of those shown. Its small print says what is
+// missing. Where there is nothing to draw it is nil and the note says why.
+func Rounds(res *results.Result, shown []Contender) (page *frame.Page, note string) {
+	s := &sheet{res, shown}
 	last := 0
 	for _, t := range s.res.Trials {
 		last = max(last, t.Round)
@@ -57,7 +59,7 @@ func roundsFigure(s *sheet) (*frame.Page, string) {
 	f.Columns = s.stripColumns(len(f.Panels))
 	for i, c := range s.shown {
 		f.Legend = append(f.Legend, frame.Entry{
-			Name: fmt.Sprintf("%d  %s", i+1, shortened(c.name)), Dot: &draw.GlyphStyle{Color: c.style.Color, Radius: 3, Shape: draw.CircleGlyph{}},
+			Name: fmt.Sprintf("%d  %s", i+1, shortened(c.Name)), Dot: &draw.GlyphStyle{Color: c.Style.Color, Radius: 3, Shape: draw.CircleGlyph{}},
 		})
 	}
 	f.Subtitle = "one column a variant, one dot a round, the first at its left; grey: the same round of the next variant; bar: median; logarithmic scale"
@@ -67,7 +69,7 @@ func roundsFigure(s *sheet) (*frame.Page, string) {
 	if struck {
 		f.Subtitle += "; rings: INVALID, not counted"
 	}
-	f.Foot = s.foot(missing...)
+	f.Foot = missing
 	return f, ""
 }
 
@@ -76,7 +78,7 @@ func (s *sheet) stripColumns(panels int) int {
 	const page, legend, around, column = vg.Length(655), vg.Length(54), vg.Length(50), vg.Length(12)
 	names := vg.Length(0)
 	for _, c := range s.shown {
-		names = max(names, frame.Print(9, false, frame.Ink).Width(shortened(c.name)))
+		names = max(names, frame.Print(9, false, frame.Ink).Width(shortened(c.Name)))
 	}
 	width := (page-legend-names)/vg.Length(panels) - around
 	if panels > 3 && width < column*vg.Length(len(s.shown)) {
@@ -89,12 +91,12 @@ func (s *sheet) stripColumns(panels int) int {
 func (s *sheet) strip(metric string, rounds int) glyph.Strip {
 	strip := make(glyph.Strip, len(s.shown))
 	for i, c := range s.shown {
-		k := glyph.Column{Style: c.style, Counted: nans(rounds), Struck: nans(rounds), Median: math.NaN()}
+		k := glyph.Column{Style: c.Style, Counted: nans(rounds), Struck: nans(rounds), Median: math.NaN()}
 		var counted []float64
 		for _, t := range s.res.Trials {
 			v, measured := t.Metrics[metric]
 			switch {
-			case t.Variant != c.name || !measured:
+			case t.Variant != c.Name || !measured:
 			case t.LeftOut() == "":
 				k.Counted[t.Round-1] = v
 				counted = append(counted, v)
