@@ -49,7 +49,7 @@ type Config struct {
 	Enough func(run *results.Run, trials []*results.Trial) (enough bool, why string)
 	// Budget is the time that the rounds may take: no round begins that would probably not end within it. Zero is no limit.
 	Budget time.Duration
-	// QuietWait is how long a trial waits for a quiet host at most, such as the constant QuietWait; zero does not look.
+	// QuietWait is how long a trial waits for a quiet host at most, such as host.QuietWait; zero does not look.
 	QuietWait time.Duration
 	// Before is a run to go on with, from Reopen; nil starts a new one.
 	Before *Before
@@ -242,8 +242,8 @@ func Estimate(run *results.Run) time.Duration {
 func PerTrial(run *results.Run) time.Duration { return run.Scenario.Duration() + TrialOverhead }
 
 // TrialOverhead is what a trial takes beyond its phases: listening to the host, starting a server, arming, collecting and
-// stopping. Measured at about half a second on two cores, and quietWindow.
-const TrialOverhead = 500*time.Millisecond + quietWindow
+// stopping. Measured at about half a second on two cores, and QuietWindow.
+const TrialOverhead = 500*time.Millisecond + host.QuietWindow
 
 // Kinds are the kinds of load that the floor has to have for a run.
 func Kinds(run *results.Run) []floor.Kind {

@@ -45,7 +45,7 @@ func Reopen(ctx context.Context, c Config, path string) (Config, *results.Run, e
 	}
 	plan := res.Run
 	env := host.CaptureEnv(ctx, nil, c.Version, c.Commit)
-	c.Before = &Before{dir: dir, trials: res.Trials, sittings: len(res.Sessions), differs: differences(plan.Env, env)}
+	c.Before = &Before{dir: dir, trials: res.Trials, sittings: len(res.Sessions), differs: host.Differences(plan.Env, env)}
 	if err = c.sameMeasurement(ctx, plan, env); err == nil {
 		err = c.extend(res)
 	}
@@ -136,44 +136,4 @@ func (c *Config) extend(res *results.Result) error {
 		return nil
 	}
 	return &UsageError{fmt.Errorf("all its %d rounds are there: ask for more of them, or for a width (--rounds %d, --until 2%%)", plan.Rounds, 2*plan.Rounds)}
-}
-
-// differences lists what of the environment may change within a run and did.
-func differences(was, is results.Env) []string {
-	var list []string
-	note := func(what string, was, is any) {
-		if was != is {
-			list = append(list, fmt.Sprintf("%s was %v and is %v", what, was, is))
-		}
-	}
-	note("cores", was.Cores, is.Cores)
-	note("memory in bytes", was.MemBytes, is.MemBytes)
-	note("virtual", was.Virtual, is.Virtual)
-	note("millrace's Go", was.Go, is.Go)
-	note("millrace", was.Millrace, is.Millrace)
-	note("commit", was.Commit, is.Commit)
-	note("dirty", was.Dirty, is.Dirty)
-	note("governor", was.Governor, is.Governor)
-	note("GOGC", was.GOGC, is.GOGC)
-	note("GOMAXPROCS", was.GOMAXPROCS, is.GOMAXPROCS)
-	for _, name := range keysOf(was.Sysctls, is.Sysctls) {
-		note(name, was.Sysctls[name], is.Sysctls[name])
-	}
-	for _, name := range keysOf(was.Limits, is.Limits) {
-		note("limit "+name, was.Limits[name], is.Limits[name])
-	}
-	return list
-}
-
-// keysOf are the keys of both, sorted.
-func keysOf[V any](a, b map[string]V) []string {
-	return slices.Compact(slices.Sorted(func(yield func(string) bool) {
-		for _, m := range []map[string]V{a, b} {
-			for k := range m {
-				if !yield(k) {
-					return
-				}
-			}
-		}
-	}))
 }

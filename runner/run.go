@@ -34,7 +34,7 @@ type run struct {
 	dir    *results.Dir
 	fleet  *fleet.Coordinator
 	live   *live
-	quiet  *quiet
+	quiet  *host.Quiet
 	// trials are those that count, of earlier sittings too. Ran is how many are of this one.
 	trials  []*results.Trial
 	ran     int
@@ -64,6 +64,23 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 	}
 	err = errors.Join(err, r.endSession(reason, why), r.dir.Close())
 	return r.summary(), err
+}
+
+// quietShare of a run's estimate may be spent with waiting for a quiet host, but no less than one trial's.
+const quietShare = 0.1
+
+// newQuiet listens to the CPUs of the run, by the limits by which a trial is judged afterwards. Each is Config.QuietWait.
+func newQuiet(plan *results.Run, each time.Duration) *host.Quiet {
+	cpus := slices.Concat(plan.Split.Server, plan.Split.Client)
+	slices.Sort(cpus)
+	cpus = slices.Compact(cpus)
+	return &host.Quiet{
+		Listen: func(ctx context.Context, window time.Duration) (host.Noise, error) {
+			return host.Listen(ctx, cpus, window)
+		},
+		Limits: host.Noise{Steal: maxStealShare, Foreign: maxForeignShare},
+		Each:   each, Left: max(each, time.Duration(quietShare*float64(Estimate(plan)))),
+	}
 }
 
 // begin takes the run's directory and records that a sitting begins.
@@ -151,7 +168,7 @@ func (r *run) one(ctx context.Context, s spec) error {
 		return err
 	}
 	r.live.wait(s)
-	wait, note := r.quiet.wait(ctx)
+	wait, note := r.quiet.Wait(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

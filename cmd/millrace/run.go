@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/report"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -72,7 +73,7 @@ written and reported).`,
 	c.Flags().StringVar(&f.until, "until", "", "go on until the intervals of the ratios reach at most so far, such as 2%")
 	c.Flags().StringArrayVar(&f.metrics, "metric", nil, "metric that --until looks at (repeatable; default: the scenario's first headline and CPU a request)")
 	c.Flags().DurationVar(&f.budget, "budget", 0, "time that the rounds may take; no round begins that would not end within it (default: no limit, with --until 20m)")
-	c.Flags().DurationVar(&f.quietWait, "quiet-wait", runner.QuietWait, "how long a trial waits for a quiet host at most; 0 does not look")
+	c.Flags().DurationVar(&f.quietWait, "quiet-wait", host.QuietWait, "how long a trial waits for a quiet host at most; 0 does not look")
 	c.Flags().StringVar(&f.resume, "resume", "", "path or id of a run to go on with")
 	c.Flags().BoolVar(&f.quick, "quick", false, "a small version of the scenario, to see that all works")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as connections.count=2000 (repeatable)")
