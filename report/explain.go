@@ -5,6 +5,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/analysis/mechanism"
@@ -93,9 +94,15 @@ func explainedUnit(u mechanism.Unit) quantity.Unit {
 	return quantity.Number
 }
 
+// rare is the number a request below which two digits are enough.
+const rare = 0.01
+
 func figureText(v float64, u mechanism.Unit) string {
 	if u == mechanism.Share {
 		return quantity.Share(v)
+	}
+	if u == mechanism.Number && v > 0 && v < rare {
+		return strconv.FormatFloat(v, 'g', 2, 64)
 	}
 	return quantity.Format(v, explainedUnit(u))
 }
@@ -112,7 +119,7 @@ func explainRows(title string, x *mechanism.Explanation, notes *footnotes, want 
 			row = append(row, valueCell(v, notes, func(f float64) string { return figureText(f, r.Unit) }))
 		}
 		if r.Values[0].N > 0 && r.Values[1].N > 0 {
-			row = append(row, valueCell(r.Ratio, notes, func(f float64) string { return quantity.Format(f, quantity.Number) }))
+			row = append(row, valueCell(r.Ratio, notes, func(f float64) string { return figureText(f, mechanism.Number) }))
 		} else {
 			row = append(row, cell{text: "–", mood: absent})
 		}
