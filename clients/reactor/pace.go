@@ -36,7 +36,9 @@ func (s *shard) wait() int {
 	s.launch()
 	s.worked += s.now - s.woke
 	if s.start != math.MaxInt64 {
-		s.rec.Gap(s.looked, s.now)
+		if from := s.lookedSince(); from < s.now {
+			s.rec.Gap(from, s.now)
+		}
 	}
 	lead := s.leadTo(until, arrival)
 	if until > s.now && until-s.now <= lead {
@@ -54,6 +56,19 @@ func (s *shard) wait() int {
 	}
 	s.looked, s.woke = min(s.now, until), s.now // what it overslept counts as not looking
 	return n
+}
+
+// lookedSince is looked, but for the turn of another client: while nothing is due and no reply is owed, there is nothing to
+// look for. It is the present in such a turn, and the begin of the own one after it.
+func (s *shard) lookedSince() int64 {
+	slot := &s.e.plan.Slot
+	switch {
+	case slot.Of == 0 || s.rec.InFlight() > 0 || slot.Own(s.looked-s.start):
+		return s.looked
+	case !slot.Own(s.now - s.start):
+		return s.now
+	}
+	return max(s.looked, s.start+slot.End(s.now-s.start)-slot.LengthNs)
 }
 
 // leadTo is how long before a time to stop sleeping and to spin.
