@@ -63,11 +63,7 @@ func NoiseMarkdown(w io.Writer, studies []*noise.Study) error {
 }
 
 func noiseTitle(s *noise.Study) string {
-	design := s.Design
-	if design == "" {
-		design = "random order"
-	}
-	title := fmt.Sprintf("%s as A and B, scenario %s, %s", s.Server, s.Scenario, design)
+	title := fmt.Sprintf("%s as A and B, scenario %s, %s", s.Server, s.Scenario, s.Design)
 	if s.Inject > 0 {
 		title += fmt.Sprintf(", B slower by %v of CPU time a request (%s)", s.Inject, quantity.Share(s.Injected))
 	}

@@ -46,6 +46,8 @@ type Run struct {
 	Seed   uint64 `json:"seed"`
 	// Design is how Order was drawn: "williams", or empty for independent random orders.
 	Design string `json:"design,omitempty"`
+	// Duet tells that the two trials of a round ran at the same time, the load going from one to the other.
+	Duet bool `json:"duet,omitempty"`
 	// Order[r] is the order of the variants, by name, in round r.
 	Order [][]string `json:"order"`
 	Split CPUSplit   `json:"cpu_split"`

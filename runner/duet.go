@@ -48,6 +48,15 @@ func checkDuet(sc *scenarios.Scenario, variants int) error {
 	return nil
 }
 
+// Duets makes the rounds of a planned run duets: both variants at the same time, on the same CPUs.
+func Duets(run *results.Run) error {
+	if err := checkDuet(&run.Scenario, len(run.Variants)); err != nil {
+		return &UsageError{err}
+	}
+	run.Duet = true
+	return nil
+}
+
 func slotOf(index int) arrivals.Slot {
 	return arrivals.Slot{Index: index, Of: duetSlots, LengthNs: int64(duetSlot)}
 }

@@ -239,7 +239,13 @@ func Estimate(run *results.Run) time.Duration {
 }
 
 // PerTrial is how long a trial takes on a quiet host, by its phases and TrialOverhead.
-func PerTrial(run *results.Run) time.Duration { return run.Scenario.Duration() + TrialOverhead }
+func PerTrial(run *results.Run) time.Duration {
+	each := run.Scenario.Duration() + TrialOverhead
+	if run.Duet {
+		each /= duetSlots
+	}
+	return each
+}
 
 // TrialOverhead is what a trial takes beyond its phases: listening to the host, starting a server, arming, collecting and
 // stopping. Measured at about half a second on two cores, and QuietWindow.

@@ -33,6 +33,7 @@ type run struct {
 	plan   *results.Run
 	dir    *results.Dir
 	fleet  *fleet.Coordinator
+	duet   *duet // nil where trials run one after the other
 	live   *live
 	quiet  *host.Quiet
 	// trials are those that count, of earlier sittings too. Ran is how many are of this one.
@@ -123,10 +124,19 @@ func (r *run) sit(ctx context.Context) (reason, why string, err error) {
 	if err := r.enlist(ctx); err != nil {
 		return "", "", err
 	}
+	if r.plan.Duet {
+		if r.duet, err = r.newDuet(ctx); err != nil {
+			return "", "", err
+		}
+		defer r.duet.close()
+	}
 	if reason, why, err = r.rounds(ctx); err != nil {
 		return "", "", err
 	}
-	return reason, why, r.fleet.Close()
+	if r.duet != nil {
+		err = r.duet.close()
+	}
+	return reason, why, errors.Join(err, r.fleet.Close())
 }
 
 // enlist starts the two agents.
@@ -154,7 +164,16 @@ func (r *run) rounds(ctx context.Context) (reason, why string, err error) {
 			}
 		}
 		r.live.grow(round, len(r.plan.Variants))
-		for _, s := range r.missingOf(round) {
+		missing := r.missingOf(round)
+		if r.duet != nil {
+			if len(missing) == duetSlots { // a trial whose partner was measured without it has none any more
+				if err := r.two(ctx, missing[0], missing[1]); err != nil {
+					return "", "", err
+				}
+			}
+			continue
+		}
+		for _, s := range missing {
 			if err := r.one(ctx, s); err != nil {
 				return "", "", err
 			}
@@ -173,11 +192,45 @@ func (r *run) one(ctx context.Context, s spec) error {
 		return ctx.Err()
 	}
 	r.live.begin()
-	if err := r.dir.SetAside(results.TrialID(s.round, r.plan.Scenario.Name, s.variant.Name)); err != nil {
-		return fmt.Errorf("setting aside what an interrupted trial left: %w", err)
+	if err := r.setAside(s); err != nil {
+		return err
 	}
 	t := r.trial(ctx, s)
-	t.Sitting, t.Wait = r.session.Sitting, wait
+	t.Wait = wait
+	return errors.Join(r.keep(t, note), ctx.Err())
+}
+
+// two runs the two trials of a round as a duet once the host is quiet, and keeps both.
+func (r *run) two(ctx context.Context, a, b spec) error {
+	if err := errors.Join(r.fleet.Respawn(ctx), r.duet.respawn(ctx)); err != nil {
+		return err
+	}
+	r.live.wait(a)
+	wait, note := r.quiet.Wait(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r.live.begin()
+	if err := errors.Join(r.setAside(a), r.setAside(b)); err != nil {
+		return err
+	}
+	first, second := r.duet.trials(ctx, a, b)
+	first.Wait = wait
+	err := r.keep(first, note)
+	r.live.wait(b)
+	return errors.Join(err, r.keep(second, ""), ctx.Err())
+}
+
+func (r *run) setAside(s spec) error {
+	if err := r.dir.SetAside(r.trialID(s)); err != nil {
+		return fmt.Errorf("setting aside what an interrupted trial left: %w", err)
+	}
+	return nil
+}
+
+// keep records a trial that was run, with a note about the wait before it unless that is empty.
+func (r *run) keep(t *results.Trial, note string) error {
+	t.Sitting = r.session.Sitting
 	if note != "" {
 		t.Notes = append(t.Notes, note)
 	}
@@ -188,7 +241,7 @@ func (r *run) one(ctx context.Context, s spec) error {
 	r.ran++
 	r.trials = append(slices.DeleteFunc(r.trials, func(old *results.Trial) bool { return old.ID == t.ID }), t)
 	results.VoidRounds(r.trials)
-	return ctx.Err()
+	return nil
 }
 
 // order is that of the variants in a round, as recorded or, beyond that, as it goes on.

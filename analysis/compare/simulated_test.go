@@ -164,7 +164,9 @@ func TestSimulatedSmallestDifference(t *testing.T) {
 	for _, rounds := range []int{10, 20} {
 		w := world{own: 0.03, shared: 0.05}
 		effect := inference.MDE(0.03*math.Sqrt2, rounds, Alpha, Power)
-		seen := share(t, simulations, 7, func(rnd *rand.Rand) bool { return compared(w.run(rnd, []float64{0, effect}, rounds)).Rows[1].Ratio.P <= Alpha })
+		seen := share(t, simulations, 7, func(rnd *rand.Rand) bool {
+			return compared(w.run(rnd, []float64{0, effect}, rounds)).Rows[1].Ratio.P <= Alpha
+		})
 		between(t, "seen", seen, Power-0.06, Power+0.03) // the signed-rank test needs some 5 % more rounds than the t test
 		var said []float64
 		for i := range 200 {

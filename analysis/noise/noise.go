@@ -103,7 +103,19 @@ func Studies(runs []*results.Result) []*Study {
 func keyOf(r *results.Run) string {
 	a, b := r.Variants[0], r.Variants[1]
 	return fmt.Sprintf("%s|%d|%s|%s|%v|%v|%s|%s|%v|%g|%s|%v", r.Env.Host, r.Method, r.Env.Kernel, scenario(r), r.Split, r.Engine, a.Name, a.SHA256,
-		b.Args, r.Injected, r.Design, r.Env.Cores)
+		b.Args, r.Injected, designOf(r), r.Env.Cores)
+}
+
+// designOf says how the rounds were made.
+func designOf(r *results.Run) string {
+	design := "one after the other"
+	if r.Duet {
+		design = "duets"
+	}
+	if r.Split.Shared {
+		design += ", client and server on the same CPUs"
+	}
+	return design
 }
 
 // scenario names the scenario with what was changed in it.
@@ -123,7 +135,7 @@ type round struct{ a, b *results.Trial }
 
 func study(runs []*results.Result) *Study {
 	first := runs[0].Run
-	s := &Study{Server: strings.TrimSuffix(first.Variants[0].Name, ":A"), Scenario: scenario(first), Design: first.Design, Injected: first.Injected}
+	s := &Study{Server: strings.TrimSuffix(first.Variants[0].Name, ":A"), Scenario: scenario(first), Design: designOf(first), Injected: first.Injected}
 	s.Inject = injectOf(first.Variants[1].Args)
 	var rounds []round
 	var took time.Duration

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/report"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/runner/host"
 )
 
 // aaFlags are the flags of `millrace aa`.
@@ -69,6 +70,9 @@ failed, 2 usage, 4 no valid trial, 130 interrupted.`,
 	c.Flags().BoolVar(&f.table, "table", false, "measure nothing: print what all runs so far say, as Markdown")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as phases.steady.for=10s (repeatable)")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order and of the arrivals (default: drawn and recorded)")
+	c.Flags().BoolVar(&f.duet, "duet", false, duetHelp)
+	c.Flags().DurationVar(&f.budget, "budget", 0, "time that the rounds may take (default: no limit)")
+	c.Flags().DurationVar(&f.quietWait, "quiet-wait", host.QuietWait, "how long a round waits for a quiet host at most; 0 does not look")
 	c.Flags().StringVar(&f.engine, "engine", "epoll", "load engine, as in run")
 	c.Flags().StringVar(&f.results, "results", "results/runs", "directory of the runs")
 	return c
@@ -101,6 +105,11 @@ func doAA(cmd *cobra.Command, name string, f *aaFlags) error {
 	if err := runner.Twin(plan, inject, share); err != nil {
 		return err
 	}
+	if f.duet {
+		if err := runner.Duets(plan); err != nil {
+			return err
+		}
+	}
 	printPlan(errs, plan)
 	sum, runErr := carryOut(ctx, errs, config, plan)
 	if sum == nil {
@@ -119,18 +128,6 @@ func doAA(cmd *cobra.Command, name string, f *aaFlags) error {
 	return nil
 }
 
-// carryOut runs a plan with the floor that it needs, and shows how it goes.
-func carryOut(ctx context.Context, errs io.Writer, config runner.Config, plan *results.Run) (*runner.Summary, error) {
-	config.Floor = floorOf(ctx, errs, plan)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	live := newLiveLine(errs, isTerminal(errs))
-	defer live.close()
-	config.Progress = live.show
-	return runner.Run(ctx, config, plan)
-}
-
 // parseInject reads a share such as "8%"; empty is none.
 func parseInject(text string) (float64, error) {
 	if text == "" {
@@ -146,7 +143,7 @@ func parseInject(text string) (float64, error) {
 
 // pilot measures what a request costs in CPU time, in rounds of its own, and returns the share of it as a time.
 func pilot(ctx context.Context, errs io.Writer, config runner.Config, share float64) (time.Duration, error) {
-	config.Rounds = pilotRounds
+	config.Rounds, config.Budget = pilotRounds, 0
 	plan, err := runner.MakePlan(ctx, config)
 	if err != nil {
 		return 0, err

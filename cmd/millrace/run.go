@@ -25,7 +25,7 @@ import (
 type runFlags struct {
 	servers, engine, results, reference string
 	rounds                              int
-	quick, estimate                     bool
+	quick, estimate, duet               bool
 	set                                 []string
 	seed                                uint64
 	until, resume                       string
@@ -74,6 +74,7 @@ written and reported).`,
 	c.Flags().StringArrayVar(&f.metrics, "metric", nil, "metric that --until looks at (repeatable; default: the scenario's first headline and CPU a request)")
 	c.Flags().DurationVar(&f.budget, "budget", 0, "time that the rounds may take; no round begins that would not end within it (default: no limit, with --until 20m)")
 	c.Flags().DurationVar(&f.quietWait, "quiet-wait", host.QuietWait, "how long a trial waits for a quiet host at most; 0 does not look")
+	c.Flags().BoolVar(&f.duet, "duet", false, duetHelp)
 	c.Flags().StringVar(&f.resume, "resume", "", "path or id of a run to go on with")
 	c.Flags().BoolVar(&f.quick, "quick", false, "a small version of the scenario, to see that all works")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as connections.count=2000 (repeatable)")
@@ -83,6 +84,9 @@ written and reported).`,
 	c.Flags().BoolVar(&f.estimate, "estimate", false, "print how long it takes and what it needs, and do nothing")
 	return c
 }
+
+// duetHelp is the help of --duet.
+const duetHelp = "both variants at the same time on the same CPUs, the load going from one to the other every 100 ms; constant and Poisson arrivals only"
 
 func doRun(cmd *cobra.Command, name string, f runFlags) error {
 	ctx, out, errs := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
@@ -98,14 +102,7 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 		printEstimate(out, config, plan)
 		return nil
 	}
-	config.Floor = floorOf(ctx, errs, plan)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	live := newLiveLine(errs, isTerminal(errs))
-	config.Progress = live.show
-	sum, err := runner.Run(ctx, config, plan)
-	live.close()
+	sum, err := carryOut(ctx, errs, config, plan)
 	if sum == nil {
 		return err
 	}
@@ -118,6 +115,18 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 	}
 	fmt.Fprintf(out, "\nreport: %s\n", path)
 	return errors.Join(outcome(sum, err), reportErr)
+}
+
+// carryOut runs a plan with the floor that it needs, and shows how it goes.
+func carryOut(ctx context.Context, errs io.Writer, config runner.Config, plan *results.Run) (*runner.Summary, error) {
+	config.Floor = floorOf(ctx, errs, plan)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	live := newLiveLine(errs, isTerminal(errs))
+	defer live.close()
+	config.Progress = live.show
+	return runner.Run(ctx, config, plan)
 }
 
 // plan makes the run's configuration and its plan.
@@ -139,6 +148,11 @@ func (f *runFlags) plan(ctx context.Context, name string) (runner.Config, *resul
 		}
 		if plan, err = runner.MakePlan(ctx, config); err != nil {
 			return config, nil, err
+		}
+		if f.duet {
+			if err := runner.Duets(plan); err != nil {
+				return config, nil, err
+			}
 		}
 	}
 	if config.Until != nil {
