@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/judge"
 )
 
 // Summary is how a run ended.
@@ -79,7 +80,7 @@ func newQuiet(plan *results.Run, each time.Duration) *host.Quiet {
 		Listen: func(ctx context.Context, window time.Duration) (host.Noise, error) {
 			return host.Listen(ctx, cpus, window)
 		},
-		Limits: host.Noise{Steal: maxStealShare, Foreign: maxForeignShare},
+		Limits: host.Noise{Steal: judge.MaxStealShare, Foreign: judge.MaxForeignShare},
 		Each:   each, Left: max(each, time.Duration(quietShare*float64(Estimate(plan)))),
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/judge"
 	"github.com/millrace/millrace/runner/sut"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -156,12 +157,12 @@ func (r *run) record(s spec, t *results.Trial, out *fleet.Outcome) error {
 	if err != nil {
 		t.Notes = append(t.Notes, "readings: "+err.Error())
 	}
-	t.Checks = checks.Merge(load.Checks, checkTrial(evidence{
-		load: &load, done: done, readings: readings, readErr: err, payload: r.plan.Scenario.Payload, cores: r.plan.Env.Cores,
-		skewNs: out.StartSkewNs, agents: agentIDs(out), lost: out.Lost, p99Ns: p99s(out),
-		plan: r.loadPlan(s, "", 0, len(out.Load)), floor: r.config.Floor,
+	t.Checks = checks.Merge(load.Checks, judge.Trial(judge.Evidence{
+		Load: &load, Done: done, Readings: readings, ReadErr: err, Payload: r.plan.Scenario.Payload, Cores: r.plan.Env.Cores,
+		SkewNs: out.StartSkewNs, Agents: agentIDs(out), Lost: out.Lost, P99Ns: p99s(out),
+		Plan: r.loadPlan(s, "", 0, len(out.Load)), Floor: r.config.Floor,
 	}))
-	if why := stalled(&load, done); why != "" && t.Status == results.StatusDone {
+	if why := judge.Stalled(&load, done); why != "" && t.Status == results.StatusDone {
 		t.Status, t.Failure = results.StatusFailed, &results.Failure{Reason: why, Log: done.Log}
 	}
 	t.Verdict, _ = validity.Judge(t.Checks)
@@ -191,19 +192,6 @@ func p99s(out *fleet.Outcome) []int64 {
 		}
 	}
 	return all
-}
-
-// stalled says why a server that was there all the time must be taken for failed, or "".
-func stalled(load *clients.Report, done sut.Done) string {
-	for _, p := range load.Phases {
-		if p.Measure && p.Planned > 0 && p.Outcomes["ok"] == 0 {
-			return fmt.Sprintf("the server stalled: not one good reply to %d requests of phase %s", p.Planned, p.Name)
-		}
-	}
-	if done.Killed {
-		return "the server stalled: it did not stop within 5 s of SIGTERM and was killed"
-	}
-	return ""
 }
 
 // copyLoad takes over what the client measured.

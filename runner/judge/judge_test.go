@@ -1,4 +1,4 @@
-package runner
+package judge
 
 import (
 	"errors"
@@ -143,7 +143,7 @@ func TestCheckHealth(t *testing.T) {
 
 func TestCheckTrialRunsEveryCheck(t *testing.T) {
 	names := map[string]bool{}
-	for _, c := range checkTrial(evidence{load: &clients.Report{}, cores: 1}) {
+	for _, c := range Trial(Evidence{Load: &clients.Report{}, Cores: 1}) {
 		if names[c.Name] {
 			t.Errorf("%s stands twice", c.Name)
 		}
@@ -165,7 +165,7 @@ func TestCheckTrialRunsEveryCheck(t *testing.T) {
 func TestStalled(t *testing.T) {
 	check := func(p clients.PhaseReport, done sut.Done, want string) {
 		t.Helper()
-		got := stalled(&clients.Report{Phases: []clients.PhaseReport{p}}, done)
+		got := Stalled(&clients.Report{Phases: []clients.PhaseReport{p}}, done)
 		if (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("stalled says %q, want %q", got, want)
 		}

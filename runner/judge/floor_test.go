@@ -1,4 +1,4 @@
-package runner
+package judge
 
 import (
 	"testing"
@@ -6,7 +6,6 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/internal/validity"
-	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -25,13 +24,13 @@ func TestATrialIsHeldAgainstTheFloor(t *testing.T) {
 	}}
 	check := func(f floor.Floor, state validity.State, reason string) {
 		t.Helper()
-		for _, c := range checkTrial(evidence{load: load, plan: plan, floor: f, cores: 2}) {
+		for _, c := range Trial(Evidence{Load: load, Plan: plan, Floor: f, Cores: 2}) {
 			if c.Name == floor.CheckName {
 				expect(t, c, state, reason)
 			}
 		}
 	}
-	kinds := Kinds(&results.Run{Scenario: *s, Engine: "epoll"})
+	kinds := floor.Kinds(&plan)
 	if len(kinds) != 1 || kinds[0].Requests != 1 {
 		t.Fatalf("kinds of churn: %v, want one of short connections", kinds)
 	}

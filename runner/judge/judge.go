@@ -1,4 +1,5 @@
-package runner
+// Package judge holds both sides of a trial against each other, and looks at what its host did: pure functions over records.
+package judge
 
 import (
 	"fmt"
@@ -14,37 +15,41 @@ import (
 
 // Limits of the checks that need both sides of a trial. The client's own are in package clients.
 const (
-	maxStealShare = 0.02 // of all CPU time, method 3
-	// maxForeignShare is how much of one CPU other programs on this host may take.
-	maxForeignShare = 0.05
+	// MaxStealShare is of all CPU time, method 3.
+	MaxStealShare = 0.02
+	// MaxForeignShare is how much of one CPU other programs on this host may take.
+	MaxForeignShare = 0.05
 )
 
-// evidence is what the checks of a trial that need the server's side or the host's look at.
-type evidence struct {
-	load     *clients.Report
-	done     sut.Done
-	readings []results.Reading
-	readErr  error // of reading the readings; those before a torn line are there
-	payload  int   // bytes of a good reply's body
-	cores    int
-	skewNs   int64
-	agents   []string // all that took part, by ID
-	lost     []string // of them
-	p99Ns    []int64  // of each load agent that has one
-	plan     clients.Plan
-	floor    floor.Floor
+// Evidence is what the checks of a trial that need the server's side or the host's look at.
+type Evidence struct {
+	Load     *clients.Report
+	Done     sut.Done
+	Readings []results.Reading
+	// ReadErr is of reading the readings; those before a torn line are there.
+	ReadErr error
+	// Payload is the bytes of a good reply's body.
+	Payload int
+	Cores   int
+	SkewNs  int64
+	// Agents are all that took part, by ID; Lost those of them that were lost.
+	Agents, Lost []string
+	// P99Ns are of each load agent that has one.
+	P99Ns []int64
+	Plan  clients.Plan
+	Floor floor.Floor
 }
 
-// checkTrial returns the checks to stand beside the client's.
-func checkTrial(e evidence) []validity.Check {
+// Trial returns the checks to stand beside the client's.
+func Trial(e Evidence) []validity.Check {
 	list := []validity.Check{
-		checkHandled(e.load, e.done.Final),
-		checkAccepted(e.load, e.done.Final),
-		checkBytes(e.load, e.done.Final, e.payload),
+		checkHandled(e.Load, e.Done.Final),
+		checkAccepted(e.Load, e.Done.Final),
+		checkBytes(e.Load, e.Done.Final, e.Payload),
 	}
-	list = append(list, checkKernelDrops(e.readings, e.readErr)...)
-	return append(list, checkSteal(e.readings, e.readErr, e.cores), checkQuiet(e.done.Sampler), checks.Agents(e.agents, e.lost),
-		checks.StartSkew(e.skewNs), checks.Spread(e.p99Ns), checkHealth(e.done), checkServerThrottling(e.done.Sampler), e.floor.Check(&e.plan, e.load))
+	list = append(list, checkKernelDrops(e.Readings, e.ReadErr)...)
+	return append(list, checkSteal(e.Readings, e.ReadErr, e.Cores), checkQuiet(e.Done.Sampler), checks.Agents(e.Agents, e.Lost),
+		checks.StartSkew(e.SkewNs), checks.Spread(e.P99Ns), checkHealth(e.Done), checkServerThrottling(e.Done.Sampler), e.Floor.Check(&e.Plan, e.Load))
 }
 
 // unread makes c unknown, since what it looks at is in no reading. err is that of reading the readings, if any.
@@ -147,15 +152,15 @@ func deltaOf(readings []results.Reading, value func(*results.Reading) *int64) (i
 }
 
 func checkSteal(readings []results.Reading, readErr error, cores int) validity.Check {
-	c := validity.Check{Name: "steal", State: validity.OK, Limit: maxStealShare, Unit: "share"}
+	c := validity.Check{Name: "steal", State: validity.OK, Limit: MaxStealShare, Unit: "share"}
 	delta, ok := deltaOf(readings, func(r *results.Reading) *int64 { return r.StealNs })
 	if !ok || len(readings) < 2 {
 		return unread(c, "/proc/stat", readErr)
 	}
 	c.Value = float64(delta) / float64(readings[len(readings)-1].TNs-readings[0].TNs) / float64(cores)
-	if c.Value > maxStealShare {
+	if c.Value > MaxStealShare {
 		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("other machines took %.1f %% of this host's CPU time (limit %.0f %%)", c.Value*100, maxStealShare*100)
+		c.Reason = fmt.Sprintf("other machines took %.1f %% of this host's CPU time (limit %.0f %%)", c.Value*100, MaxStealShare*100)
 		c.Remedy = "repeat when the host is quiet, or take more rounds"
 	}
 	return c
@@ -163,16 +168,16 @@ func checkSteal(readings []results.Reading, readErr error, cores int) validity.C
 
 // checkQuiet holds the CPU time that others took during the phases against one CPU's.
 func checkQuiet(s sut.SamplerStats) validity.Check {
-	c := validity.Check{Name: "quiet host", State: validity.OK, Limit: maxForeignShare, Unit: "share"}
+	c := validity.Check{Name: "quiet host", State: validity.OK, Limit: MaxForeignShare, Unit: "share"}
 	if s.ForeignSpanNs <= 0 {
 		c.State, c.Reason = validity.Unknown, "the CPU time of other programs was not measured from the first phase to the end"
 		c.Remedy = "see the notes of the trial; the server's agent must live until the end and see all processes in /proc"
 		return c
 	}
 	c.Value = float64(s.ForeignCPUNs) / float64(s.ForeignSpanNs)
-	if c.Value > maxForeignShare {
+	if c.Value > MaxForeignShare {
 		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("other programs on this host took %.1f %% of a CPU (limit %.0f %%)", c.Value*100, maxForeignShare*100)
+		c.Reason = fmt.Sprintf("other programs on this host took %.1f %% of a CPU (limit %.0f %%)", c.Value*100, MaxForeignShare*100)
 		c.Remedy = "end them, or repeat when the host is quiet"
 	}
 	return c
@@ -205,4 +210,17 @@ func checkServerThrottling(s sut.SamplerStats) validity.Check {
 		c.Remedy = "give the control group more CPU time (docker --cpus, cpu.max), or lower the load"
 	}
 	return c
+}
+
+// Stalled says why a server that was there all the time must be taken for failed, or "".
+func Stalled(load *clients.Report, done sut.Done) string {
+	for _, p := range load.Phases {
+		if p.Measure && p.Planned > 0 && p.Outcomes["ok"] == 0 {
+			return fmt.Sprintf("the server stalled: not one good reply to %d requests of phase %s", p.Planned, p.Name)
+		}
+	}
+	if done.Killed {
+		return "the server stalled: it did not stop within 5 s of SIGTERM and was killed"
+	}
+	return ""
 }

@@ -1,4 +1,4 @@
-package runner
+package judge
 
 import (
 	"context"
@@ -45,7 +45,7 @@ func TestAStrangerSpoilsTheAccounts(t *testing.T) {
 		bytes := handled * int64(len(body))
 		done := sut.Done{Final: results.Reading{Handled: &handled, Accepted: &accepted, BodyBytesOut: &bytes}}
 		var accounts []validity.Check
-		for _, c := range checkTrial(evidence{load: load, done: done, payload: len(body), cores: 1}) {
+		for _, c := range Trial(Evidence{Load: load, Done: done, Payload: len(body), Cores: 1}) {
 			switch c.Name {
 			case "two-sided requests", "two-sided connections", "two-sided bytes":
 				accounts = append(accounts, c)
