@@ -41,6 +41,7 @@ var imports = []struct {
 	{"clients/capacity", []string{"clients", "clients/arrivals", "clients/checks", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/validity", "internal/quantity"}},
 	{"clients…", []string{"clients…", "scenarios", "internal/wire", "internal/hist", "internal/procfs", "internal/hostkey", "internal/validity", "internal/quantity"}},
 	{"results/observed", nil},
+	{"results/export", []string{"results", "scenarios", "internal/hist", "internal/validity"}},
 	{"results", []string{"scenarios", "internal/hist", "internal/validity"}},
 	{"analysis/inference", nil},
 	{"analysis/noise", []string{"analysis/inference", "analysis/compare", "results", "scenarios", "internal/hist", "internal/validity"}},

@@ -30,7 +30,7 @@ type Dir struct {
 // Create makes the directory of a run below root, which it makes too, locks it, and writes run.json before anything is
 // measured. When it returns, both are on disk. It is an error if the directory exists.
 func Create(root string, run *Run) (*Dir, error) {
-	if run.ID == "" || plain(run.ID) != run.ID || !filepath.IsLocal(run.ID) {
+	if run.ID == "" || FileName(run.ID) != run.ID || !filepath.IsLocal(run.ID) {
 		return nil, fmt.Errorf("creating run: id %q: want one from NewID", run.ID)
 	}
 	data, err := json.MarshalIndent(run, "", "  ")
@@ -38,11 +38,11 @@ func Create(root string, run *Run) (*Dir, error) {
 		return nil, fmt.Errorf("creating run %s: %w", run.ID, err)
 	}
 	if err := os.MkdirAll(root, 0o755); err != nil {
-		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(err, root))
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, Remedied(err, root))
 	}
 	d := &Dir{path: filepath.Join(root, run.ID)}
 	if err := os.Mkdir(d.path, 0o755); err != nil {
-		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(err, root))
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, Remedied(err, root))
 	}
 	err = errors.Join(
 		d.lock(),
@@ -51,7 +51,7 @@ func Create(root string, run *Run) (*Dir, error) {
 		syncDir(root))
 	if err != nil {
 		// The directory is our own and a moment old: without run.json it is no run.
-		return nil, fmt.Errorf("creating run %s: %w", run.ID, remedied(errors.Join(err, d.Close(), os.RemoveAll(d.path)), root))
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, Remedied(errors.Join(err, d.Close(), os.RemoveAll(d.path)), root))
 	}
 	return d, nil
 }
@@ -100,7 +100,7 @@ func (d *Dir) appendRecord(name string, record any) error {
 	if err != nil {
 		return err
 	}
-	return remedied(appendSynced(filepath.Join(d.path, name), append(line, '\n')), d.path)
+	return Remedied(appendSynced(filepath.Join(d.path, name), append(line, '\n')), d.path)
 }
 
 // appendSynced appends data to the file, which it makes if need be, in one write, and syncs it.
@@ -148,8 +148,8 @@ func syncDir(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// remedied adds what to do where a disk is full or may not be written to.
-func remedied(err error, dir string) error {
+// Remedied adds what to do where a disk is full or may not be written to.
+func Remedied(err error, dir string) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w (free space on the file system of %s, or keep results elsewhere)", err, dir)

@@ -19,16 +19,16 @@ func NewID(now time.Time, scenario string, rnd *rand.Rand) string {
 	for i := range tail {
 		tail[i] = letters[rnd.IntN(len(letters))]
 	}
-	return fmt.Sprintf("%s-%s-%s", now.UTC().Format(idStamp), plain(scenario), tail)
+	return fmt.Sprintf("%s-%s-%s", now.UTC().Format(idStamp), FileName(scenario), tail)
 }
 
 // TrialID names a trial and its directory: r03-burst-gnet+ants, for round 3 of gnet/ants.
 func TrialID(round int, scenario, variant string) string {
-	return fmt.Sprintf("r%02d-%s-%s", round, plain(scenario), plain(variant))
+	return fmt.Sprintf("r%02d-%s-%s", round, FileName(scenario), FileName(variant))
 }
 
-// plain makes a name fit for a file name: slashes become "+", white space and NUL "_".
-func plain(name string) string {
+// FileName makes a name fit for a file name: slashes become "+", white space and NUL "_".
+func FileName(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch r {
 		case '/', '\\':
@@ -42,7 +42,7 @@ func plain(name string) string {
 
 // checkTrialID refuses what can't be the name of a directory below trials/.
 func checkTrialID(id string) error {
-	if id == "" || id == "." || plain(id) != id || !filepath.IsLocal(id) {
+	if id == "" || id == "." || FileName(id) != id || !filepath.IsLocal(id) {
 		return fmt.Errorf("trial id %q: want the name of a directory such as r03-burst-gnet+ants", id)
 	}
 	return nil

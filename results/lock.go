@@ -20,7 +20,7 @@ const lockFile = "run.lock"
 func (d *Dir) lock() error {
 	f, err := os.OpenFile(filepath.Join(d.path, lockFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return remedied(err, d.path)
+		return Remedied(err, d.path)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {

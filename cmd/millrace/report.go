@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/report"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/results/export"
 )
 
 func reportCommand() *cobra.Command {
@@ -50,7 +51,7 @@ func reportCommand() *cobra.Command {
 
 // printResult exports a run's figures for benchstat and prints its tables.
 func printResult(w io.Writer, res *results.Result) error {
-	if _, err := results.ExportBench(res); err != nil {
+	if _, err := export.Bench(res); err != nil {
 		return err
 	}
 	return report.Text(w, res, isTerminal(w) && os.Getenv("NO_COLOR") == "")

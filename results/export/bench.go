@@ -1,4 +1,5 @@
-package results
+// Package export writes what a run measured in the formats of other tools.
+package export
 
 import (
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/perf/benchfmt"
 
 	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/results"
 )
 
 // benchFile is the name of the export in a run's directory.
@@ -23,7 +25,7 @@ const benchFile = "bench.txt"
 // host, commit, scenario and run, then a line for each trial that counts. A variant's slashes become "+", because a slash
 // begins the next part of a benchmark's name. Trials that don't count stand at the end as "# left out: ID: why", which
 // every reader of the format skips.
-func WriteBench(w io.Writer, r *Result) error {
+func WriteBench(w io.Writer, r *results.Result) error {
 	out := benchfmt.NewWriter(w)
 	for _, record := range unitLines(r.Trials) {
 		if err := out.Write(record); err != nil {
@@ -36,7 +38,7 @@ func WriteBench(w io.Writer, r *Result) error {
 			continue
 		}
 		res := &benchfmt.Result{Config: config, Name: benchName(t), Iters: 1}
-		for _, m := range Metrics {
+		for _, m := range results.Metrics {
 			if v, ok := t.Metrics[m.Name]; ok {
 				res.Values = append(res.Values, benchfmt.Value{Value: v, Unit: m.Name})
 			}
@@ -55,25 +57,25 @@ func WriteBench(w io.Writer, r *Result) error {
 	return nil
 }
 
-// ExportBench writes bench.txt into the run's directory and returns its path.
-func ExportBench(r *Result) (string, error) {
+// Bench writes bench.txt into the run's directory and returns its path.
+func Bench(r *results.Result) (string, error) {
 	path := filepath.Join(r.Path, benchFile)
 	var b strings.Builder
 	if err := WriteBench(&b, r); err != nil {
 		return "", err
 	}
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		return "", fmt.Errorf("writing benchmarks: %w", remedied(err, r.Path))
+		return "", fmt.Errorf("writing benchmarks: %w", results.Remedied(err, r.Path))
 	}
 	return path, nil
 }
 
 // leftOut says why a trial does not count, or "".
-func leftOut(t *Trial) string {
+func leftOut(t *results.Trial) string {
 	switch {
 	case t.Failure != nil:
 		return t.Status + ": " + t.Failure.Reason
-	case t.Status != StatusDone:
+	case t.Status != results.StatusDone:
 		return t.Status
 	case t.Verdict == validity.Invalid:
 		_, reasons := validity.Judge(t.Checks)
@@ -85,14 +87,14 @@ func leftOut(t *Trial) string {
 }
 
 // unitLines are the "Unit NAME better=… assume=nothing" lines of the metrics that the trials have.
-func unitLines(trials []*Trial) []*benchfmt.UnitMetadata {
+func unitLines(trials []*results.Trial) []*benchfmt.UnitMetadata {
 	var lines []*benchfmt.UnitMetadata
-	for _, m := range Metrics {
+	for _, m := range results.Metrics {
 		for _, t := range trials {
 			if _, ok := t.Metrics[m.Name]; !ok || leftOut(t) != "" {
 				continue
 			}
-			if m.Better != BetterNone {
+			if m.Better != results.BetterNone {
 				lines = append(lines, &benchfmt.UnitMetadata{UnitMetadataKey: benchfmt.UnitMetadataKey{Key: "better"}, OrigUnit: m.Name, Value: m.Better})
 			}
 			lines = append(lines, &benchfmt.UnitMetadata{UnitMetadataKey: benchfmt.UnitMetadataKey{Key: "assume"}, OrigUnit: m.Name, Value: "nothing"})
@@ -103,7 +105,7 @@ func unitLines(trials []*Trial) []*benchfmt.UnitMetadata {
 }
 
 // benchConfig is what all trials of a run share. What is not known is left out.
-func benchConfig(run *Run) []benchfmt.Config {
+func benchConfig(run *results.Run) []benchfmt.Config {
 	commit := run.Env.Commit
 	if run.Env.Dirty && commit != "" {
 		commit += "+dirty"
@@ -124,10 +126,10 @@ func benchConfig(run *Run) []benchfmt.Config {
 var procsSuffix = regexp.MustCompile(`-(\d+)$`)
 
 // benchName is Burst/variant=gnet+ants.
-func benchName(t *Trial) benchfmt.Name {
-	scenario := []rune(plain(t.Scenario))
+func benchName(t *results.Trial) benchfmt.Name {
+	scenario := []rune(results.FileName(t.Scenario))
 	scenario[0] = unicode.ToUpper(scenario[0])
-	variant := procsSuffix.ReplaceAllString(plain(t.Variant), "_$1")
+	variant := procsSuffix.ReplaceAllString(results.FileName(t.Variant), "_$1")
 	return benchfmt.Name(string(scenario) + "/variant=" + variant)
 }
 

@@ -1,4 +1,4 @@
-package results
+package export
 
 import (
 	"bytes"
@@ -7,45 +7,50 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/perf/benchfmt"
 
 	"github.com/millrace/millrace/internal/golden"
+	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
 )
 
-func TestMetricsTable(t *testing.T) {
-	seen := map[string]bool{}
-	for _, m := range Metrics {
-		if seen[m.Name] || m.Title == "" || m.Unit == "" || m.Name == m.Title {
-			t.Errorf("metric %+v: stands twice or lacks something", m)
-		}
-		seen[m.Name] = true
-		if !slices.Contains([]string{BetterLower, BetterHigher, BetterNone}, m.Better) {
-			t.Errorf("metric %s: better %q", m.Name, m.Better)
-		}
-		if strings.HasSuffix(m.Name, "-ns") != (m.Unit == "ns") || strings.ContainsAny(m.Name, " /:") {
-			t.Errorf("metric %s: unit %s: want the unit last, and no slash", m.Name, m.Unit)
-		}
+var started = time.Date(2026, 11, 21, 3, 15, 0, 0, time.UTC)
+
+// aTrial is a good trial; change what the test is about.
+func aTrial(round int, variant string, drainNs float64) *results.Trial {
+	return &results.Trial{
+		Schema: results.Schema, ID: results.TrialID(round, "burst", variant), Round: round, Position: 1, Scenario: "burst", Variant: variant,
+		Started: started, Seconds: 30, Status: results.StatusDone, Verdict: validity.Valid,
+		Metrics: map[string]float64{"drain-time-ns": drainNs, "goodput-rps": 1e15 / drainNs, "peak-RSS-bytes": 123456789, "lag-p99-ns": 9000},
 	}
-	if m, ok := Metric("drain-time-ns"); !ok || !m.In("burst") || m.In("idle") {
-		t.Errorf("metric drain-time-ns: %+v, %v", m, ok)
-	}
-	if m, ok := Metric("p99-latency-ns"); !ok || !m.In("churn") {
-		t.Errorf("metric p99-latency-ns: %+v, %v", m, ok)
-	}
-	if _, ok := Metric("qps"); ok {
-		t.Error("qps is a metric")
+}
+
+// aResult is a run of two variants with three trials, the last of which does not count.
+func aResult(t testing.TB) *results.Result {
+	bad := aTrial(2, "gnet/ants", 3e9)
+	bad.Verdict = validity.Invalid
+	bad.Checks = []validity.Check{{Name: "generator lag", State: validity.Fail, Reason: "p99 is 9 ms:\nlimit 50 µs", Remedy: "lower the rate"}}
+	return &results.Result{
+		Path: t.TempDir(),
+		Run: &results.Run{
+			Schema: results.Schema, ID: "20261121T031500Z-burst-k3f9", Method: 1, Started: started, Scenario: scenarios.Scenario{Name: "burst"},
+			Env: results.Env{Host: "c0ffee", CPU: "AMD  EPYC\n7B13", Commit: "0123abc", Dirty: true, GOOS: "linux", GOARCH: "amd64"},
+		},
+		Trials: []*results.Trial{aTrial(1, "goroutine", 1.5e9), aTrial(1, "gnet/ants", 1.25e9), bad},
 	}
 }
 
 func TestBenchIsReadByBenchfmt(t *testing.T) {
-	d, trials := aDir(t)
-	r := mustLoad(t, d.Path())
+	r := aResult(t)
+	trials := r.Trials
 	odd := aTrial(3, "goroutine", 1)
 	odd.Variant = "workers/pool-64"
 	r.Trials = append(r.Trials, odd)
 	failed := aTrial(3, "gnet/ants", 1)
-	failed.Status, failed.Failure = StatusFailed, &Failure{Reason: "server: exit status 2"}
+	failed.Status, failed.Failure = results.StatusFailed, &results.Failure{Reason: "server: exit status 2"}
 	r.Trials = append(r.Trials, failed)
 	var b bytes.Buffer
 	if err := WriteBench(&b, r); err != nil {
@@ -88,13 +93,11 @@ func TestBenchstat(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds benchstat")
 	}
-	d, _ := aDir(t)
+	r := aResult(t)
 	for round := 2; round <= 3; round++ {
-		if err := d.Append(aTrial(round, "goroutine", 1.5e9)); err != nil {
-			t.Fatal(err)
-		}
+		r.Trials = append(r.Trials, aTrial(round, "goroutine", 1.5e9))
 	}
-	path, err := ExportBench(mustLoad(t, d.Path()))
+	path, err := Bench(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,9 +108,10 @@ func TestBenchstat(t *testing.T) {
 		}
 	}
 
-	head := mustLoad(t, d.Path())
-	head.Run.ID, head.Run.Env.Commit, head.Path = "20261122T031500Z-burst-abcd", "4567def", t.TempDir()
-	other, err := ExportBench(head)
+	head := aResult(t)
+	head.Trials = r.Trials
+	head.Run.ID, head.Run.Env.Commit = "20261122T031500Z-burst-abcd", "4567def"
+	other, err := Bench(head)
 	if err != nil {
 		t.Fatal(err)
 	}
