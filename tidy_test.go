@@ -50,7 +50,10 @@ var imports = []struct {
 	{"analysis", []string{"analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}},
 	{"plots/synthetic", []string{"analysis", "analysis/inference", "results", "scenarios", "internal/hist", "internal/validity"}}, // for tests
 	{"plots…", []string{"analysis/inference", "analysis/compare", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
-	{"report", []string{"analysis/inference", "analysis", "analysis/compare", "analysis/mechanism", "results/observed", "analysis/noise", "plots", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report/sheet", []string{"internal/quantity"}},
+	{"report/explained", []string{"report/sheet", "analysis", "analysis/inference", "analysis/mechanism", "results", "results/observed", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report/compared", []string{"report/sheet", "analysis/inference", "analysis/compare", "analysis/noise", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
+	{"report", []string{"report/sheet", "analysis/inference", "analysis", "analysis/compare", "plots", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "results", "scenarios", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"runner/host", []string{"results", "scenarios", "internal/procfs", "internal/hist", "internal/validity"}},
 	{"runner/observe", []string{"results/observed", "internal/procfs"}},
 	{"runner/judge", []string{"runner/observe", "results/observed", "runner/sut", "clients", "clients/checks", "clients/floor", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
@@ -58,7 +61,7 @@ var imports = []struct {
 	{"runner", []string{"runner/host", "runner/judge", "runner/observe", "results/observed", "runner/sut", "clients", "clients/checks", "clients/floor", "clients/arrivals", "clients/fleet…", "scenarios", "results", "servers/conform…", "internal/wire", "internal/procfs", "internal/hist", "internal/validity", "internal/quantity"}},
 	{"cmd/ruler", []string{"clients…", "scenarios", "results", "analysis…", "runner/host", "internal/…"}},
 	{"cmd/millrace-member", []string{"clients…", "scenarios", "internal/…"}},
-	{"cmd/millrace", []string{"clients…", "scenarios", "results…", "analysis…", "plots", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "report", "runner…", "servers/conform…", "internal/…"}},
+	{"cmd/millrace", []string{"clients…", "scenarios", "results…", "analysis…", "plots", "plots/axis", "plots/glyph", "plots/frame", "plots/compared", "report…", "runner…", "servers/conform…", "internal/…"}},
 }
 
 // frameworks are what is measured: the ruler, the runner and the reports must build without them.

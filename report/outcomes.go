@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
 )
 
@@ -40,67 +41,70 @@ func (d *document) addOutcomes(list []*contender) {
 		}
 		return
 	}
-	t := table{title: "Requests that were not answered well, of those planned in all phases", head: append([]string{"variant", "planned"}, bad...)}
+	t := sheet.Table{Title: "Requests that were not answered well, of those planned in all phases", Head: append([]string{"variant", "planned"}, bad...)}
 	for i, c := range list {
-		row := []cell{{text: c.name, marks: c.marks}, {text: quantity.Format(float64(plans[i]), quantity.Number)}}
-		m := good
+		row := []sheet.Cell{{Text: c.name, Marks: c.marks}, {Text: quantity.Format(float64(plans[i]), quantity.Number)}}
+		m := sheet.Good
 		if !c.placed {
-			m = struck
+			m = sheet.Struck
 		}
 		for _, name := range bad {
 			n := sums[i][name]
 			switch {
 			case plans[i] == 0:
-				row = append(row, cell{text: "–", mood: absent})
+				row = append(row, sheet.Cell{Text: "–", Mood: sheet.Absent})
 			case n == 0:
-				row = append(row, cell{text: "0", mood: m})
+				row = append(row, sheet.Cell{Text: "0", Mood: m})
 			default:
-				row = append(row, cell{text: fmt.Sprintf("%d (%s)", n, quantity.Share(float64(n)/float64(plans[i]))), mood: m})
+				row = append(row, sheet.Cell{Text: fmt.Sprintf("%d (%s)", n, quantity.Share(float64(n)/float64(plans[i]))), Mood: m})
 			}
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	d.tables = append(d.tables, t)
 }
 
 // addVerdicts fills the table of verdicts by variant and round.
 func (d *document) addVerdicts(list []*contender) {
-	d.verdicts = table{head: []string{"variant"}}
+	d.verdicts = sheet.Table{Head: []string{"variant"}}
 	for r := range d.res.Run.Rounds {
-		d.verdicts.head = append(d.verdicts.head, fmt.Sprintf("round %d", r+1))
+		d.verdicts.Head = append(d.verdicts.Head, fmt.Sprintf("round %d", r+1))
 	}
 	for _, c := range list {
-		row := []cell{{text: c.name}}
+		row := []sheet.Cell{{Text: c.name}}
 		for r := range d.res.Run.Rounds {
 			row = append(row, d.verdictOf(c, r+1))
 		}
-		d.verdicts.rows = append(d.verdicts.rows, row)
+		d.verdicts.Rows = append(d.verdicts.Rows, row)
 	}
 }
 
-func (d *document) verdictOf(c *contender, round int) cell {
+func (d *document) verdictOf(c *contender, round int) sheet.Cell {
 	for _, t := range append(slices.Clone(c.counted), c.out...) {
 		if t.Round != round {
 			continue
 		}
-		text, m := string(t.Verdict), good
+		text, m := string(t.Verdict), sheet.Good
 		switch {
 		case t.Status != results.StatusDone:
-			text, m = t.Status, suspect
+			text, m = t.Status, sheet.Suspect
 		case t.Verdict != validity.Valid:
-			m = suspect
+			m = sheet.Suspect
 		}
-		return cell{text: text, marks: d.marksOf(t), mood: m}
+		return sheet.Cell{Text: text, Marks: d.marksOf(t), Mood: m}
 	}
-	return cell{text: "not run", mood: absent}
+	return sheet.Cell{Text: "not run", Mood: sheet.Absent}
 }
 
 // marksOf returns the footnotes that a trial has got, without counting it again.
 func (d *document) marksOf(t *results.Trial) []int {
-	more := slices.Clone(d.notes.more)
-	defer func() { d.notes.more = more }()
-	if t.LeftOut() != "" {
-		return unique(d.whyOut(t))
-	}
-	return unique(d.whySuspect(t))
+	var marks []int
+	d.notes.Uncounted(func() {
+		if t.LeftOut() != "" {
+			marks = d.whyOut(t)
+		} else {
+			marks = d.whySuspect(t)
+		}
+	})
+	return unique(marks)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
 )
 
@@ -101,33 +102,33 @@ const (
 )
 
 // ratioCell is the median of a variant that is placed, with the ratio to the reference and its interval.
-func (d *document) ratioCell(c *contender, k column) cell {
+func (d *document) ratioCell(c *contender, k column) sheet.Cell {
 	out := d.cell(c, k)
 	all := d.comparison(k.metrics[0])
 	row := &all.Rows[slices.IndexFunc(all.Rows, func(r compare.Row) bool { return r.Variant == c.name })]
-	if out.mood != good || math.IsNaN(row.Median) {
+	if out.Mood != sheet.Good || math.IsNaN(row.Median) {
 		return out
 	}
 	median := quantity.Format(row.Median, k.unit)
 	mark := func(format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
-		out.marks = append(out.marks, d.notes.mark(text, text))
+		out.Marks = append(out.Marks, d.notes.Mark(text, text))
 	}
 	e := row.Ratio
 	switch {
 	case row.Variant == all.Reference && row.Off == "":
-		out.parts = []string{median, "", ""}
+		out.Parts = []string{median, "", ""}
 	case row.Off != "":
 		mark("no ratio: %s", row.Off)
-		out.parts = []string{median, "–", ""}
+		out.Parts = []string{median, "–", ""}
 	case math.IsNaN(e.Lo):
 		if e.N != d.shared[c.name] {
 			mark(tooFew, e.N, len(row.Values), d.guide.Reference, compare.IntervalRounds)
 		}
-		out.parts = []string{median, "–", ""}
+		out.Parts = []string{median, "–", ""}
 	default:
 		decimals := decimalsOf(e)
-		out.parts = []string{median, "×" + fixed(e.Value, decimals), bracket(e, decimals)}
+		out.Parts = []string{median, "×" + fixed(e.Value, decimals), bracket(e, decimals)}
 		if e.N != d.shared[c.name] {
 			mark(overRounds, e.N, len(row.Values), d.guide.Reference)
 		}
@@ -138,14 +139,14 @@ func (d *document) ratioCell(c *contender, k column) cell {
 			mark("all rounds have the same ratio, which holds with %s", level(e.Confidence))
 		}
 		if row.T.N > 0 && !math.IsNaN(row.T.Lo) {
-			out.aside = "t " + bracket(row.T, decimalsOf(row.T))
+			out.Aside = "t " + bracket(row.T, decimalsOf(row.T))
 			if holdsOne(e) != holdsOne(row.T) {
 				mark("the paired t interval, %s, %s 1, unlike the exact one", bracket(row.T, decimalsOf(row.T)),
 					map[bool]string{true: "holds", false: "does not hold"}[holdsOne(row.T)])
 			}
 		}
 	}
-	out.text, out.marks = strings.TrimSpace(strings.Join(out.parts, " ")), unique(out.marks)
+	out.Text, out.Marks = strings.TrimSpace(strings.Join(out.Parts, " ")), unique(out.Marks)
 	return out
 }
 
@@ -157,12 +158,12 @@ func (d *document) headMarks(k column) []int {
 		if math.Abs(c.Confidence-d.guide.Confidence) < 1e-9 {
 			return nil
 		}
-		why = fmt.Sprintf("intervals of %s: %d %s", level(c.Confidence), c.Comparisons, plural(c.Comparisons, "comparison"))
+		why = fmt.Sprintf("intervals of %s: %d %s", level(c.Confidence), c.Comparisons, sheet.Plural(c.Comparisons, "comparison"))
 	}
 	if why == "" {
 		return nil
 	}
-	return []int{d.notes.mark(why, why)}
+	return []int{d.notes.Mark(why, why)}
 }
 
 // countShared fills d.shared: in how many rounds a variant and the reference both count.
@@ -186,28 +187,28 @@ func (d *document) countShared(list []*contender) {
 }
 
 // nameCell is a row's first cell in a table with ratios or without.
-func (d *document) nameCell(c *contender, ratios bool) cell {
-	out := cell{text: c.name, marks: slices.Clone(c.marks)}
+func (d *document) nameCell(c *contender, ratios bool) sheet.Cell {
+	out := sheet.Cell{Text: c.name, Marks: slices.Clone(c.marks)}
 	if !ratios {
 		return out
 	}
 	all := len(d.guide.Rows[0].Values)
 	switch n := d.shared[c.name]; {
 	case c.name == d.guide.Reference:
-		out.text += " (reference)"
+		out.Text += " (reference)"
 	case c.placed && n < all:
 		text := fmt.Sprintf(overRounds, n, all, d.guide.Reference)
 		if n < compare.IntervalRounds {
 			text = fmt.Sprintf(tooFew, n, all, d.guide.Reference, compare.IntervalRounds)
 		}
-		out.marks = append(out.marks, d.notes.mark(text, text))
+		out.Marks = append(out.Marks, d.notes.Mark(text, text))
 	}
 	return out
 }
 
 // reading says how the cells are to be read.
 func (d *document) reading(rounds int) string {
-	s := fmt.Sprintf("%d %s", rounds, plural(rounds, "round"))
+	s := fmt.Sprintf("%d %s", rounds, sheet.Plural(rounds, "round"))
 	switch {
 	case d.guide != nil:
 		return s + "; rows in the order given. " + d.ratioReading()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/plots"
+	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
 )
 
@@ -86,7 +87,7 @@ func machine(r *results.Run) string {
 	}
 	add(r.Env.CPU)
 	if r.Env.Cores > 0 {
-		add(fmt.Sprintf("%d %s", r.Env.Cores, plural(r.Env.Cores, "core")))
+		add(fmt.Sprintf("%d %s", r.Env.Cores, sheet.Plural(r.Env.Cores, "core")))
 	}
 	add(r.Env.Virtual)
 	add(r.Env.Kernel)

@@ -8,83 +8,21 @@ import (
 
 	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
 )
-
-// mood is how far a cell can be trusted.
-type mood int
-
-const (
-	good    mood = iota
-	absent       // not measured
-	suspect      // measured, with doubts
-	struck       // measured, and INVALID
-)
-
-// cell is a field of a table. marks number its footnotes, from 1.
-type cell struct {
-	text  string
-	marks []int
-	mood  mood
-	// parts are those of text that a terminal aligns: median, ratio, interval.
-	parts []string
-	// indent is by how many columns a terminal moves the text to the right.
-	indent int
-	// aside follows in Markdown, where there is room.
-	aside string
-}
-
-// table has one row a variant, in the order in which they were given. rows[i][0] is the variant.
-type table struct {
-	title string
-	note  string // a sentence below the title
-	head  []string
-	// headMarks are the footnotes of head, nil for none.
-	headMarks [][]int
-	rows      [][]cell
-	left      bool // cells are names, not figures
-	// spread has the smallest and largest of the cells that have a ratio in their place; Markdown only.
-	spread *table
-}
-
-// footnotes are merged where they say the same.
-type footnotes struct {
-	list []string
-	keys []string
-	more []int // trials beyond the first that it speaks of, where each has its own figures
-}
-
-// mark returns the number of a footnote, which it adds if no other has the key. The text is that of the first.
-func (f *footnotes) mark(key, text string) int {
-	if i := slices.Index(f.keys, key); i >= 0 {
-		return i + 1
-	}
-	f.list, f.keys, f.more = append(f.list, text), append(f.keys, key), append(f.more, 0)
-	return len(f.list)
-}
-
-// texts returns the footnotes in the order of their numbers.
-func (f *footnotes) texts() []string {
-	out := slices.Clone(f.list)
-	for i, n := range f.more {
-		if n > 0 {
-			out[i] += fmt.Sprintf(" – and alike in %d more", n) + plural(n, " trial")
-		}
-	}
-	return out
-}
 
 // document is a report before it is written: the same for the terminal and for Markdown.
 type document struct {
 	res    *results.Result
-	tables []table
+	tables []sheet.Table
 	// outcomes is a sentence, or empty where the last table says it.
 	outcomes string
-	notes    footnotes
+	notes    sheet.Footnotes
 	// support says what the rounds could have shown, a sentence each.
 	support []string
 	// verdicts has a row a variant and a column a round.
-	verdicts table
+	verdicts sheet.Table
 
 	comparisons map[string]*compare.Comparison // by metric
 	guide       *compare.Comparison            // the one that the preface speaks of; nil where no cell has a ratio
@@ -143,7 +81,7 @@ func (d *document) contender(name string) *contender {
 	}
 	if n := len(c.counted); n > 0 && !c.placed {
 		text := fmt.Sprintf("valid in %d of %d rounds, less than half: not placed", n, n+len(c.out))
-		c.marks = append(c.marks, d.notes.mark(text, text))
+		c.marks = append(c.marks, d.notes.Mark(text, text))
 	}
 	for _, t := range c.counted {
 		c.verdicts = append(c.verdicts, d.whySuspect(t)...)
@@ -164,7 +102,7 @@ func (d *document) whyOut(t *results.Trial) []int {
 			text += fmt.Sprintf("; last words: %q", log[len(log)-1])
 		}
 	}
-	return []int{d.notes.mark(text, text)}
+	return []int{d.notes.Mark(text, text)}
 }
 
 func (d *document) whySuspect(t *results.Trial) []int {
@@ -187,67 +125,62 @@ func (d *document) checks(t *results.Trial, state validity.State) []int {
 		if c.Remedy != "" {
 			text += " (" + c.Remedy + ")"
 		}
-		known := len(d.notes.list)
-		m := d.notes.mark(strings.Join([]string{word, c.Name, c.Remedy}, "\x00"), text)
-		if m <= known {
-			d.notes.more[m-1]++
-		}
-		marks = append(marks, m)
+		marks = append(marks, d.notes.Count(strings.Join([]string{word, c.Name, c.Remedy}, "\x00"), text))
 	}
 	return marks
 }
 
-func (d *document) table(g group, list []*contender) table {
+func (d *document) table(g group, list []*contender) sheet.Table {
 	columns := d.columnsOf(g)
-	t := table{title: g.title, head: []string{"variant"}, headMarks: [][]int{nil}}
-	spread := table{title: g.title, head: []string{"variant"}}
+	t := sheet.Table{Title: g.title, Head: []string{"variant"}, HeadMarks: [][]int{nil}}
+	spread := sheet.Table{Title: g.title, Head: []string{"variant"}}
 	for _, c := range list {
-		t.rows, spread.rows = append(t.rows, nil), append(spread.rows, []cell{{text: c.name, marks: c.marks}})
+		t.Rows, spread.Rows = append(t.Rows, nil), append(spread.Rows, []sheet.Cell{{Text: c.name, Marks: c.marks}})
 	}
 	for _, k := range columns {
-		t.head, t.headMarks = append(t.head, k.head), append(t.headMarks, d.headMarks(k))
+		t.Head, t.HeadMarks = append(t.Head, k.head), append(t.HeadMarks, d.headMarks(k))
 		has, _ := d.hasRatios(k)
 		if has {
-			spread.head = append(spread.head, k.head)
+			spread.Head = append(spread.Head, k.head)
 		}
 		for i, c := range list {
 			if !has {
-				t.rows[i] = append(t.rows[i], d.cell(c, k))
+				t.Rows[i] = append(t.Rows[i], d.cell(c, k))
 				continue
 			}
-			t.rows[i] = append(t.rows[i], d.ratioCell(c, k))
-			spread.rows[i] = append(spread.rows[i], d.cell(c, k))
+			t.Rows[i] = append(t.Rows[i], d.ratioCell(c, k))
+			spread.Rows[i] = append(spread.Rows[i], d.cell(c, k))
 		}
 	}
 	for i, c := range list {
-		t.rows[i] = append([]cell{d.nameCell(c, len(spread.head) > 1)}, t.rows[i]...)
+		t.Rows[i] = append([]sheet.Cell{d.nameCell(c, len(spread.Head) > 1)}, t.Rows[i]...)
 	}
-	if len(spread.head) > 1 {
-		t.spread = &spread
+	if len(spread.Head) > 1 {
+		t.Spread = &spread
 	}
 	if g.verdict {
-		t.head, t.headMarks = append(t.head, "verdict"), append(t.headMarks, nil)
+		t.Head, t.HeadMarks = append(t.Head, "verdict"), append(t.HeadMarks, nil)
 		for i, c := range list {
-			t.rows[i] = append(t.rows[i], verdictCell(c))
+			t.Rows[i] = append(t.Rows[i], verdictCell(c))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.res.Run.NotApplicable)) {
 		why := "not applicable: " + d.res.Run.NotApplicable[name]
-		row := []cell{{text: name, marks: []int{d.notes.mark(why, why)}}}
-		for range t.head[1:] {
-			row = append(row, cell{text: "n/a", mood: absent})
+		row := []sheet.Cell{{Text: name, Marks: []int{d.notes.Mark(why, why)}}}
+		for range t.Head[1:] {
+			row = append(row, sheet.Cell{Text: "n/a", Mood: sheet.Absent})
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
 // cell is a column's value for a variant: the median over its rounds that count, with the smallest and the largest. Of a
 // variant that isn't placed it is struck out.
-func (d *document) cell(c *contender, k column) cell {
-	trials, m := c.counted, good
+func (d *document) cell(c *contender, k column) sheet.Cell {
+	trials, m := c.counted, sheet.Good
 	if !c.placed {
-		trials, m = append(slices.Clone(c.counted), c.out...), struck
+		trials, m = append(slices.Clone(c.counted), c.out...), sheet.Struck
 	}
 	var parts []string
 	var marks []int
@@ -260,37 +193,37 @@ func (d *document) cell(c *contender, k column) cell {
 		}
 		if len(values) == 0 {
 			parts = append(parts, "–")
-			if m == good {
+			if m == sheet.Good {
 				marks = append(marks, d.missing(trials, metric))
 			}
 			continue
 		}
-		text := spread(values, k.unit)
+		text := sheet.Spread(values, k.unit)
 		if k.slope && len(trials) == 1 {
 			text = slopeText(trials[0].Slopes[metric], k.unit)
 		}
-		if n := len(trials) - len(values); n > 0 && m == good {
+		if n := len(trials) - len(values); n > 0 && m == sheet.Good {
 			why := fmt.Sprintf("missing in %d of %d rounds: %s", n, len(trials), d.reason(trials, metric))
-			marks = append(marks, d.notes.mark(why, why))
+			marks = append(marks, d.notes.Mark(why, why))
 		}
 		parts = append(parts, text)
 	}
 	if strings.Trim(strings.Join(parts, ""), "–") == "" {
 		if len(trials) == 0 {
-			marks = []int{d.notes.mark("none", "no trial of this variant was finished")}
+			marks = []int{d.notes.Mark("none", "no trial of this variant was finished")}
 		}
-		return cell{text: "–", marks: unique(marks), mood: absent}
+		return sheet.Cell{Text: "–", Marks: unique(marks), Mood: sheet.Absent}
 	}
-	return cell{text: strings.Join(parts, k.join), marks: unique(marks), mood: m}
+	return sheet.Cell{Text: strings.Join(parts, k.join), Marks: unique(marks), Mood: m}
 }
 
 // missing is the footnote of a metric that no trial has.
 func (d *document) missing(trials []*results.Trial, metric string) int {
 	if len(trials) == 0 {
-		return d.notes.mark("none", "no trial of this variant was finished")
+		return d.notes.Mark("none", "no trial of this variant was finished")
 	}
 	why := d.reason(trials, metric)
-	return d.notes.mark(why, why)
+	return d.notes.Mark(why, why)
 }
 
 // reason says why a metric is absent: in the words of the first trial's note about it, or by the rule for its kind.
@@ -315,7 +248,7 @@ func (d *document) reason(trials []*results.Trial, metric string) string {
 	return "not measured"
 }
 
-func verdictCell(c *contender) cell {
+func verdictCell(c *contender) sheet.Cell {
 	count := map[validity.Verdict]int{}
 	failed := 0
 	for _, t := range append(slices.Clone(c.counted), c.out...) {
@@ -340,14 +273,14 @@ func verdictCell(c *contender) cell {
 		add(count[v], string(v))
 	}
 	add(failed, "failed")
-	out := cell{text: strings.Join(parts, ", "), marks: c.verdicts}
+	out := sheet.Cell{Text: strings.Join(parts, ", "), Marks: c.verdicts}
 	switch {
 	case all == 0:
-		return cell{text: "–", mood: absent}
+		return sheet.Cell{Text: "–", Mood: sheet.Absent}
 	case !c.placed:
-		out.mood = suspect
+		out.Mood = sheet.Suspect
 	case count[validity.Suspect] > 0 || len(c.out) > 0:
-		out.mood = suspect
+		out.Mood = sheet.Suspect
 	}
 	return out
 }
@@ -355,11 +288,4 @@ func verdictCell(c *contender) cell {
 func unique(marks []int) []int {
 	slices.Sort(marks)
 	return slices.Compact(marks)
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
 )
 
@@ -35,36 +36,36 @@ func (d *document) addTiers(list []*contender) {
 	d.addNoOrder(metrics)
 }
 
-func (d *document) tierTable(list []*contender, metrics []string, pairs int) table {
-	t := table{title: "Tiers", left: true, head: []string{"variant"}, headMarks: [][]int{nil}}
-	t.note = fmt.Sprintf("Variants that share a tier number can't be told apart within ±%s; tier 1 is the best.", level(compare.Tau))
+func (d *document) tierTable(list []*contender, metrics []string, pairs int) sheet.Table {
+	t := sheet.Table{Title: "Tiers", Left: true, Head: []string{"variant"}, HeadMarks: [][]int{nil}}
+	t.Note = fmt.Sprintf("Variants that share a tier number can't be told apart within ±%s; tier 1 is the best.", level(compare.Tau))
 	if pairs > 1 {
-		t.note += fmt.Sprintf(" All %d pairs are tested together (Holm, %s): more cautious than intervals to the reference alone.", pairs, level(compare.Alpha))
+		t.Note += fmt.Sprintf(" All %d pairs are tested together (Holm, %s): more cautious than intervals to the reference alone.", pairs, level(compare.Alpha))
 	}
 	for _, c := range list {
-		t.rows = append(t.rows, []cell{{text: c.name, marks: c.marks}})
+		t.Rows = append(t.Rows, []sheet.Cell{{Text: c.name, Marks: c.marks}})
 	}
 	for _, m := range metrics {
 		c := d.comparison(m)
-		t.head = append(t.head, d.nameOf(m))
+		t.Head = append(t.Head, d.nameOf(m))
 		var marks []int
 		if c.Why != "" {
 			text := "no tiers: " + c.Why
-			marks = []int{d.notes.mark(text, text)}
+			marks = []int{d.notes.Mark(text, text)}
 		}
-		t.headMarks = append(t.headMarks, marks)
+		t.HeadMarks = append(t.HeadMarks, marks)
 		for i := range c.Rows {
-			t.rows[i] = append(t.rows[i], d.tierCell(c, &c.Rows[i]))
+			t.Rows[i] = append(t.Rows[i], d.tierCell(c, &c.Rows[i]))
 		}
 	}
 	return t
 }
 
-func (d *document) tierCell(c *compare.Comparison, row *compare.Row) cell {
+func (d *document) tierCell(c *compare.Comparison, row *compare.Row) sheet.Cell {
 	if len(row.Tiers) > 0 {
-		return cell{text: tierText(row.Tiers), indent: 2 * (row.Tiers[0] - 1)}
+		return sheet.Cell{Text: tierText(row.Tiers), Indent: 2 * (row.Tiers[0] - 1)}
 	}
-	out := cell{text: "–", mood: absent}
+	out := sheet.Cell{Text: "–", Mood: sheet.Absent}
 	if c.Why != "" || !row.Placed {
 		return out // said of the head, or of the variant
 	}
@@ -75,7 +76,7 @@ func (d *document) tierCell(c *compare.Comparison, row *compare.Row) cell {
 	case !math.IsNaN(row.Median):
 		why = fmt.Sprintf("no tier: fewer than %d rounds", compare.TierRounds)
 	}
-	out.marks = []int{d.notes.mark(why, why)}
+	out.Marks = []int{d.notes.Mark(why, why)}
 	return out
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/analysis/noise"
-	"github.com/millrace/millrace/report"
+	"github.com/millrace/millrace/report/compared"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
 	"github.com/millrace/millrace/runner/host"
@@ -209,7 +209,7 @@ func printStudies(cmd *cobra.Command, root string, plan *results.Run, markdown b
 	case len(shown) == 0:
 		return &statusError{exitInvalid, fmt.Errorf("no run of `millrace aa` in %s has a trial", root)}
 	case markdown:
-		return report.NoiseMarkdown(out, shown)
+		return compared.NoiseMarkdown(out, shown)
 	}
-	return report.Noise(out, shown, isTerminal(out) && os.Getenv("NO_COLOR") == "")
+	return compared.Noise(out, shown, isTerminal(out) && os.Getenv("NO_COLOR") == "")
 }

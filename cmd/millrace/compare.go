@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/analysis/compare"
-	"github.com/millrace/millrace/report"
+	"github.com/millrace/millrace/report/compared"
 	"github.com/millrace/millrace/results"
 )
 
@@ -40,7 +40,7 @@ Exit status: 0 compared, whatever was found, 1 a run can't be read, 2 usage or r
 				return usage(err)
 			}
 			out := cmd.OutOrStdout()
-			return report.Runs(out, comparison, isTerminal(out) && os.Getenv("NO_COLOR") == "")
+			return compared.Runs(out, comparison, isTerminal(out) && os.Getenv("NO_COLOR") == "")
 		},
 	}
 	c.Flags().StringVar(&root, "results", "results/runs", "directory of the runs")

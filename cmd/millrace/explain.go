@@ -17,7 +17,7 @@ import (
 	"github.com/millrace/millrace/analysis"
 	"github.com/millrace/millrace/analysis/mechanism"
 	"github.com/millrace/millrace/internal/hostkey"
-	"github.com/millrace/millrace/report"
+	"github.com/millrace/millrace/report/explained"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/results/observed"
 	"github.com/millrace/millrace/runner"
@@ -75,7 +75,7 @@ func doExplain(cmd *cobra.Command, name string, variants []string, f explainFlag
 		}
 	}
 	out := cmd.OutOrStdout()
-	return errors.Join(status, report.Explain(out, mechanism.Explain(e), isTerminal(out) && os.Getenv("NO_COLOR") == ""))
+	return errors.Join(status, explained.Write(out, mechanism.Explain(e), isTerminal(out) && os.Getenv("NO_COLOR") == ""))
 }
 
 // runToExplain reads a run by its path or ID, which must have both variants.

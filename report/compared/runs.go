@@ -1,4 +1,6 @@
-package report
+// Package compared writes what runs say that are held against each other: two of the same variants, which is what millrace
+// compare prints, and those of a server against itself, which is what millrace aa prints.
+package compared
 
 import (
 	"fmt"
@@ -9,31 +11,32 @@ import (
 
 	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
 )
 
 // Runs writes what became of the variants from one run to another, for a terminal, with escape sequences for colour if asked
 // for: a table a metric, with head ÷ base and what that supports.
 func Runs(w io.Writer, c *compare.Runs, color bool) error {
-	p := &textWriter{color: color}
-	p.line(p.paint(bold, c.Head.Scenario.Name) + "  base " + c.Base.ID + "  head " + c.Head.ID)
+	p := &sheet.Terminal{Color: color}
+	p.Line(p.Bold(c.Head.Scenario.Name) + "  base " + c.Base.ID + "  head " + c.Head.ID)
 	if c.Paired {
-		p.wrapped(fmt.Sprintf("Paired: the rounds of both were made in turns, %d pairs.", len(c.Pairs)), "")
+		p.Wrapped(fmt.Sprintf("Paired: the rounds of both were made in turns, %d pairs.", len(c.Pairs)), "")
 	} else {
-		p.wrapped(fmt.Sprintf("Weaker: unpaired, since %s. Whatever changed on the host between the runs is in every ratio.", c.Why), "")
+		p.Wrapped(fmt.Sprintf("Weaker: unpaired, since %s. Whatever changed on the host between the runs is in every ratio.", c.Why), "")
 	}
 	for _, d := range c.Differences {
-		p.wrapped("Different: "+d, "")
+		p.Wrapped("Different: "+d, "")
 	}
 	if len(c.Differences) == 0 {
-		p.wrapped("No difference of host, kernel, limits, versions or programs is recorded.", "")
+		p.Wrapped("No difference of host, kernel, limits, versions or programs is recorded.", "")
 	}
 	for _, side := range []struct {
 		where string
 		names []string
 	}{{"base", c.OnlyBase}, {"head", c.OnlyHead}} {
 		if len(side.names) > 0 {
-			p.wrapped(fmt.Sprintf("Only in the %s: %s.", side.where, strings.Join(side.names, ", ")), "")
+			p.Wrapped(fmt.Sprintf("Only in the %s: %s.", side.where, strings.Join(side.names, ", ")), "")
 		}
 	}
 	measured := 0
@@ -43,43 +46,43 @@ func Runs(w io.Writer, c *compare.Runs, color bool) error {
 			n = len(rest)
 		}
 		if slices.ContainsFunc(rest[:n], func(ch compare.Change) bool { return len(ch.Base)+len(ch.Head) > 0 }) {
-			p.table(changeTable(rest[:n]))
+			p.Table(changeTable(rest[:n]))
 			measured++
 		}
 		rest = rest[n:]
 	}
-	p.line("")
+	p.Line("")
 	if measured == 0 {
-		p.line("None of the metrics asked for was measured in either run.")
+		p.Line("None of the metrics asked for was measured in either run.")
 	}
-	p.wrapped(runsReading(c), "")
-	if _, err := io.WriteString(w, p.b.String()); err != nil {
+	p.Wrapped(runsReading(c), "")
+	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("writing comparison: %w", err)
 	}
 	return nil
 }
 
-func changeTable(changes []compare.Change) table {
+func changeTable(changes []compare.Change) sheet.Table {
 	info := changes[0].Metric
 	unit := unitOf(info)
-	t := table{title: info.Name + ": " + info.Title, head: []string{"variant", "base", "head", "head ÷ base", "sees", "says"}}
+	t := sheet.Table{Title: info.Name + ": " + info.Title, Head: []string{"variant", "base", "head", "head ÷ base", "sees", "says"}}
 	for _, ch := range changes {
-		row := []cell{{text: ch.Variant}, sample(ch.Base, unit), sample(ch.Head, unit)}
+		row := []sheet.Cell{{Text: ch.Variant}, sample(ch.Base, unit), sample(ch.Head, unit)}
 		if ch.Off != "" {
-			t.rows = append(t.rows, append(row, cell{text: "–", mood: absent}, cell{text: "–", mood: absent}, cell{text: ch.Off, mood: absent}))
+			t.Rows = append(t.Rows, append(row, sheet.Cell{Text: "–", Mood: sheet.Absent}, sheet.Cell{Text: "–", Mood: sheet.Absent}, sheet.Cell{Text: ch.Off, Mood: sheet.Absent}))
 			continue
 		}
 		text, m := says(ch)
-		t.rows = append(t.rows, append(row, cell{text: ratioText(ch.Ratio.Value, ch.Ratio.Lo, ch.Ratio.Hi)}, cell{text: percent(ch.Smallest)}, cell{text: text, mood: m}))
+		t.Rows = append(t.Rows, append(row, sheet.Cell{Text: ratioText(ch.Ratio.Value, ch.Ratio.Lo, ch.Ratio.Hi)}, sheet.Cell{Text: percent(ch.Smallest)}, sheet.Cell{Text: text, Mood: m}))
 	}
 	return t
 }
 
-func sample(values []float64, unit quantity.Unit) cell {
+func sample(values []float64, unit quantity.Unit) sheet.Cell {
 	if len(values) == 0 {
-		return cell{text: "–", mood: absent}
+		return sheet.Cell{Text: "–", Mood: sheet.Absent}
 	}
-	return cell{text: spread(values, unit)}
+	return sheet.Cell{Text: sheet.Spread(values, unit)}
 }
 
 // unitOf is how a metric's values are written.
@@ -96,7 +99,7 @@ func unitOf(info results.Info) quantity.Unit {
 }
 
 // says is what the rounds support of a change, in words.
-func says(ch compare.Change) (string, mood) {
+func says(ch compare.Change) (string, sheet.Mood) {
 	e := ch.Ratio
 	worse := ch.Metric.Better == results.BetterLower
 	direction := func(up bool) string {
@@ -112,15 +115,15 @@ func says(ch compare.Change) (string, mood) {
 	}
 	switch {
 	case math.IsNaN(e.Lo):
-		return fmt.Sprintf("points: %d rounds, an interval needs %d", min(len(ch.Base), len(ch.Head)), compare.IntervalRounds), absent
+		return fmt.Sprintf("points: %d rounds, an interval needs %d", min(len(ch.Base), len(ch.Head)), compare.IntervalRounds), sheet.Absent
 	case e.Lo >= 1/(1+compare.Tau) && e.Hi <= 1+compare.Tau:
-		return "alike within ±5 %", good
+		return "alike within ±5 %", sheet.Good
 	case e.Lo > 1+compare.Tau, e.Hi < 1/(1+compare.Tau):
-		return direction(e.Lo > 1) + " by more than 5 %", suspect
+		return direction(e.Lo > 1) + " by more than 5 %", sheet.Suspect
 	case e.Lo > 1, e.Hi < 1:
-		return direction(e.Lo > 1) + ", perhaps by less than 5 %", suspect
+		return direction(e.Lo > 1) + ", perhaps by less than 5 %", sheet.Suspect
 	}
-	return "not told apart", good
+	return "not told apart", sheet.Good
 }
 
 func runsReading(c *compare.Runs) string {

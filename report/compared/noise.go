@@ -1,4 +1,4 @@
-package report
+package compared
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/analysis/noise"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/report/sheet"
 )
 
 // noiseTimes are the lengths of time whose smallest difference is told.
@@ -17,22 +18,22 @@ var noiseTimes = []time.Duration{10 * time.Minute, 20 * time.Minute}
 
 // Noise writes what runs of a server against itself say of this host, a table a study.
 func Noise(w io.Writer, studies []*noise.Study, color bool) error {
-	p := &textWriter{color: color}
+	p := &sheet.Terminal{Color: color}
 	for i, s := range studies {
 		if i > 0 {
-			p.line("")
+			p.Line("")
 		}
-		p.line(p.paint(bold, noiseTitle(s)))
+		p.Line(p.Bold(noiseTitle(s)))
 		for _, line := range noisePreface(s) {
-			p.wrapped(line, "")
+			p.Wrapped(line, "")
 		}
-		p.table(noiseTable(s))
+		p.Table(noiseTable(s))
 	}
 	if len(studies) > 0 {
-		p.line("")
-		p.wrapped(noiseReading(studies), "")
+		p.Line("")
+		p.Wrapped(noiseReading(studies), "")
 	}
-	if _, err := io.WriteString(w, p.b.String()); err != nil {
+	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("writing the size of the noise: %w", err)
 	}
 	return nil
@@ -45,12 +46,12 @@ func NoiseMarkdown(w io.Writer, studies []*noise.Study) error {
 		fmt.Fprintf(&b, "%s: %s\n\n", noiseTitle(s), strings.Join(noisePreface(s), " "))
 		t := noiseTable(s)
 		row := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-		row(t.head)
-		b.WriteString("|---|" + strings.Repeat("---:|", len(t.head)-1) + "\n")
-		for _, cells := range t.rows {
+		row(t.Head)
+		b.WriteString("|---|" + strings.Repeat("---:|", len(t.Head)-1) + "\n")
+		for _, cells := range t.Rows {
 			var text []string
 			for _, c := range cells {
-				text = append(text, c.text)
+				text = append(text, c.Text)
 			}
 			row(text)
 		}
@@ -71,36 +72,36 @@ func noiseTitle(s *noise.Study) string {
 }
 
 func noisePreface(s *noise.Study) []string {
-	text := fmt.Sprintf("%d whole %s of %.1f s", s.Rounds, plural(s.Rounds, "round"), s.PerRound.Seconds())
+	text := fmt.Sprintf("%d whole %s of %.1f s", s.Rounds, sheet.Plural(s.Rounds, "round"), s.PerRound.Seconds())
 	if n := len(s.Runs); n > 1 {
 		text += fmt.Sprintf(" from %d runs", n)
 	}
 	text += fmt.Sprintf("; a verdict rests on %d rounds in a row.", noise.VerdictRounds)
 	lines := []string{text}
 	if s.Left > 0 {
-		lines = append(lines, fmt.Sprintf("%d %s left out: a trial of them failed, was INVALID or was broken off.", s.Left, plural(s.Left, "round")))
+		lines = append(lines, fmt.Sprintf("%d %s left out: a trial of them failed, was INVALID or was broken off.", s.Left, sheet.Plural(s.Left, "round")))
 	}
 	return lines
 }
 
-func noiseTable(s *noise.Study) table {
-	t := table{head: []string{"metric", "scatter", "unpaired", "B ÷ A", "holds truth", "beyond ±5 %"}}
+func noiseTable(s *noise.Study) sheet.Table {
+	t := sheet.Table{Head: []string{"metric", "scatter", "unpaired", "B ÷ A", "holds truth", "beyond ±5 %"}}
 	for _, d := range noiseTimes {
-		t.head = append(t.head, "sees in "+shortly(d))
+		t.Head = append(t.Head, "sees in "+shortly(d))
 	}
-	t.head = append(t.head, "5 % takes")
+	t.Head = append(t.Head, "5 % takes")
 	for i := range s.Metrics {
 		m := &s.Metrics[i]
-		row := []cell{{text: m.Info.Name}, {text: percent(m.Scatter)}, {text: percent(m.Unpaired)}, {text: ratioText(m.Ratio.Value, m.Ratio.Lo, m.Ratio.Hi)},
-			{text: coveredText(m)}, {text: beyondText(m)}}
+		row := []sheet.Cell{{Text: m.Info.Name}, {Text: percent(m.Scatter)}, {Text: percent(m.Unpaired)}, {Text: ratioText(m.Ratio.Value, m.Ratio.Lo, m.Ratio.Hi)},
+			{Text: coveredText(m)}, {Text: beyondText(m)}}
 		for _, d := range noiseTimes {
-			row = append(row, cell{text: percent(s.Smallest(m, d))})
+			row = append(row, sheet.Cell{Text: percent(s.Smallest(m, d))})
 		}
 		takes := "–"
 		if d := s.Takes(m, compare.Tau); d > 0 {
 			takes = shortly(d)
 		}
-		t.rows = append(t.rows, append(row, cell{text: takes}))
+		t.Rows = append(t.Rows, append(row, sheet.Cell{Text: takes}))
 	}
 	return t
 }

@@ -1,4 +1,4 @@
-package report
+package explained
 
 import (
 	"cmp"
@@ -56,8 +56,8 @@ func apart(r mechanism.Row, least float64) float64 {
 	return math.Abs(math.Log(max(r.Values[1].Median, least) / max(r.Values[0].Median, least)))
 }
 
-// explainSentences are at most three: how the variants did, what a request costs them, and where the CPU time differs.
-func explainSentences(x *mechanism.Explanation) []string {
+// allSentences are at most three: how the variants did, what a request costs them, and where the CPU time differs.
+func allSentences(x *mechanism.Explanation) []string {
 	row := func(key string) *mechanism.Row {
 		if i := slices.IndexFunc(x.Rows, func(r mechanism.Row) bool { return r.Key == key }); i >= 0 {
 			return &x.Rows[i]

@@ -1,4 +1,4 @@
-package report
+package explained
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millrace/millrace/analysis/mechanism"
+	"github.com/millrace/millrace/report/sheet"
 )
 
 func tenRounds(median, lo, hi float64) mechanism.Value {
@@ -51,9 +52,9 @@ func anExplanation() *mechanism.Explanation {
 	}
 }
 
-func TestExplain(t *testing.T) {
+func TestWrite(t *testing.T) {
 	var out bytes.Buffer
-	if err := Explain(&out, anExplanation(), false); err != nil {
+	if err := Write(&out, anExplanation(), false); err != nil {
 		t.Fatal(err)
 	}
 	text := out.String()
@@ -76,29 +77,29 @@ func TestExplain(t *testing.T) {
 		t.Error("ten rounds are called few")
 	}
 	for line := range strings.Lines(text) {
-		if utf8.RuneCountInString(line) > textWidth+1 {
-			t.Errorf("line of more than %d columns: %s", textWidth, line)
+		if utf8.RuneCountInString(line) > sheet.Width+1 {
+			t.Errorf("line of more than %d columns: %s", sheet.Width, line)
 		}
 	}
 }
 
 // Where nothing is known or nothing differs, the sentences claim nothing.
-func TestExplainSentencesClaimNothing(t *testing.T) {
+func TestSentencesClaimNothing(t *testing.T) {
 	x := anExplanation()
 	x.CPU = nil
 	for i := range x.Rows {
 		x.Rows[i].Values[1], x.Rows[i].Ratio = x.Rows[i].Values[0], tenRounds(1, 0.9, 1.1)
 	}
-	got := strings.Join(explainSentences(x), " ")
+	got := strings.Join(allSentences(x), " ")
 	if !strings.Contains(got, "p99 not apart") || !strings.Contains(got, "None of the figures below tells the two apart.") {
 		t.Error(got)
 	}
 	x.Rows = nil
-	if got := explainSentences(x); len(got) != 1 {
+	if got := allSentences(x); len(got) != 1 {
 		t.Errorf("%q of nothing", got)
 	}
 	var out bytes.Buffer
-	if err := Explain(&out, x, true); err != nil || !strings.Contains(out.String(), "gnet against goroutine") {
+	if err := Write(&out, x, true); err != nil || !strings.Contains(out.String(), "gnet against goroutine") {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }

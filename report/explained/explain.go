@@ -1,4 +1,6 @@
-package report
+// Package explained writes why two variants differ, which is what millrace explain prints: sentences that the figures support,
+// the figures, and the functions that differ most.
+package explained
 
 import (
 	"fmt"
@@ -10,43 +12,44 @@ import (
 
 	"github.com/millrace/millrace/analysis/mechanism"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/report/sheet"
 )
 
 // headlineKeys are the rows that say how the variants did, before those that say why.
 var headlineKeys = []string{"drain-time", "goodput", "achieved", "p50", "p99", "rss"}
 
-// Explain writes an explanation for a terminal of 120 columns: sentences that its figures support, then the figures, then the
+// Write prints an explanation for a terminal of 120 columns: sentences that its figures support, then the figures, then the
 // functions. Ratios are of the second variant to the first.
-func Explain(w io.Writer, x *mechanism.Explanation, color bool) error {
-	p, notes := &textWriter{color: color}, &footnotes{}
-	p.line(p.paint(bold, x.Variants[1]+" against "+x.Variants[0]) + "  " + x.Scenario + "  " + x.Run)
-	for _, s := range explainSentences(x) {
-		p.wrapped(s, "")
+func Write(w io.Writer, x *mechanism.Explanation, color bool) error {
+	p, notes := &sheet.Terminal{Color: color}, &sheet.Footnotes{}
+	p.Line(p.Bold(x.Variants[1]+" against "+x.Variants[0]) + "  " + x.Scenario + "  " + x.Run)
+	for _, s := range allSentences(x) {
+		p.Wrapped(s, "")
 	}
-	p.line("")
-	p.wrapped("Over "+x.Span+". The median of the rounds and, in brackets, the smallest and the largest of them; a trial of its own is one point."+fewRounds(x), "")
-	p.tableIfAny(explainRows("How they did", x, notes, func(r mechanism.Row) bool { return slices.Contains(headlineKeys, r.Key) }))
-	p.tableIfAny(explainRows("What a request costs, from "+sourceOf(x), x, notes, func(r mechanism.Row) bool {
+	p.Line("")
+	p.Wrapped("Over "+x.Span+". The median of the rounds and, in brackets, the smallest and the largest of them; a trial of its own is one point."+fewRounds(x), "")
+	tableIfAny(p, rowTable("How they did", x, notes, func(r mechanism.Row) bool { return slices.Contains(headlineKeys, r.Key) }))
+	tableIfAny(p, rowTable("What a request costs, from "+sourceOf(x), x, notes, func(r mechanism.Row) bool {
 		return r.Source != mechanism.OwnTrial && !slices.Contains(headlineKeys, r.Key)
 	}))
-	p.tableIfAny(explainRows("What a request costs, from "+mechanism.OwnTrial+" each, with system calls counted", x, notes, func(r mechanism.Row) bool {
+	tableIfAny(p, rowTable("What a request costs, from "+mechanism.OwnTrial+" each, with system calls counted", x, notes, func(r mechanism.Row) bool {
 		return r.Source == mechanism.OwnTrial
 	}))
 	if x.CPU != nil {
-		explainCPU(p, x, notes)
+		writeCPU(p, x, notes)
 	}
 	if x.Allocs != nil {
-		p.tableIfAny(functionTable(fmt.Sprintf("Allocated bytes a request, from %s (%s): what differs most of %s and %s", mechanism.OwnTrial, samples(x.Allocs),
+		tableIfAny(p, functionTable(fmt.Sprintf("Allocated bytes a request, from %s (%s): what differs most of %s and %s", mechanism.OwnTrial, samples(x.Allocs),
 			quantity.Format(x.Allocs.Total[0], quantity.Bytes), quantity.Format(x.Allocs.Total[1], quantity.Bytes)), x, x.Allocs.Flat, quantity.Bytes, ownOnly, notes))
 	}
-	p.line("")
-	for i, s := range notes.texts() {
-		p.wrapped(superscript(i+1)+" "+s, "  ")
+	p.Line("")
+	for i, s := range notes.Texts() {
+		p.Wrapped(sheet.Superscript(i+1)+" "+s, "  ")
 	}
 	for _, s := range x.Notes {
-		p.wrapped("– "+s, "  ")
+		p.Wrapped("– "+s, "  ")
 	}
-	if _, err := io.WriteString(w, p.b.String()); err != nil {
+	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("writing explanation: %w", err)
 	}
 	return nil
@@ -66,9 +69,9 @@ func fewRounds(x *mechanism.Explanation) string {
 }
 
 // tableIfAny writes a table that has rows.
-func (p *textWriter) tableIfAny(t table) {
-	if len(t.rows) > 0 {
-		p.table(t)
+func tableIfAny(p *sheet.Terminal, t sheet.Table) {
+	if len(t.Rows) > 0 {
+		p.Table(t)
 	}
 }
 
@@ -107,57 +110,57 @@ func figureText(v float64, u mechanism.Unit) string {
 	return quantity.Format(v, explainedUnit(u))
 }
 
-// explainRows is a table of the rows that are wanted.
-func explainRows(title string, x *mechanism.Explanation, notes *footnotes, want func(mechanism.Row) bool) table {
-	t := table{title: title, head: []string{"", x.Variants[0], x.Variants[1], "ratio"}}
+// rowTable is a table of the rows that are wanted.
+func rowTable(title string, x *mechanism.Explanation, notes *sheet.Footnotes, want func(mechanism.Row) bool) sheet.Table {
+	t := sheet.Table{Title: title, Head: []string{"", x.Variants[0], x.Variants[1], "ratio"}}
 	for _, r := range x.Rows {
 		if !want(r) {
 			continue
 		}
-		row := []cell{{text: r.Title}}
+		row := []sheet.Cell{{Text: r.Title}}
 		for _, v := range r.Values {
 			row = append(row, valueCell(v, notes, func(f float64) string { return figureText(f, r.Unit) }))
 		}
 		if r.Values[0].N > 0 && r.Values[1].N > 0 {
 			row = append(row, valueCell(r.Ratio, notes, func(f float64) string { return figureText(f, mechanism.Number) }))
 		} else {
-			row = append(row, cell{text: "–", mood: absent})
+			row = append(row, sheet.Cell{Text: "–", Mood: sheet.Absent})
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
 // valueCell writes a median with its range, or a dash with the reason.
-func valueCell(v mechanism.Value, notes *footnotes, text func(float64) string) cell {
+func valueCell(v mechanism.Value, notes *sheet.Footnotes, text func(float64) string) sheet.Cell {
 	switch {
 	case v.N == 0:
-		return cell{text: "–", marks: []int{notes.mark(v.Missing, v.Missing)}, mood: absent}
+		return sheet.Cell{Text: "–", Marks: []int{notes.Mark(v.Missing, v.Missing)}, Mood: sheet.Absent}
 	case v.N == 1:
-		return cell{text: text(v.Median)}
+		return sheet.Cell{Text: text(v.Median)}
 	}
 	middle, lo, hi := text(v.Median), text(v.Lo), text(v.Hi)
 	if lo == hi {
-		return cell{text: middle}
+		return sheet.Cell{Text: middle}
 	}
 	if i := strings.Index(middle, " "); i >= 0 && strings.HasSuffix(lo, middle[i:]) && strings.HasSuffix(hi, middle[i:]) {
 		lo, hi = strings.TrimSuffix(lo, middle[i:]), strings.TrimSuffix(hi, middle[i:]) // one unit serves all
 	}
-	return cell{text: fmt.Sprintf("%s (%s–%s)", middle, lo, hi)}
+	return sheet.Cell{Text: fmt.Sprintf("%s (%s–%s)", middle, lo, hi)}
 }
 
 func samples(d *mechanism.Difference) string {
 	return fmt.Sprintf("%d and %d samples", d.Samples[0], d.Samples[1])
 }
 
-// explainCPU writes where CPU time goes, and in which functions the variants differ most.
-func explainCPU(p *textWriter, x *mechanism.Explanation, notes *footnotes) {
+// writeCPU writes where CPU time goes, and in which functions the variants differ most.
+func writeCPU(p *sheet.Terminal, x *mechanism.Explanation, notes *sheet.Footnotes) {
 	d := x.CPU
 	title := fmt.Sprintf("CPU time a request by area, from a profiled %s each (%s)", strings.TrimPrefix(mechanism.OwnTrial, "a "), samples(d))
 	areas := append(slices.Clone(d.Areas), mechanism.Function{Name: "all", Flat: d.Total, Cum: d.Total})
-	p.tableIfAny(functionTable(title, x, areas, quantity.Time, ownOnly, notes))
-	p.tableIfAny(functionTable("Functions whose own CPU time a request differs most", x, d.Flat, quantity.Time, ownAndCallees, notes))
-	p.tableIfAny(functionTable("Functions that differ most with all they call (of a chain of calls that differ alike, one)", x, d.Frames, quantity.Time, calleesOnly, notes))
+	tableIfAny(p, functionTable(title, x, areas, quantity.Time, ownOnly, notes))
+	tableIfAny(p, functionTable("Functions whose own CPU time a request differs most", x, d.Flat, quantity.Time, ownAndCallees, notes))
+	tableIfAny(p, functionTable("Functions that differ most with all they call (of a chain of calls that differ alike, one)", x, d.Frames, quantity.Time, calleesOnly, notes))
 }
 
 // unclearNote explains the mark of a difference that chance may have made.
@@ -165,25 +168,25 @@ const unclearNote = "less than two standard errors of the number of samples: cha
 
 // functionTable has a row a function: what it takes itself and the difference, then what it takes with all it calls; or, of
 // frames, the latter alone.
-func functionTable(title string, x *mechanism.Explanation, list []mechanism.Function, unit quantity.Unit, columns int, notes *footnotes) table {
-	t := table{title: title, head: []string{"", x.Variants[0], x.Variants[1], "difference"}}
+func functionTable(title string, x *mechanism.Explanation, list []mechanism.Function, unit quantity.Unit, columns int, notes *sheet.Footnotes) sheet.Table {
+	t := sheet.Table{Title: title, Head: []string{"", x.Variants[0], x.Variants[1], "difference"}}
 	if columns == ownAndCallees {
-		t.head = append(t.head, "with callees", "with callees")
+		t.Head = append(t.Head, "with callees", "with callees")
 	}
 	for _, f := range list {
 		values := f.Flat
 		if columns == calleesOnly {
 			values = f.Cum
 		}
-		difference := cell{text: signed(values[1]-values[0], unit)}
+		difference := sheet.Cell{Text: signed(values[1]-values[0], unit)}
 		if f.Unclear && columns != calleesOnly {
-			difference.marks, difference.mood = []int{notes.mark(unclearNote, unclearNote)}, absent
+			difference.Marks, difference.Mood = []int{notes.Mark(unclearNote, unclearNote)}, sheet.Absent
 		}
-		row := []cell{{text: shortName(f.Name)}, {text: quantity.Format(values[0], unit)}, {text: quantity.Format(values[1], unit)}, difference}
+		row := []sheet.Cell{{Text: shortName(f.Name)}, {Text: quantity.Format(values[0], unit)}, {Text: quantity.Format(values[1], unit)}, difference}
 		if columns == ownAndCallees {
-			row = append(row, cell{text: quantity.Format(f.Cum[0], unit)}, cell{text: quantity.Format(f.Cum[1], unit)})
+			row = append(row, sheet.Cell{Text: quantity.Format(f.Cum[0], unit)}, sheet.Cell{Text: quantity.Format(f.Cum[1], unit)})
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
