@@ -170,6 +170,9 @@ type Interval struct {
 	Opened  int64 `json:"opened"` // connections
 	// CPUNs is the CPU time of the load threads, deliberate spinning apart.
 	CPUNs int64 `json:"cpu_ns"`
+	// P99Ns are the p99 of the response times of the replies that came in the interval, one for each load thread that got 1000
+	// or more. They are samples for a median over many intervals, not figures by themselves.
+	P99Ns []int64 `json:"p99_ns,omitempty"`
 }
 
 // Judge adds checks to the report's, the worse one of two of a name, and renews the verdict.

@@ -93,6 +93,12 @@ func (s *sheet) source() string {
 	if r.Quick {
 		line += " · quick"
 	}
+	if r.Duet {
+		line += " · duets"
+	}
+	if r.Purpose != "" {
+		line += " · made for " + r.Purpose
+	}
 	if len(r.Set) > 0 {
 		line += " · changed: " + strings.Join(r.Set, ", ")
 	}

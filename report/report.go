@@ -43,10 +43,23 @@ func WriteResult(res *results.Result) (path string, err error) {
 	return path, nil
 }
 
+// purposes say what a run that was not made to measure is for.
+var purposes = map[string]string{
+	results.PurposeAA:      "Not a comparison: a server against itself, by `millrace aa`, to learn how large the noise is.",
+	results.PurposePilot:   "Not a measurement: it only found out what a request costs, for `millrace aa --inject`.",
+	results.PurposeExplain: "Not a measurement: its trials were looked at while they ran, by `millrace explain`.",
+}
+
 // preface is what stands above every table: machine, scale, how many rounds and how to read the figures.
 func (d *document) preface() []string {
 	r := d.res.Run
 	lines := []string{machine(r)}
+	if s, ok := purposes[r.Purpose]; ok {
+		lines = append(lines, s)
+	}
+	if r.Duet {
+		lines = append(lines, "Duets: both variants ran at the same time on the same CPUs, the load going from one to the other every 100 ms. Their figures are not to be held against those of trials by themselves.")
+	}
 	if r.Quick {
 		lines = append(lines, "Quick: a small version of the scenario, to see that all works; not for conclusions.")
 	}
@@ -126,6 +139,12 @@ func command(r *results.Run) string {
 	args = append(args, "--servers", strings.Join(names, ","), "--rounds", fmt.Sprint(r.Rounds), "--seed", fmt.Sprint(r.Seed))
 	if r.Engine != "" {
 		args = append(args, "--engine", r.Engine)
+	}
+	if r.Reference != "" && r.Reference != names[0] {
+		args = append(args, "--reference", r.Reference)
+	}
+	if r.Duet {
+		args = append(args, "--duet")
 	}
 	return strings.Join(args, " ")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -81,26 +82,35 @@ func (d *Dir) Path() string { return d.path }
 // TrialDir is the path of a trial's own directory, which Append does not make.
 func (d *Dir) TrialDir(id string) string { return filepath.Join(d.path, trialsDir, id) }
 
-// Append adds the line of a finished trial to trials.jsonl and returns when it is on disk. After an error the file is as
-// it was, as far as the disk allows; Load recognises what remains of a torn line.
-func (d *Dir) Append(t *Trial) error {
+// Append adds the lines of finished trials to trials.jsonl, in one write, and returns when they are on disk. After an error
+// the file is as it was, as far as the disk allows; Load recognises what remains of a torn line.
+func (d *Dir) Append(trials ...*Trial) error {
 	path := filepath.Join(d.path, trialsFile)
-	if err := errors.Join(checkTrialID(t.ID), checkMetrics(t)); err != nil {
-		return fmt.Errorf("appending to %s: %w", path, err)
+	var ids []string
+	var records []any
+	for _, t := range trials {
+		if err := errors.Join(checkTrialID(t.ID), checkMetrics(t)); err != nil {
+			return fmt.Errorf("appending to %s: %w", path, err)
+		}
+		ids, records = append(ids, t.ID), append(records, t)
 	}
-	if err := d.appendRecord(trialsFile, t); err != nil {
-		return fmt.Errorf("appending trial %s to %s: %w", t.ID, path, err)
+	if err := d.appendRecord(trialsFile, records...); err != nil {
+		return fmt.Errorf("appending trial %s to %s: %w", strings.Join(ids, ", "), path, err)
 	}
 	return nil
 }
 
-// appendRecord adds the line of a record to a file of the directory and returns when it is on disk.
-func (d *Dir) appendRecord(name string, record any) error {
-	line, err := json.Marshal(record)
-	if err != nil {
-		return err
+// appendRecord adds a line for each record to a file of the directory, in one write, and returns when they are on disk.
+func (d *Dir) appendRecord(name string, records ...any) error {
+	var lines []byte
+	for _, r := range records {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		lines = append(append(lines, line...), '\n')
 	}
-	return Remedied(appendSynced(filepath.Join(d.path, name), append(line, '\n')), d.path)
+	return Remedied(appendSynced(filepath.Join(d.path, name), lines), d.path)
 }
 
 // appendSynced appends data to the file, which it makes if need be, in one write, and syncs it.

@@ -148,7 +148,11 @@ func TestFullFileSystem(t *testing.T) {
 }
 
 func TestAppendRefuses(t *testing.T) {
-	d, _ := aDir(t)
+	d, trials := aDir(t)
+	wantError(t, "two of which one is bad", d.Append(aTrial(3, "goroutine", 1), &Trial{ID: ".."}), `trial id ".."`)
+	if r := mustLoad(t, d.Path()); len(r.Trials) != len(trials) {
+		t.Errorf("%d trials: want none of the two", len(r.Trials))
+	}
 	bad := aTrial(3, "goroutine", 1)
 	bad.ID = "../r03"
 	bad.Metrics["qps"] = 1

@@ -19,7 +19,10 @@ func Find(root string, want func(*Run) bool) (found []*Result, warnings []string
 	for _, e := range entries {
 		path := filepath.Join(root, e.Name())
 		file := filepath.Join(path, runFile)
-		if _, err := os.Stat(file); !e.IsDir() || errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(file); err != nil {
+			if _, err := os.Stat(filepath.Join(path, trialsFile)); err == nil {
+				warnings = append(warnings, fmt.Sprintf("passed over: %s has trials and no %s", path, runFile))
+			}
 			continue
 		}
 		run, err := readRun(file)

@@ -19,7 +19,8 @@ type Result struct {
 	Path string
 	// Run is run.json, but for Rounds: these are what the last sitting planned, or has begun beyond that.
 	Run *Run
-	// Trials are in the order in which they ended. Of a trial that was interrupted and run again only the later record.
+	// Trials are in the order in which they ended. Of a trial that was run again, since it was interrupted or lost the other half
+	// of its duet, only the later record.
 	Trials []*Trial
 	// Sessions are the sittings in order; none in a run of a millrace that did not record them.
 	Sessions []Session
@@ -71,14 +72,17 @@ func (r *Result) readTrials() error {
 			err = checkTrial(r.Run, most, t)
 		}
 		first, twice := known[t.ID]
-		if err == nil && twice && r.Trials[first.index].Status != StatusInterrupted {
-			err = fmt.Errorf("trial %s stands in line %d already", t.ID, first.line)
+		why := ""
+		if err == nil && twice {
+			if why = r.again(r.Trials[first.index]); why == "" {
+				err = fmt.Errorf("trial %s stands in line %d already", t.ID, first.line)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", file, no, err)
 		}
 		if twice {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("trial %s was interrupted (line %d of %s) and run again (line %d): the later one counts", t.ID, first.line, trialsFile, no))
+			r.Warnings = append(r.Warnings, fmt.Sprintf("trial %s %s (line %d of %s) and run again (line %d): the later one counts", t.ID, why, first.line, trialsFile, no))
 			r.Trials[first.index] = nil
 		}
 		known[t.ID] = place{no, len(r.Trials)}
@@ -98,6 +102,20 @@ func (r *Result) readTrials() error {
 	return nil
 }
 
+// again says why a trial may stand in trials.jsonl once more, or "" if it may not: it was interrupted, or it is half of a
+// duet whose other trial was not run to its end in the same sitting.
+func (r *Result) again(t *Trial) string {
+	switch {
+	case t.Status == StatusInterrupted:
+		return "was interrupted"
+	case t.Duet != "" && !slices.ContainsFunc(r.Trials, func(other *Trial) bool {
+		return other != nil && other.ID == t.Duet && other.Status != StatusInterrupted && other.Sitting == t.Sitting
+	}):
+		return "lost the other half of its duet"
+	}
+	return ""
+}
+
 // readRun reads a run.json.
 func readRun(file string) (*Run, error) {
 	data, err := os.ReadFile(file)
@@ -113,6 +131,9 @@ func readRun(file string) (*Run, error) {
 	}
 	if run.ID == "" || run.Scenario.Name == "" {
 		return nil, fmt.Errorf("reading run: %s: id %q, scenario %q: want both", file, run.ID, run.Scenario.Name)
+	}
+	if run.Rounds < 1 || run.Rounds > MaxRounds {
+		return nil, fmt.Errorf("reading run: %s: rounds %d: want 1 to %d", file, run.Rounds, MaxRounds)
 	}
 	return run, nil
 }

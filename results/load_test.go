@@ -51,6 +51,47 @@ func TestLoadAfterCrash(t *testing.T) {
 	}
 }
 
+// Half a duet may stand in the file again, a whole one may not.
+func TestLoadOfHalfADuet(t *testing.T) {
+	half := func(variant, partner, status string, sitting int) *Trial {
+		x := aTrial(1, variant, 1e9)
+		x.Duet, x.Status, x.Sitting = TrialID(1, "burst", partner), status, sitting
+		return x
+	}
+	a := func(status string, sitting int) *Trial { return half("goroutine", "gnet/ants", status, sitting) }
+	b := func(status string, sitting int) *Trial { return half("gnet/ants", "goroutine", status, sitting) }
+	check := func(what string, trials []*Trial, refused string, warnings ...string) {
+		t.Helper()
+		d, err := Create(t.TempDir(), aRun(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Append(trials...); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Load(d.Path())
+		if refused != "" {
+			wantError(t, what, err, refused)
+			return
+		}
+		if err != nil || len(r.Trials) != 2 || r.Trials[0].Sitting != 2 || r.Trials[1].Sitting != 2 {
+			t.Errorf("%s: %v, error %v: want the two of sitting 2", what, r, err)
+			return
+		}
+		if got := strings.Join(r.Warnings, "\n"); len(r.Warnings) != len(warnings) || !strings.Contains(got, strings.Join(warnings, "\n")) {
+			t.Errorf("%s: warnings %q, want %q", what, r.Warnings, warnings)
+		}
+	}
+	const lost, broken = " lost the other half of its duet (line 1 of trials.jsonl) and run again", " was interrupted (line 1 of trials.jsonl) and run again"
+	first, second := "trial r01-burst-goroutine", "trial r01-burst-gnet+ants"
+	check("its partner is missing", []*Trial{a(StatusDone, 1), a(StatusDone, 2), b(StatusDone, 2)}, "", first+lost+" (line 2): the later one counts")
+	check("its partner was interrupted", []*Trial{a(StatusDone, 1), b(StatusInterrupted, 1), a(StatusDone, 2), b(StatusFailed, 2)}, "",
+		first+lost+" (line 3): the later one counts", second+" was interrupted (line 2 of trials.jsonl) and run again (line 4): the later one counts")
+	check("its partner was interrupted and comes first", []*Trial{a(StatusInterrupted, 1), b(StatusDone, 1), a(StatusDone, 2), b(StatusDone, 2)}, "",
+		first+broken+" (line 3): the later one counts", second+" lost the other half of its duet (line 2 of trials.jsonl) and run again (line 4): the later one counts")
+	check("whole", []*Trial{a(StatusDone, 1), b(StatusDone, 1), a(StatusDone, 2), b(StatusDone, 2)}, first+" stands in line 1 already")
+}
+
 func TestLoadRefuses(t *testing.T) {
 	replaced := func(old, new string) func(string) string {
 		return func(s string) string { return strings.Replace(s, old, new, 1) }

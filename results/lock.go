@@ -54,8 +54,8 @@ func (d *Dir) Close() error {
 // Open takes the directory of a run for writing again and reads it as Load does. Lines that a crash tore off are cut from
 // their files first and kept beside them, in a file whose name ends in .torn. It is an error if a process writes to it.
 func Open(path string) (*Dir, *Result, error) {
-	if _, err := os.Stat(filepath.Join(path, runFile)); err != nil {
-		return nil, nil, fmt.Errorf("opening run: %w (want the directory of a run, which holds %s)", err, runFile)
+	if _, err := readRun(filepath.Join(path, runFile)); err != nil { // before anything of a foreign directory is touched
+		return nil, nil, err
 	}
 	d := &Dir{path: path}
 	if err := d.lock(); err != nil {

@@ -48,7 +48,7 @@ var Metrics = []Info{
 	{"p90-latency-ns", "ns", "response time, 90th percentile", BetterLower, nil, false},
 	{"p99-latency-ns", "ns", "response time, 99th percentile", BetterLower, nil, false},
 	{"p99_9-latency-ns", "ns", "response time, 99.9th percentile", BetterLower, nil, false},
-	{"window-p99-latency-ns", "ns", "response time, median over the one-second windows of their 99th percentiles", BetterLower, nil, false},
+	{"window-p99-latency-ns", "ns", "response time, 99th percentile in a typical tenth of a second: the median over those of the headline phase", BetterLower, nil, false},
 	{"max-latency-ns", "ns", "response time, largest", BetterLower, nil, false},
 	{"baseline-p50-latency-ns", "ns", "response time before the burst, median", BetterLower, inBurst, false},
 	{"baseline-p99-latency-ns", "ns", "response time before the burst, 99th percentile", BetterLower, inBurst, false},

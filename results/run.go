@@ -15,6 +15,9 @@ const Schema = 1
 // nothing.
 const PurposeExplain = "explain"
 
+// MaxRounds bounds a run; 20 rounds are enough to publish.
+const MaxRounds = 1000
+
 // Run is run.json: what was planned and where, written before anything is measured.
 type Run struct {
 	Schema int    `json:"schema"`

@@ -63,8 +63,8 @@ func (r *Result) readSessions() error {
 	err := eachLine(file, func(no int, line []byte) error {
 		var s Session
 		err := unmarshal(line, &s)
-		if err == nil && (s.Sitting < 1 || s.Sitting > len(r.Sessions)+1 || s.Rounds < 1 || s.Most < s.Rounds) {
-			err = fmt.Errorf("sitting %d of rounds %d, at most %d: want the sittings in order, and 1 ≤ rounds ≤ most", s.Sitting, s.Rounds, s.Most)
+		if err == nil && (s.Sitting < 1 || s.Sitting > len(r.Sessions)+1 || s.Rounds < 1 || s.Most < s.Rounds || s.Most > MaxRounds) {
+			err = fmt.Errorf("sitting %d of rounds %d, at most %d: want the sittings in order, and 1 ≤ rounds ≤ most ≤ %d", s.Sitting, s.Rounds, s.Most, MaxRounds)
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", file, no, err)

@@ -108,4 +108,6 @@ type Interval struct {
 	OK      int64 `json:"ok"`
 	Failed  int64 `json:"failed"`
 	Opened  int64 `json:"opened"`
+	// P99Ns are the response p99 of each load thread that got 1000 replies or more.
+	P99Ns []int64 `json:"p99_ns,omitempty"`
 }

@@ -3,6 +3,7 @@
 package noise
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -28,53 +29,69 @@ type Study struct {
 	Runs []string
 	// Server, Scenario and Design are those of all of them. Scenario tells what was changed in it.
 	Server, Scenario, Design string
-	// Inject is the spin that B adds to each request, zero in plain A/A; Injected the share of A's CPU time that it was meant to be.
-	Inject   time.Duration
+	// Injected is the share of its CPU time a request by which B was meant to be slower, zero in plain A/A. What a spin takes
+	// depends on the host: the ratio that was measured says what it was.
 	Injected float64
 	// Rounds that are whole: both trials count. Left are those that are not.
 	Rounds, Left int
-	// PerRound is how long a round takes on the average, all around it included.
-	PerRound time.Duration
-	Metrics  []Metric
+	// Took is how long all rounds took, everything around them included.
+	Took    time.Duration
+	Metrics []Metric
+	// Off are the metrics that have no ratio, since a value was zero or negative, by name.
+	Off []string
 }
 
 // Metric is what a study says of one metric. Ratios are of B to A.
 type Metric struct {
-	Info   results.Info
+	Info results.Info
+	// Rounds are those in which both have a value.
 	Rounds int
 	// Scatter is the standard deviation of ln(B ÷ A) over the rounds; Unpaired what it would be if B had been measured at another
 	// time than A: √(var ln A + var ln B). Not numbers below two rounds.
 	Scatter, Unpaired float64
-	// Ratio is the estimate over all rounds.
+	// Ratio is the estimate over all rounds; it has no interval below VerdictRounds.
 	Ratio inference.Estimate
-	// Truth is the ratio that is known: 1 in plain A/A, and with a spin the one that it makes in CPU time a request; not a number
-	// where it is not known.
-	Truth float64
-	// Verdicts are those of VerdictRounds rounds each, in the order in which they were measured. Covered of them hold the truth in
-	// their interval; Seen have an interval without 1; Beyond an interval that lies wholly beyond ±5 %: false positives in plain
-	// A/A, findings with a spin.
-	Verdicts, Covered, Seen, Beyond int
+	// Verdicts are those of VerdictRounds rounds of a run each, in the order in which they were measured. Seen of them have an
+	// interval without 1, Beyond one that lies wholly beyond ±5 %: false in plain A/A, findings with a spin.
+	Verdicts, Seen, Beyond int
 }
 
-// BeyondBound is the largest rate of verdicts beyond ±5 % that the count allows, with 95 % confidence (Clopper–Pearson, one-sided).
-func (m *Metric) BeyondBound() float64 {
-	return inference.ClopperPearsonUpper(m.Beyond, m.Verdicts, confidence)
+// AtMost is the largest rate that so many of the verdicts allow, with 95 % confidence (Clopper–Pearson, one-sided).
+func (m *Metric) AtMost(verdicts int) float64 {
+	return inference.ClopperPearsonUpper(verdicts, m.Verdicts, confidence)
+}
+
+// AtLeast is the smallest rate that so many of the verdicts allow, with 95 % confidence.
+func (m *Metric) AtLeast(verdicts int) float64 {
+	return 1 - inference.ClopperPearsonUpper(m.Verdicts-verdicts, m.Verdicts, confidence)
+}
+
+// PerRound is how long it takes to get a round in which the metric counts; zero where none does.
+func (s *Study) PerRound(m *Metric) time.Duration {
+	if m.Rounds == 0 {
+		return 0
+	}
+	return s.Took / time.Duration(m.Rounds)
 }
 
 // Smallest is the smallest ratio, 0.05 for 5 %, that so much time would see: in a test at 5 % with a power of 80 %. Not a number
-// where the time is too short for two rounds.
+// where the time is too short for an interval, or how long a round takes is not known.
 func (s *Study) Smallest(m *Metric, in time.Duration) float64 {
-	n := int(in / s.PerRound)
-	return math.Expm1(inference.MDE(m.Scatter, n, compare.Alpha, compare.Power))
+	each := s.PerRound(m)
+	if each <= 0 || in/each < VerdictRounds {
+		return math.NaN()
+	}
+	return math.Expm1(inference.MDE(m.Scatter, int(in/each), compare.Alpha, compare.Power))
 }
 
-// Takes is how long it takes to see a ratio of 1+effect, at least the rounds that an interval needs; zero if never.
+// Takes is how long it takes to see a ratio of 1+effect, at least the rounds that an interval needs; zero if never, or if how
+// long a round takes is not known.
 func (s *Study) Takes(m *Metric, effect float64) time.Duration {
 	n := inference.RoundsFor(m.Scatter, math.Log1p(effect), compare.Alpha, compare.Power)
 	if n == 0 {
 		return 0
 	}
-	return time.Duration(max(n, VerdictRounds)) * s.PerRound
+	return time.Duration(max(n, VerdictRounds)) * s.PerRound(m)
 }
 
 // Studies groups the A/A runs among these by what they have in common, in the order of their first runs. Runs of another
@@ -101,9 +118,13 @@ func Studies(runs []*results.Result) []*Study {
 
 // keyOf is what runs must have in common to be one study.
 func keyOf(r *results.Run) string {
-	a, b := r.Variants[0], r.Variants[1]
-	return fmt.Sprintf("%s|%d|%s|%s|%v|%v|%s|%s|%v|%g|%s|%v", r.Env.Host, r.Method, r.Env.Kernel, scenario(r), r.Split, r.Engine, a.Name, a.SHA256,
-		b.Args, r.Injected, designOf(r), r.Env.Cores)
+	load, err := json.Marshal(r.Scenario)
+	if err != nil {
+		panic("noise: a scenario that was read can be written: " + err.Error())
+	}
+	a := r.Variants[0]
+	return fmt.Sprintf("%s|%d|%s|%v|%v|%s|%s|%v|%g|%v|%s", r.Env.Host, r.Method, r.Env.Kernel, r.Split, r.Engine, a.Name, a.SHA256,
+		a.Args, r.Injected, r.Duet, load)
 }
 
 // designOf says how the rounds were made.
@@ -136,40 +157,27 @@ type round struct{ a, b *results.Trial }
 func study(runs []*results.Result) *Study {
 	first := runs[0].Run
 	s := &Study{Server: strings.TrimSuffix(first.Variants[0].Name, ":A"), Scenario: scenario(first), Design: designOf(first), Injected: first.Injected}
-	s.Inject = injectOf(first.Variants[1].Args)
-	var rounds []round
-	var took time.Duration
-	trials := 0
+	var rounds [][]round
 	for _, r := range runs {
 		s.Runs = append(s.Runs, r.Run.ID)
 		whole, left := roundsOf(r)
-		rounds = append(rounds, whole...)
+		rounds = append(rounds, whole)
 		s.Rounds += len(whole)
 		s.Left += left
-		took += span(r)
-		trials += len(whole) + left
-	}
-	if trials > 0 {
-		s.PerRound = took / time.Duration(trials)
+		s.Took += span(r)
 	}
 	for _, info := range results.Metrics {
 		if info.Better == results.BetterNone {
 			continue
 		}
-		if m := s.metric(info, rounds); m.Rounds > 0 {
+		switch m, ok := metric(info, rounds); {
+		case !ok:
+			s.Off = append(s.Off, info.Name)
+		case m.Rounds > 0:
 			s.Metrics = append(s.Metrics, m)
 		}
 	}
 	return s
-}
-
-// injectOf is the spin of B's arguments, zero without one.
-func injectOf(args []string) time.Duration {
-	if i := slices.Index(args, "--inject"); i >= 0 && i+1 < len(args) {
-		d, _ := time.ParseDuration(args[i+1])
-		return d
-	}
-	return 0
 }
 
 // roundsOf lists the whole rounds of a run, and counts the others that were begun.
@@ -217,40 +225,43 @@ func span(r *results.Result) time.Duration {
 	return to.Sub(from)
 }
 
-// metric leaves out the rounds in which one of the two has no value, or none that is positive.
-func (s *Study) metric(info results.Info, rounds []round) Metric {
-	m := Metric{Info: info, Truth: math.NaN(), Scatter: math.NaN(), Unpaired: math.NaN()}
-	var d, la, lb, a []float64
-	for _, r := range rounds {
-		x, okX := r.a.Metrics[info.Name]
-		y, okY := r.b.Metrics[info.Name]
-		if okX && okY && x > 0 && y > 0 {
-			d, la, lb, a = append(d, math.Log(y/x)), append(la, math.Log(x)), append(lb, math.Log(y)), append(a, x)
+// metric looks at the rounds of each run in which both trials have a value. It is not ok where one is zero or negative: leaving
+// such rounds out would be a choice.
+func metric(info results.Info, runs [][]round) (m Metric, ok bool) {
+	m = Metric{Info: info, Scatter: math.NaN(), Unpaired: math.NaN(), Ratio: ratio(nil)}
+	var all, la, lb []float64
+	for _, rounds := range runs {
+		var d []float64
+		for _, r := range rounds {
+			x, okX := r.a.Metrics[info.Name]
+			y, okY := r.b.Metrics[info.Name]
+			if !okX || !okY {
+				continue
+			}
+			if x <= 0 || y <= 0 {
+				return m, false
+			}
+			d, la, lb = append(d, math.Log(y/x)), append(la, math.Log(x)), append(lb, math.Log(y))
 		}
+		m.judge(d)
+		all = append(all, d...)
 	}
-	m.Rounds = len(d)
-	if len(d) == 0 {
-		return m
+	if m.Rounds = len(all); m.Rounds == 0 {
+		return m, true
 	}
-	switch {
-	case s.Inject == 0:
-		m.Truth = 1
-	case strings.HasSuffix(info.Name, "cpu-per-req-ns"):
-		slices.Sort(a)
-		m.Truth = 1 + float64(s.Inject)/((a[(len(a)-1)/2]+a[len(a)/2])/2)
+	m.Ratio = ratio(all)
+	if m.Rounds >= 2 {
+		m.Scatter = stat.StdDev(all, nil)
+		m.Unpaired = math.Sqrt(stat.Variance(la, nil) + stat.Variance(lb, nil))
 	}
-	m.Ratio = ratio(d)
-	if len(d) < 2 {
-		return m
-	}
-	m.Scatter = stat.StdDev(d, nil)
-	m.Unpaired = math.Sqrt(stat.Variance(la, nil) + stat.Variance(lb, nil))
+	return m, true
+}
+
+// judge adds the verdicts on the rounds of one run.
+func (m *Metric) judge(d []float64) {
 	for ; len(d) >= VerdictRounds; d = d[VerdictRounds:] {
 		e := ratio(d[:VerdictRounds])
 		m.Verdicts++
-		if e.Lo <= m.Truth && m.Truth <= e.Hi {
-			m.Covered++
-		}
 		if e.Lo > 1 || e.Hi < 1 {
 			m.Seen++
 		}
@@ -258,14 +269,18 @@ func (s *Study) metric(info results.Info, rounds []round) Metric {
 			m.Beyond++
 		}
 	}
-	return m
 }
 
-// Beyond tells whether the interval of a ratio lies wholly beyond ±5 %.
+// Beyond tells whether the interval of a ratio lies wholly beyond ±5 %. An estimate without interval does not.
 func Beyond(e inference.Estimate) bool { return e.Lo > 1+compare.Tau || e.Hi < 1/(1+compare.Tau) }
 
+// ratio is the estimate of a ratio by its logarithms, without an interval below VerdictRounds.
 func ratio(d []float64) inference.Estimate {
 	e := inference.SignedRank(d, confidence)
 	e.Value, e.Lo, e.Hi = math.Exp(e.Value), math.Exp(e.Lo), math.Exp(e.Hi)
+	if len(d) < VerdictRounds {
+		nan := math.NaN()
+		e.Lo, e.Hi, e.Confidence, e.P = nan, nan, nan, nan
+	}
 	return e
 }

@@ -68,12 +68,14 @@ func TestStudyOfARunAgainstItself(t *testing.T) {
 		t.Errorf("metric %s: lag judges the measurement and not the server", m.Info.Name)
 	}
 	// Seven rounds are one verdict, of the first six: it holds 1 and is not beyond.
-	if m.Verdicts != 1 || m.Covered != 1 || m.Seen != 0 || m.Beyond != 0 {
+	if m.Verdicts != 1 || m.Seen != 0 || m.Beyond != 0 {
 		t.Errorf("verdicts %+v", m)
 	}
-	near(t, "the bound of 0 in 1", m.BeyondBound(), 0.95, 1e-9)
+	near(t, "0 in 1 at most", m.AtMost(0), 0.95, 1e-9)
+	near(t, "0 in 1 at least", m.AtLeast(0), 0, 1e-9)
+	near(t, "1 in 1 at least", m.AtLeast(1), 0.05, 1e-9)
 	// 14 trials, the last of which begins 65 s after the first and takes 4 s.
-	near(t, "a round", s.PerRound.Seconds(), 69.0/7, 1e-6)
+	near(t, "a round", s.PerRound(m).Seconds(), 69.0/7, 1e-6)
 	// The mean is 0.0714, the sum of squares 0.2528, so the variance (0.2528 − 7·0.0714²)/6.
 	near(t, "scatter", m.Scatter, 0.1902, 1e-4)
 	near(t, "unpaired", m.Unpaired, 0.1902, 1e-4) // A does not move
@@ -98,24 +100,53 @@ func TestVerdictsAccumulateOverRunsOfOneKind(t *testing.T) {
 	six := pairs(-0.03, -0.02, -0.01, 0.01, 0.02, 0.03)
 	other := aa("r3", 0, six...)
 	other.Run.Env.Kernel = "another"
-	list := Studies([]*results.Result{aa("r1", 0, six...), aa("r2", 0, six...), other, aa("r4", 800, six...)})
-	if len(list) != 3 {
-		t.Fatalf("%d studies: want three, of two kernels and of a spin", len(list))
+	faster := aa("r4", 0, six...)
+	faster.Run.Scenario.Payload = 64
+	spun, again := aa("r5", 800, six...), aa("r6", 800, six...)
+	again.Run.Variants[1].Args = []string{"--inject", "812ns"} // another pilot's
+	list := Studies([]*results.Result{aa("r1", 0, six...), aa("r2", 0, six...), other, faster, spun, again})
+	if len(list) != 4 {
+		t.Fatalf("%d studies: want four, of two kernels, of two loads and of a spin", len(list))
+	}
+	if m := list[3].Metrics[0]; len(list[3].Runs) != 2 || m.Verdicts != 2 {
+		t.Errorf("the study with a spin has runs %v and %d verdicts", list[3].Runs, m.Verdicts)
 	}
 	if m := list[0].Metrics[0]; len(list[0].Runs) != 2 || m.Verdicts != 2 {
 		t.Errorf("the first study has runs %v and %d verdicts", list[0].Runs, m.Verdicts)
 	}
-	near(t, "0 of 59", (&Metric{Verdicts: 59}).BeyondBound(), 0.0495, 1e-4)
+	near(t, "0 of 59", (&Metric{Verdicts: 59}).AtMost(0), 0.0495, 1e-4)
+	// Rounds of two runs make no verdict together.
+	short := Studies([]*results.Result{aa("r1", 0, six[:4]...), aa("r2", 0, six[:4]...)})
+	if m := short[0].Metrics[0]; m.Verdicts != 0 || m.Rounds != 8 {
+		t.Errorf("4 and 4 rounds: %+v", m)
+	}
 }
 
 func TestWhatASpinMakes(t *testing.T) {
 	ln := math.Log(1.08)
 	s, m := only(t, Studies([]*results.Result{aa("r1", 800, pairs(ln-0.01, ln-0.006, ln-0.002, ln+0.002, ln+0.006, ln+0.01)...)}))
-	if s.Inject != 800 || m.Covered != 1 || m.Seen != 1 || m.Beyond != 1 {
+	if s.Injected != 0.08 || m.Seen != 1 || m.Beyond != 1 {
 		t.Errorf("study %+v, metric %+v", s, m)
 	}
-	near(t, "truth", m.Truth, 1.08, 1e-9)
 	near(t, "ratio", m.Ratio.Value, 1.08, 1e-3)
+}
+
+// Five rounds on one side of 1 are no verdict, however far off.
+func TestFewRoundsHaveNoInterval(t *testing.T) {
+	_, m := only(t, Studies([]*results.Result{aa("r1", 0, pairs(1, 1.1, 1.2, 1.3, 1.4)...)}))
+	if !math.IsNaN(m.Ratio.Lo) || Beyond(m.Ratio) || m.Verdicts != 0 {
+		t.Errorf("metric %+v", m)
+	}
+	near(t, "ratio", m.Ratio.Value, math.Exp(1.2), 1e-9)
+}
+
+func TestAMetricWithAZeroHasNoRatio(t *testing.T) {
+	r := aa("r1", 0, pairs(0.1, 0.2, 0.3)...)
+	r.Trials[1].Metrics["cpu-per-req-ns"] = 0
+	list := Studies([]*results.Result{r})
+	if s := list[0]; len(s.Metrics) != 0 || len(s.Off) != 1 || s.Off[0] != "cpu-per-req-ns" {
+		t.Errorf("metrics %v, without a ratio %v", s.Metrics, s.Off)
+	}
 }
 
 func TestARoundWithATrialThatDoesNotCountIsLeftOut(t *testing.T) {
@@ -135,13 +166,24 @@ func TestARoundWithATrialThatDoesNotCountIsLeftOut(t *testing.T) {
 }
 
 func TestTimeIsRoundsTimesTheirLength(t *testing.T) {
-	s, m := &Study{PerRound: 10 * time.Second}, &Metric{Scatter: 0.06}
+	s, m := &Study{Took: 200 * time.Second}, &Metric{Scatter: 0.06, Rounds: 20}
 	// 60 rounds: (t₀.₉₇₅,₅₉ + t₀.₈,₅₉)·0.06/√60 = (2.0010 + 0.8478)·0.007746
 	near(t, "smallest in 10 min", s.Smallest(m, 10*time.Minute), math.Expm1(0.02207), 1e-4)
 	if d := s.Takes(m, 0.05); d < 2*time.Minute || d > 3*time.Minute {
 		t.Errorf("5 %% takes %v", d)
 	}
-	if d := s.Takes(&Metric{Scatter: 1e-6}, 0.05); d != VerdictRounds*10*time.Second {
+	quiet := &Metric{Scatter: 1e-6, Rounds: 20}
+	if d := s.Takes(quiet, 0.05); d != VerdictRounds*10*time.Second {
 		t.Errorf("hardly any noise takes %v: want the rounds of an interval", d)
+	}
+	// Where half of the rounds were INVALID, each that counts takes twice as long.
+	half := &Metric{Scatter: 0.06, Rounds: 10}
+	near(t, "a round of half of them", s.PerRound(half).Seconds(), 20, 0)
+	if v := s.Smallest(m, 50*time.Second); !math.IsNaN(v) {
+		t.Errorf("five rounds see %v: they have no interval", v)
+	}
+	// A foreign file whose trials took no time.
+	if v, d := (&Study{}).Smallest(m, time.Minute), (&Study{}).Takes(m, 0.05); !math.IsNaN(v) || d != 0 {
+		t.Errorf("without times: %v, %v", v, d)
 	}
 }

@@ -70,6 +70,7 @@ type windowPart struct {
 	LagP99Ns int64 `json:"l,omitempty"`
 	GapNs    int64 `json:"g,omitempty"`
 	WaitedNs int64 `json:"w,omitempty"`
+	P99Ns    int64 `json:"n,omitempty"`
 }
 
 type flowPart struct {
@@ -124,7 +125,7 @@ func (r *Recorder) part() shardPart {
 	}
 	for i := range r.windows {
 		w := &r.windows[i]
-		p.Windows = append(p.Windows, windowPart{w.Planned, w.Sent, w.OK, w.Failed, w.Opened, w.CPUNs, w.offered, w.lagP99Ns, w.gapNs, w.waitedNs})
+		p.Windows = append(p.Windows, windowPart{w.Planned, w.Sent, w.OK, w.Failed, w.Opened, w.CPUNs, w.offered, w.lagP99Ns, w.gapNs, w.waitedNs, w.p99Ns})
 	}
 	for i := range r.flow {
 		f := &r.flow[i]
@@ -161,7 +162,7 @@ func (p *shardPart) recorder(tl *Timeline) (*Recorder, error) {
 	}
 	for _, w := range p.Windows {
 		r.windows = append(r.windows, window{clients.Interval{Planned: w.Planned, Sent: w.Sent, OK: w.OK, Failed: w.Failed, Opened: w.Opened, CPUNs: w.CPUNs},
-			w.Offered, w.LagP99Ns, w.GapNs, w.WaitedNs})
+			w.Offered, w.LagP99Ns, w.P99Ns, w.GapNs, w.WaitedNs})
 	}
 	for _, f := range p.Flows {
 		r.flow = append(r.flow, flow{f.AreaNs, f.HeldNs, f.Finished, f.OK, f.Failed, f.Stalls})

@@ -38,7 +38,7 @@ type Recorder struct {
 	failed  int64                // attempts to connect before T0
 	why     clients.ConnectTally // of all that failed
 
-	live *hist.Histogram // response times of the second under way
+	live *hist.Histogram // response times of the window under way, by the time the reply came
 	lag  *hist.Histogram // generator lag of the window under way
 	// ticked is whether there was a Tick; cpu and waited are CPUNs and WaitedNs at the last one.
 	ticked      bool
@@ -77,6 +77,7 @@ type window struct {
 	clients.Interval
 	offered  int64 // requests sent, or waiting for a connection; at the time they became either
 	lagP99Ns int64
+	p99Ns    int64 // of the response times of the replies that came in it; zero without any
 	gapNs    int64 // longest Gap
 	waitedNs int64
 }
@@ -313,15 +314,16 @@ func (r *Recorder) Close() {
 
 // turn ends the window under way and begins another.
 func (r *Recorder) turn(i int) {
-	r.windows[r.at].lagP99Ns = r.lag.Quantile(0.99)
+	r.windows[r.at].lagP99Ns, r.windows[r.at].p99Ns = r.lag.Quantile(0.99), r.live.Quantile(0.99)
 	r.lag.Reset()
+	r.live.Reset()
 	r.at = i
 }
 
 // publish renews what Progress reads.
 func (r *Recorder) publish(t, open int64) {
 	p := &r.pulse
-	var due, ok, lag int64
+	var due, ok, lag, p99 int64
 	for _, n := range p.due {
 		due += n
 	}
@@ -329,19 +331,17 @@ func (r *Recorder) publish(t, open int64) {
 	for i := range last {
 		ok += last[i].OK
 		lag = max(lag, last[i].lagP99Ns)
+		p99 = max(p99, last[i].p99Ns)
 	}
 	p.at.Store(t)
 	p.offered.Store(due)
 	p.achieved.Store(ok)
 	p.lagP99.Store(lag)
+	p.p99.Store(p99)
 	p.inFlight.Store(r.inFlight)
 	p.open.Store(open)
 	p.ticks++
 	p.due[p.ticks%len(p.due)] = 0
-	if p.ticks%len(p.due) == 0 {
-		p.p99.Store(r.live.Quantile(0.99))
-		r.live.Reset()
-	}
 }
 
 // InFlight is how many requests are sent and not answered.

@@ -65,35 +65,46 @@ func NoiseMarkdown(w io.Writer, studies []*noise.Study) error {
 
 func noiseTitle(s *noise.Study) string {
 	title := fmt.Sprintf("%s as A and B, scenario %s, %s", s.Server, s.Scenario, s.Design)
-	if s.Inject > 0 {
-		title += fmt.Sprintf(", B slower by %v of CPU time a request (%s)", s.Inject, quantity.Share(s.Injected))
+	if s.Injected > 0 {
+		title += fmt.Sprintf(", B slower by %s of A's CPU time a request", quantity.Share(s.Injected))
 	}
 	return title
 }
 
 func noisePreface(s *noise.Study) []string {
-	text := fmt.Sprintf("%d whole %s of %.1f s", s.Rounds, sheet.Plural(s.Rounds, "round"), s.PerRound.Seconds())
+	text := fmt.Sprintf("%d whole %s in %s", s.Rounds, sheet.Plural(s.Rounds, "round"), shortly(s.Took))
 	if n := len(s.Runs); n > 1 {
 		text += fmt.Sprintf(" from %d runs", n)
 	}
-	text += fmt.Sprintf("; a verdict rests on %d rounds in a row.", noise.VerdictRounds)
+	text += fmt.Sprintf("; a verdict rests on %d rounds of a run in a row.", noise.VerdictRounds)
 	lines := []string{text}
 	if s.Left > 0 {
 		lines = append(lines, fmt.Sprintf("%d %s left out: a trial of them failed, was INVALID or was broken off.", s.Left, sheet.Plural(s.Left, "round")))
+	}
+	if len(s.Off) > 0 {
+		lines = append(lines, "No ratios, since a value is zero or negative: "+strings.Join(s.Off, ", ")+".")
 	}
 	return lines
 }
 
 func noiseTable(s *noise.Study) sheet.Table {
-	t := sheet.Table{Head: []string{"metric", "scatter", "unpaired", "B ÷ A", "holds truth", "beyond ±5 %"}}
+	t := sheet.Table{Head: []string{"metric", "rounds", "scatter", "unpaired", "B ÷ A", "interval holds 1", "beyond ±5 %"}}
+	if s.Injected > 0 {
+		t.Head[5] = "found"
+	}
 	for _, d := range noiseTimes {
 		t.Head = append(t.Head, "sees in "+shortly(d))
 	}
 	t.Head = append(t.Head, "5 % takes")
 	for i := range s.Metrics {
 		m := &s.Metrics[i]
-		row := []sheet.Cell{{Text: m.Info.Name}, {Text: percent(m.Scatter)}, {Text: percent(m.Unpaired)}, {Text: ratioText(m.Ratio.Value, m.Ratio.Lo, m.Ratio.Hi)},
-			{Text: coveredText(m)}, {Text: beyondText(m)}}
+		row := []sheet.Cell{{Text: m.Info.Name}, {Text: fmt.Sprint(m.Rounds)}, {Text: percent(m.Scatter)}, {Text: percent(m.Unpaired)},
+			{Text: ratioText(m.Ratio.Value, m.Ratio.Lo, m.Ratio.Hi)}}
+		if s.Injected > 0 {
+			row = append(row, sheet.Cell{Text: foundText(m, m.Seen)}, sheet.Cell{Text: foundText(m, m.Beyond)})
+		} else {
+			row = append(row, sheet.Cell{Text: falseText(m, m.Verdicts-m.Seen, "")}, sheet.Cell{Text: falseText(m, m.Beyond, fmt.Sprintf(" (≤ %s)", percent(m.AtMost(m.Beyond))))})
+		}
 		for _, d := range noiseTimes {
 			row = append(row, sheet.Cell{Text: percent(s.Smallest(m, d))})
 		}
@@ -108,15 +119,21 @@ func noiseTable(s *noise.Study) sheet.Table {
 
 // noiseReading says how to read the columns.
 func noiseReading(studies []*noise.Study) string {
-	text := "scatter: standard deviation of ln(B ÷ A) over rounds; unpaired: what it would be without pairing. B ÷ A: estimate and 95 % interval over all " +
-		"rounds. holds truth: verdicts whose interval holds the true ratio. beyond ±5 %: verdicts whose interval lies wholly beyond, with the largest rate " +
-		"that their number allows (95 %). sees in: the smallest difference found in that time with a power of 80 %."
+	text := fmt.Sprintf("scatter: standard deviation of ln(B ÷ A) over rounds; unpaired: what it would be without pairing. B ÷ A: estimate over all "+
+		"rounds, from %d on with its 95 %% interval. beyond ±5 %%: verdicts whose interval lies wholly beyond. sees in: the smallest difference found in that "+
+		"time with a power of 80 %%.", noise.VerdictRounds)
+	plain, spun := false, false
 	for _, s := range studies {
-		if s.Inject > 0 {
-			return text + " With a spin in B, verdicts beyond ±5 % of CPU time a request are findings; without one they are false."
-		}
+		plain, spun = plain || s.Injected == 0, spun || s.Injected > 0
 	}
-	return text + " Both servers are the same program: every verdict beyond ±5 % is false."
+	if plain {
+		text += " Both servers are the same program, so every verdict beyond ±5 % is false; in brackets the largest rate that their number allows (95 %)."
+	}
+	if spun {
+		text += " With a spin in B: found: verdicts whose interval does not hold 1; in brackets the smallest rate that their number allows (95 %). What a spin takes " +
+			"depends on the host, so B ÷ A of CPU time a request says how much it was."
+	}
+	return text
 }
 
 func percent(share float64) string {
@@ -151,21 +168,20 @@ func significant(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-func coveredText(m *noise.Metric) string {
-	switch {
-	case math.IsNaN(m.Truth):
-		return "truth unknown"
-	case m.Verdicts == 0:
-		return "–"
-	}
-	return fmt.Sprintf("%d of %d", m.Covered, m.Verdicts)
-}
-
-func beyondText(m *noise.Metric) string {
+// falseText counts verdicts of a server against itself.
+func falseText(m *noise.Metric, verdicts int, bound string) string {
 	if m.Verdicts == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%d of %d (≤ %s)", m.Beyond, m.Verdicts, percent(m.BeyondBound()))
+	return fmt.Sprintf("%d of %d%s", verdicts, m.Verdicts, bound)
+}
+
+// foundText counts verdicts that found a spin, with the least power that their number allows.
+func foundText(m *noise.Metric, verdicts int) string {
+	if m.Verdicts == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d of %d (≥ %s)", verdicts, m.Verdicts, percent(m.AtLeast(verdicts)))
 }
 
 // shortly writes a length of time in its two largest units.
