@@ -88,9 +88,52 @@ func TestSixRounds(t *testing.T) {
 		t.Errorf("tiers %q of six rounds, why %q", tiersOf(c), c.Why)
 	}
 	near(t, "sd", c.SD, 0.01870828693387)
-	near(t, "smallest", c.Smallest, math.Expm1(inference.MDE(c.SD, 6, 0.05, 0.8)))
+	near(t, "smallest", c.Smallest, math.Expm1(inference.SignedRankMDE(c.SD, 6, 0.05, 0.8)))
 	if n := c.RoundsFor(c.Smallest); n != 6 {
 		t.Errorf("%d rounds would have shown what six could, want 6", n)
+	}
+}
+
+// What six rounds say of a longer run is at the level that the longer run will have.
+func TestRoundsForTakesTheLevelOfTheLongerRun(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	var rows [][]float64
+	for range 6 {
+		var row []float64
+		for range 6 {
+			row = append(row, math.Exp(0.05*rng.NormFloat64()))
+		}
+		rows = append(rows, row)
+	}
+	c := of(lower, rows...)
+	n, alone := c.RoundsFor(0.02), RoundsFor(c.SD, 0.02, 1)
+	if at := func(n int) float64 { return inference.SignedRankMDE(c.SD, n, 0.05/5, 0.8) }; !(at(n) <= math.Log(1.02) && at(n-1) > math.Log(1.02)) {
+		t.Errorf("%d rounds would show 2 %%: %v, one less %v", n, at(n), at(n-1))
+	}
+	if float64(n) < 1.3*float64(alone) {
+		t.Errorf("%d rounds for five comparisons, %d for one", n, alone)
+	}
+	near(t, "smallest of five rounds", of(lower, rows[0][:5], rows[1][:5]).Smallest, nan)
+}
+
+func TestRoundsForIsTheSmallest(t *testing.T) {
+	for _, k := range []int{1, 6, 7, 20} {
+		for _, sd := range []float64{0.001, 0.02, 0.03, 0.04, 0.08, 0.3} {
+			n := RoundsFor(sd, 0.05, k)
+			if !(Smallest(sd, n, k) <= 0.05) {
+				t.Errorf("%d rounds of %v, %d comparisons, show %v", n, sd, k, Smallest(sd, n, k))
+			}
+			for fewer := IntervalRounds; fewer < min(n, 40); fewer++ {
+				if Smallest(sd, fewer, k) <= 0.05 {
+					t.Errorf("%d rounds of %v, %d comparisons, are enough, not %d", fewer, sd, k, n)
+				}
+			}
+		}
+	}
+	for _, c := range [][2]float64{{0.08, 0}, {0.08, -0.1}, {0.08, nan}, {nan, 0.05}, {1000, 1e-6}} {
+		if n := RoundsFor(c[0], c[1], 1); n != 0 {
+			t.Errorf("RoundsFor(%v, %v) = %d, want 0", c[0], c[1], n)
+		}
 	}
 }
 
@@ -217,6 +260,39 @@ func TestMissingRounds(t *testing.T) {
 	}
 	if got := tiersOf(c); got != "1|2||" {
 		t.Errorf("tiers %s, want 1|2||", got)
+	}
+}
+
+// Two variants that share four rounds are not compared, so they are not in one tier, however many rounds each has.
+func TestVariantsWithoutCommonRoundsAreNotTied(t *testing.T) {
+	row := func(base float64, from, to int) []float64 {
+		list := slices.Repeat([]float64{nan}, 12)
+		for i := from; i < to; i++ {
+			list[i] = base * (1 + 0.001*float64(i%5))
+		}
+		return list
+	}
+	c := of(lower, row(1, 0, 12), row(10, 0, 8), row(1, 4, 12))
+	if got := tiersOf(c); got != "1|2|" || c.Rows[2].NoTier != "4 rounds in common with b, fewer than 8: not compared with it" {
+		t.Errorf("tiers %s, the third %q", got, c.Rows[2].NoTier)
+	}
+	for _, p := range c.Pairs {
+		if p.Ratio.N < TierRounds || math.IsNaN(p.Ratio.P) {
+			t.Errorf("pair %+v", p)
+		}
+	}
+	// The reference stays, and so do those that share enough.
+	c = of(lower, row(10, 0, 8), row(1, 4, 12), row(1, 0, 12))
+	if got := tiersOf(c); got != "2||1" {
+		t.Errorf("tiers %s where the reference has few in common with the second, want 2||1", got)
+	}
+	// The third lacks rounds with both others; without it they share enough.
+	c = of(lower, row(1, 0, 9), row(3, 0, 8), row(2, 3, 12))
+	if got := tiersOf(c); got != "1|2|" {
+		t.Errorf("tiers %s, want 1|2|", got)
+	}
+	if c = of(lower, row(1, 0, 8), row(10, 4, 12)); c.Why != "too few rounds in common for tiers, which need 8" || len(c.Pairs) > 0 {
+		t.Errorf("why %q, pairs %v", c.Why, c.Pairs)
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package compare says what the rounds of a run support about its variants, and no more: ratios to a reference with
-// intervals, tiers of variants that can't be told apart, and the smallest difference that could have been seen. The unit
+// intervals, tiers of variants between which no difference is supported, and the smallest difference that could have been seen. The unit
 // is the round: requests of different rounds are never pooled, and no round is dropped for being far off.
 package compare
 
@@ -38,14 +38,15 @@ type Comparison struct {
 	// Confidence is the one that was asked of each interval: 1 − Alpha, where a variant shares TierRounds with the reference
 	// 1 − Alpha ÷ Comparisons, so that all of them hold together. Zero where no interval is.
 	Confidence float64
-	// Friedman is the p of the hypothesis that the order of the variants is random in every round; not a number where
-	// the variants that have IntervalRounds of their own lack as many in common.
+	// Friedman is the p of the hypothesis that the order of the variants is random in every round, over the Blocks rounds that
+	// all variants with IntervalRounds of their own have; not a number where these are fewer than IntervalRounds.
 	Friedman float64
+	Blocks   int
 	// Pairs are the comparisons of two variants each that the tiers rest on; empty where there are no tiers.
 	Pairs []Pair
 	// Smallest is the smallest ratio that this run could have seen with Power in the comparison with the reference that
-	// scatters most, 0.04 for 4 %; SD is that comparison's standard deviation of the ln ratio over Rounds rounds. Not
-	// numbers where no comparison has two rounds.
+	// scatters most, 0.04 for 4 %; not a number below IntervalRounds. SD is that comparison's standard deviation of the ln ratio
+	// over Rounds rounds; not a number where no comparison has two.
 	Smallest, SD float64
 	Rounds       int
 	// Why says why there are no tiers: too few rounds, one variant, or values that have no ratio. Empty where tiers stand.
@@ -67,8 +68,10 @@ type Row struct {
 	Ratio inference.Estimate
 	// T is the paired t interval of the same where the exact one is of fewer than TRounds; its N is 0 otherwise.
 	T inference.Estimate
-	// Tiers are the numbers of the tiers that the variant is in, 1 being the best, ascending; empty where there are none.
-	Tiers []int
+	// Tiers are the numbers of the tiers that the variant is in, 1 being the best, ascending; empty where there are none, and
+	// NoTier says why where others have some.
+	Tiers  []int
+	NoTier string
 	// Off says why the row has no ratio; empty where it has one.
 	Off string
 }
@@ -168,15 +171,15 @@ func Values(info results.Info, names []string, values [][]float64, placed []bool
 // RoundsFor is how many rounds would have shown a ratio, 0.02 for 2 %, with Power where the comparisons scatter as they did
 // here; 0 where no number below a million would, or the scatter isn't known.
 func (c *Comparison) RoundsFor(ratio float64) int {
-	return inference.RoundsFor(c.SD, math.Log1p(ratio), c.alpha(), Power)
+	return RoundsFor(c.SD, ratio, max(c.Comparisons, 1))
 }
 
-// alpha is the level of a single comparison with the reference.
-func (c *Comparison) alpha() float64 {
-	if c.Confidence == 0 {
-		return Alpha
+// confidenceOf is what is asked of each interval over so many rounds, where a metric has so many comparisons.
+func confidenceOf(rounds, comparisons int) float64 {
+	if rounds >= TierRounds {
+		return 1 - Alpha/float64(comparisons)
 	}
-	return 1 - c.Confidence
+	return 1 - Alpha
 }
 
 // ratios fills in the comparisons with the reference.
@@ -193,11 +196,9 @@ func (c *Comparison) ratios(ref int) {
 			c.Comparisons++
 		}
 	}
-	switch {
-	case most >= TierRounds:
-		c.Confidence = 1 - Alpha/float64(c.Comparisons)
-	case most >= IntervalRounds:
-		c.Confidence = 1 - Alpha
+	asked := confidenceOf(most, c.Comparisons)
+	if most >= IntervalRounds {
+		c.Confidence = asked
 	}
 	for i := range c.Rows {
 		row, d := &c.Rows[i], logs[i]
@@ -209,18 +210,18 @@ func (c *Comparison) ratios(ref int) {
 			row.Off = c.whyNoRatio(i, ref)
 			continue
 		}
-		row.Ratio = estimate(d, 1-c.alpha())
+		row.Ratio = estimate(d, asked)
 		if len(d) < IntervalRounds {
 			row.Ratio.Lo, row.Ratio.Hi, row.Ratio.Confidence, row.Ratio.P = math.NaN(), math.NaN(), math.NaN(), math.NaN()
 		} else if len(d) < TRounds && row.Ratio.Method == inference.SignedRankMethod {
-			row.T = exp(inference.PairedT(d, c.Confidence))
+			row.T = exp(inference.PairedT(d, asked))
 		}
 		if c.Comparisons > 0 && len(d) < IntervalRounds {
 			continue // no comparison that was made
 		}
 		if sd := deviation(d); len(d) >= 2 && !(sd <= c.SD) {
 			c.SD, c.Rounds = sd, len(d)
-			c.Smallest = math.Expm1(inference.MDE(sd, len(d), c.alpha(), Power))
+			c.Smallest = math.Expm1(smallest(sd, len(d), asked))
 		}
 	}
 }

@@ -41,6 +41,11 @@ type Change struct {
 	// Ratio is head ÷ base. Value is not a number where there is none, and Off says why.
 	Ratio inference.Estimate
 	Off   string
+	// Rounds is how many the ratio rests on: the pairs that count in both, or without pairs those of the run that has fewer.
+	Rounds int
+	// Asked is the confidence that was asked of the interval: 1 − Alpha ÷ the number of variants that both runs have from
+	// TierRounds on, 1 − Alpha from IntervalRounds on, and zero below, where no interval is.
+	Asked float64
 	// Smallest is the smallest ratio that these rounds could have seen, 0.05 for 5 %; not a number below IntervalRounds.
 	Smallest float64
 }
@@ -136,37 +141,33 @@ func (ch *Change) paired(base, head []float64, pairs [][2]int, comparisons int) 
 		ch.Off = "no pair of rounds counts in both"
 		return
 	}
-	ch.Ratio = estimate(d, confidenceOf(len(d), comparisons))
-	ch.Smallest = math.Expm1(inference.MDE(deviation(d), len(d), Alpha/float64(comparisons), Power))
-	ch.pointsOnly(len(d))
+	confidence := confidenceOf(len(d), comparisons)
+	ch.Ratio = estimate(d, confidence)
+	ch.Smallest = math.Expm1(smallest(deviation(d), len(d), confidence))
+	ch.over(len(d), confidence)
 }
 
 // unpaired shifts one sample of logarithms on the other.
 func (ch *Change) unpaired(comparisons int) {
 	was, is := logs(ch.Base), logs(ch.Head)
 	fewest := min(len(was), len(is))
-	ch.Ratio = exp(inference.Shift(is, was, confidenceOf(fewest, comparisons)))
-	// The difference of two means scatters like one of pairs with this deviation, over the smaller number of rounds.
-	sd := math.Hypot(deviation(was), deviation(is))
-	ch.Smallest = math.Expm1(inference.MDE(sd, fewest, Alpha/float64(comparisons), Power))
-	ch.pointsOnly(fewest)
+	confidence := confidenceOf(fewest, comparisons)
+	ch.Ratio = exp(inference.Shift(is, was, confidence))
+	// The deviation that both would have if they scattered alike, and their means differed by as much as they do.
+	a, b := 1/float64(len(was)), 1/float64(len(is))
+	sd := math.Hypot(deviation(was)*math.Sqrt(a), deviation(is)*math.Sqrt(b)) / math.Sqrt(a+b)
+	ch.Smallest = math.Expm1(inference.ShiftMDE(sd, len(was), len(is), 1-confidence, Power))
+	ch.over(fewest, confidence)
 }
 
-// pointsOnly takes the interval away where the rounds are too few for one.
-func (ch *Change) pointsOnly(rounds int) {
+// over notes what the ratio rests on, and takes the interval away where the rounds are too few for one.
+func (ch *Change) over(rounds int, confidence float64) {
+	ch.Rounds, ch.Asked = rounds, confidence
 	if rounds < IntervalRounds {
 		nan := math.NaN()
 		ch.Ratio.Lo, ch.Ratio.Hi, ch.Ratio.Confidence, ch.Ratio.P = nan, nan, nan, nan
-		ch.Smallest = nan
+		ch.Asked, ch.Smallest = 0, nan
 	}
-}
-
-// confidenceOf is what is asked of each interval of so many comparisons.
-func confidenceOf(rounds, comparisons int) float64 {
-	if rounds >= TierRounds {
-		return 1 - Alpha/float64(comparisons)
-	}
-	return 1 - Alpha
 }
 
 func known(values []float64) []float64 { return slices.DeleteFunc(slices.Clone(values), math.IsNaN) }
@@ -201,6 +202,9 @@ func refusals(a, b *results.Run) []string {
 		differ("different scenarios", a.Scenario.Name, b.Scenario.Name)
 	} else if fields := fieldsThatDiffer(scenarioFields(a), scenarioFields(b)); len(fields) > 0 {
 		list = append(list, "different scenarios: "+strings.Join(fields, ", "))
+	}
+	if a.Duet != b.Duet {
+		list = append(list, "one ran in duets and the other did not")
 	}
 	differ("different load engines", a.Engine, b.Engine)
 	differ("different CPUs of the server", a.Split.Server, b.Split.Server)
@@ -311,20 +315,31 @@ func missing(a, b *results.Run) []string {
 	return list
 }
 
-// turn is a round of one of two runs in time.
+// turn is a round of one of two runs in time, which sitting began it and whether another completed it.
 type turn struct {
 	run, round int
 	from, to   time.Time
+	sitting    int
+	several    bool
 }
 
 // apartAtMost is how many times its length may lie between the begins of two rounds that belong together.
 const apartAtMost = 3
 
-// together pairs the rounds of two runs that were made in turns: ordered by their begins, each two rounds that follow are one
-// of each run, and no pause is between them. It says why not where they were not.
+// together pairs the rounds of two runs that were made in turns: ordered by their begins, each begins when the one before has
+// ended, each two that follow are one of each run, and no pause is between them. It says why not where they were not.
 func together(a, b *results.Result) (pairs [][2]int, why string) {
 	all := append(turns(0, a), turns(1, b)...)
 	slices.SortFunc(all, func(x, y turn) int { return x.from.Compare(y.from) })
+	for i, y := range all {
+		run := []*results.Result{a, b}[y.run].Run
+		if y.several {
+			return nil, fmt.Sprintf("round %d of %s was measured in more than one sitting", y.round, run.ID)
+		}
+		if i > 0 && y.from.Before(all[i-1].to) {
+			return nil, fmt.Sprintf("round %d of %s began before the round of the other run had ended: they disturbed each other", y.round, run.ID)
+		}
+	}
 	for i := 0; i+1 < len(all); i += 2 {
 		x, y := all[i], all[i+1]
 		if x.run == y.run {
@@ -351,9 +366,10 @@ func turns(run int, r *results.Result) []turn {
 		end := t.Started.Add(time.Duration(t.Seconds * float64(time.Second)))
 		k := by[t.Round]
 		if k == nil {
-			k = &turn{run: run, round: t.Round, from: t.Started, to: end}
+			k = &turn{run: run, round: t.Round, from: t.Started, to: end, sitting: t.Sitting}
 			by[t.Round] = k
 		}
+		k.several = k.several || t.Sitting != k.sitting
 		if t.Started.Before(k.from) {
 			k.from = t.Started
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
@@ -106,6 +107,69 @@ func TestRoundsBelongTogetherWithoutAPause(t *testing.T) {
 	check([]int{0, 10}, []int{5, 15}, false, "lie between their rounds")
 	check([]int{0}, []int{1440}, false, "lie between their rounds")
 	check([]int{0}, nil, false, "has no rounds")
+}
+
+// Two runs in two terminals disturb each other, and a round that was completed in another sitting is no stretch of time.
+func TestRoundsThatOverlapAreNoPairs(t *testing.T) {
+	v := []float64{1, 2, 3}
+	base, head := runOf("base", both([]int{0, 3, 6}, v...)...), runOf("head", both([]int{1, 4, 7}, v...)...)
+	if _, why := together(base, head); why != "" {
+		t.Fatal(why)
+	}
+	for _, tr := range head.Trials {
+		tr.Started = tr.Started.Add(-10 * time.Second) // the rounds of the base end 5 s before the minute
+	}
+	if _, why := together(base, head); !strings.Contains(why, "round 1 of head began before the round of the other run had ended") {
+		t.Errorf("overlapping: %q", why)
+	}
+	base, head = runOf("base", both([]int{0, 3, 6}, v...)...), runOf("head", both([]int{1, 4, 700}, v...)...)
+	for _, tr := range append(base.Trials, head.Trials...) {
+		tr.Sitting = 1
+	}
+	last := base.Trials[len(base.Trials)-1]
+	last.Started, last.Sitting = last.Started.Add(11*time.Hour), 2
+	if _, why := together(base, head); why != "round 3 of base was measured in more than one sitting" {
+		t.Errorf("two sittings: %q", why)
+	}
+}
+
+// Of eight and eight rounds five pairs count in both: that is no interval, and says five. Rows are at the level of their own rounds.
+func TestChangesSayWhatTheyRestOn(t *testing.T) {
+	v := []float64{1, 2, 3, 4, 5, 6, 7, 8}
+	base, head := runOf("base", both(upTo(8, 0, 2), v...)...), runOf("head", both(upTo(8, 1, 2), 1, 2.1, 3, 4.2, 5, 6.1, 7, 8)...)
+	drop := func(r *results.Result, variant string, rounds ...int) {
+		for _, tr := range r.Trials {
+			if tr.Variant == variant && slices.Contains(rounds, tr.Round) {
+				tr.Verdict = validity.Invalid
+			}
+		}
+	}
+	drop(base, "gnet", 1, 2)
+	drop(head, "gnet", 3)
+	changes := func() []Change {
+		c, err := TwoRuns(base, head, []string{"cpu-per-req-ns"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Changes
+	}
+	c := changes()
+	if c[0].Rounds != 5 || c[0].Asked != 0 || !math.IsNaN(c[0].Smallest) || !math.IsNaN(c[0].Ratio.Lo) {
+		t.Errorf("five pairs: %+v", c[0])
+	}
+	if c[1].Rounds != 8 || c[1].Asked != 0.975 {
+		t.Errorf("eight pairs of one of two variants: %+v", c[1])
+	}
+	for _, tr := range head.Trials {
+		tr.Started = tr.Started.Add(time.Hour)
+	}
+	c = changes()
+	if c[0].Rounds != 6 || c[0].Asked != 0.95 || c[1].Asked != 0.975 {
+		t.Errorf("unpaired: %+v", c)
+	}
+	// Six and seven rounds are compared at 95 %, and so is what they could have seen.
+	sd := math.Hypot(deviation(logs(c[0].Base))*math.Sqrt(1.0/6), deviation(logs(c[0].Head))*math.Sqrt(1.0/7)) / math.Sqrt(1.0/6+1.0/7)
+	near(t, "smallest, unpaired", c[0].Smallest, math.Expm1(inference.ShiftMDE(sd, 6, 7, 0.05, 0.8)))
 }
 
 func TestTwoRunsRefuses(t *testing.T) {

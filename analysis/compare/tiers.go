@@ -12,7 +12,8 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
-// tiers compares all placed variants with one another and groups those that can't be told apart.
+// tiers compares the placed variants with one another and groups those between which no difference beyond ±Tau is supported.
+// Only variants that share TierRounds with each other are in tiers, so that every two of them were compared.
 //
 // A tier is a largest set of variants no two of which are apart (the "compact letter display" of multiple comparisons, with
 // numbers for letters; H.-P. Piepho, JCGS 13 (2004) 456–466). Being alike is not transitive, so a variant may be in several
@@ -32,8 +33,10 @@ func (c *Comparison) tiers() {
 		}
 	}
 	if len(interval) >= 2 {
-		c.Friedman = c.friedman(interval)
+		c.Friedman, c.Blocks = c.friedman(interval)
 	}
+	enough := len(tier)
+	tier = c.acquainted(tier)
 	switch {
 	case len(c.Rows) < 2:
 		c.Why = "one variant: nothing to compare it with"
@@ -43,16 +46,71 @@ func (c *Comparison) tiers() {
 		c.Why = "fewer than two variants have values that can be compared"
 	case len(interval) < 2:
 		c.Why = fmt.Sprintf("too few rounds for intervals, which need %d", IntervalRounds)
-	case len(tier) < 2:
+	case enough < 2:
 		c.Why = fmt.Sprintf("too few rounds for tiers, which need %d", TierRounds)
+	case len(tier) < 2:
+		c.Why = fmt.Sprintf("too few rounds in common for tiers, which need %d", TierRounds)
 	default:
+		c.outside(some, tier)
 		c.pairs(tier)
 		c.number(tier, c.cover(tier))
 	}
 }
 
-// friedman takes the rounds in which all of the variants count.
-func (c *Comparison) friedman(in []int) float64 {
+// acquainted leaves out variants until every two of those left share TierRounds: first the one that lacks them with most of the
+// others, of several the one with the fewest rounds of its own, but the reference last. Who lacks them with none of those
+// left comes back.
+func (c *Comparison) acquainted(all []int) []int {
+	in := slices.Clone(all)
+	for {
+		worst, most := -1, 0
+		for _, a := range in {
+			lacks := 0
+			for _, b := range in {
+				if a != b && c.common(a, b) < TierRounds {
+					lacks++
+				}
+			}
+			if lacks == 0 || lacks < most {
+				continue
+			}
+			if lacks > most || c.Rows[worst].Variant == c.Reference || c.Rows[a].Variant != c.Reference && c.count(a) <= c.count(worst) {
+				worst, most = a, lacks
+			}
+		}
+		if worst < 0 {
+			break
+		}
+		in = without(in, worst)
+	}
+	for _, a := range all {
+		if !slices.Contains(in, a) && !slices.ContainsFunc(in, func(b int) bool { return c.common(a, b) < TierRounds }) {
+			in = append(in, a)
+		}
+	}
+	slices.Sort(in)
+	return in
+}
+
+// common is in how many rounds both variants count.
+func (c *Comparison) common(a, b int) int { return len(c.logRatio(a, b)) }
+
+// outside says why variants that have values are in no tier.
+func (c *Comparison) outside(some, tier []int) {
+	for _, a := range some {
+		switch i := slices.IndexFunc(tier, func(b int) bool { return a != b && c.common(a, b) < TierRounds }); {
+		case slices.Contains(tier, a):
+		case c.count(a) < TierRounds:
+			c.Rows[a].NoTier = fmt.Sprintf("fewer than %d rounds", TierRounds)
+		case i >= 0:
+			b := tier[i]
+			c.Rows[a].NoTier = fmt.Sprintf("%d rounds in common with %s, fewer than %d: not compared with it", c.common(a, b), c.Rows[b].Variant, TierRounds)
+		}
+	}
+}
+
+// friedman takes the rounds in which all of the variants count, and says how many these are.
+func (c *Comparison) friedman(in []int) (p float64, rounds int) {
 	var blocks [][]float64
 	for r := range c.Rows[in[0]].Values {
 		var block []float64
@@ -66,10 +124,10 @@ func (c *Comparison) friedman(in []int) float64 {
 		}
 	}
 	if len(blocks) < IntervalRounds {
-		return math.NaN()
+		return math.NaN(), len(blocks)
 	}
-	_, _, _, p := inference.Friedman(blocks)
-	return p
+	_, _, _, p = inference.Friedman(blocks)
+	return p, len(blocks)
 }
 
 // pairs tests every two variants, adjusted by Holm.
@@ -78,23 +136,16 @@ func (c *Comparison) pairs(in []int) {
 	var p []float64
 	for k, a := range in {
 		for _, b := range in[k+1:] {
-			e := none()
-			if d := c.logRatio(a, b); len(d) >= IntervalRounds {
-				e = estimate(d, 1-Alpha/float64(comparisons))
-			}
+			d := c.logRatio(a, b)
+			e := estimate(d, confidenceOf(len(d), comparisons))
 			c.Pairs = append(c.Pairs, Pair{A: a, B: b, Ratio: e})
-			if math.IsNaN(e.P) {
-				p = append(p, 1) // too few rounds in common to tell them apart
-			} else {
-				p = append(p, e.P)
-			}
+			p = append(p, e.P)
 		}
 	}
 	for k, adjusted := range inference.Holm(p) {
 		q := &c.Pairs[k]
 		q.Ratio.P = adjusted
-		alike := q.Ratio.Lo >= 1/(1+Tau) && q.Ratio.Hi <= 1+Tau
-		q.Apart = adjusted <= Alpha && !alike
+		q.Apart = adjusted <= Alpha && !Alike(q.Ratio)
 	}
 }
 
@@ -125,9 +176,6 @@ func (c *Comparison) number(in []int, groups [][]int) {
 	place := make([]float64, len(c.Rows))
 	for _, p := range c.Pairs {
 		ln := math.Log(p.Ratio.Value)
-		if math.IsNaN(ln) { // too few rounds in common
-			ln = math.Log(c.Rows[p.A].Median / c.Rows[p.B].Median)
-		}
 		if c.Metric.Better == results.BetterHigher {
 			ln = -ln
 		}

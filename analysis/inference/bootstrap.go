@@ -8,21 +8,22 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// BlockBootstrap returns the expanded percentile interval of a statistic over rounds: rounds are drawn with replacement, as
-// many as there are, stat is computed of each of resamples such draws, and lo and hi are the quantiles α' and 1 − α' of what
-// it returned. Whole rounds are drawn since what is measured in one belongs together.
+// BlockBootstrap returns a percentile interval of a statistic over rounds: rounds are drawn with replacement, as many as there
+// are, stat is computed of each of resamples such draws, and lo and hi are the quantiles α' and 1 − α' of what it returned.
+// Whole rounds are drawn since what is measured in one belongs together.
 //
-//	α' = Φ(−√(n/(n−1)) · t)
+//	α' = Φ(−t)
 //
-// Where: n is the number of rounds, t the (1+confidence)/2 quantile of Student's distribution with n−1 degrees of freedom, Φ
-// the normal distribution. Plain percentiles are as much too narrow as a normal interval with σ from n instead of n−1.
-// Source: Hesterberg, The American Statistician 69 (2015) 371–386. Asked for 95 %, the mean of ten
-// normal values was held by expanded, plain and BCa intervals in 95, 90 and 90 % of simulations, of exponential ones in 90, 86
-// and 88 % (TestBootstrapIntervalsCompared).
+// Where: t is the (1+confidence)/2 quantile of Student's distribution with one degree of freedom less than rounds, Φ the normal
+// distribution. With α' = (1−confidence)/2 percentiles are too narrow for few rounds, as a normal interval is that takes a
+// deviation from few values for the true one; Hesterberg's expanded ones, α' = Φ(−√(n/(n−1)) · t) (The American Statistician 69
+// (2015) 371–386), are made for means. This α' was chosen for medians, by how far coverage is from 95 % at worst: in
+// simulations of 6 to 20 rounds of four distributions it is 2.0 points, of the expanded ones 3.3, of plain ones and BCa 8.7
+// (TestBootstrapIntervalsCompared). Means of skewed values are held less often than it says, whatever the interval.
 //
 // blocks is the number of rounds. stat gets their indexes, blocks of them in [0, blocks), which are valid until it returns.
 // The same seed gives the same draws. Nothing is allocated per draw. One round, or a draw whose statistic is NaN, gives NaN.
-// Few resamples reach as far as their smallest and largest: 95 % of 6 rounds takes the quantile 0.0024, so at least 411.
+// Few resamples reach as far as their smallest and largest: 95 % of 6 rounds takes the quantile 0.0051, so at least 196.
 func BlockBootstrap(blocks, resamples int, confidence float64, seed uint64, stat func(index []int) float64) (lo, hi float64) {
 	if blocks < 2 || resamples < 1 || !level(confidence) {
 		return math.NaN(), math.NaN()
@@ -39,9 +40,8 @@ func BlockBootstrap(blocks, resamples int, confidence float64, seed uint64, stat
 		}
 	}
 	slices.Sort(values)
-	n := float64(blocks)
-	t := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile((1 + confidence) / 2)
-	alpha := distuv.UnitNormal.CDF(-math.Sqrt(n/(n-1)) * t)
+	t := distuv.StudentsT{Sigma: 1, Nu: float64(blocks - 1)}.Quantile((1 + confidence) / 2)
+	alpha := distuv.UnitNormal.CDF(-t)
 	return quantile(values, alpha), quantile(values, 1-alpha)
 }
 

@@ -57,15 +57,21 @@ func bca(sorted []float64, estimate float64, without []float64) (lo, hi float64)
 	return at(-1.959964), at(1.959964)
 }
 
-// The interval of BlockBootstrap holds the truth at least as well as its rivals. With -v it prints the table of docs/METHOD.md.
+// Of medians, which is what bands are of, the interval of BlockBootstrap holds the truth in 95 % of cases, within two points at any
+// number of rounds, and none of its rivals is at worst as near to that. With -v it prints the table of docs/METHOD.md.
 func TestBootstrapIntervalsCompared(t *testing.T) {
-	const n, trials, resamples = 10, 1500, 500
-	mean := func(x []float64) float64 { return stat.Mean(x, nil) }
-	for _, p := range populations {
-		for i, of := range []func([]float64) float64{mean, Median} {
-			truth, name := [2]float64{p.mean, p.median}[i], [2]string{"mean", "median"}[i]
-			random := rand.New(rand.NewPCG(1, uint64(i)))
-			var plain, accelerated, expanded float64
+	if testing.Short() {
+		t.Skip("simulations take some seconds")
+	}
+	const trials, resamples = 2000, 600
+	names := []string{"plain", "BCa", "expanded", "chosen"}
+	worst := make([]float64, len(names))
+	for _, n := range []int{6, 7, 8, 10, 13, 20} {
+		N := float64(n)
+		expanded := distuv.UnitNormal.CDF(-math.Sqrt(N/(N-1)) * distuv.StudentsT{Sigma: 1, Nu: N - 1}.Quantile(0.975))
+		for _, p := range populations {
+			held := make([]float64, len(names))
+			random := rand.New(rand.NewPCG(1, uint64(n)))
 			x, scratch, drawn, without := make([]float64, n), make([]float64, n), make([]float64, 0, resamples), make([]float64, n)
 			for trial := range trials {
 				for k := range x {
@@ -76,31 +82,31 @@ func TestBootstrapIntervalsCompared(t *testing.T) {
 					for k, r := range index {
 						scratch[k] = x[r]
 					}
-					drawn = append(drawn, of(scratch))
+					drawn = append(drawn, Median(scratch))
 					return drawn[len(drawn)-1]
 				})
 				slices.Sort(drawn)
 				for k := range without {
-					without[k] = of(slices.Concat(x[:k], x[k+1:]))
+					without[k] = Median(slices.Concat(x[:k], x[k+1:]))
 				}
-				a, b := bca(drawn, of(slices.Clone(x)), without)
-				for _, c := range []struct {
-					lo, hi float64
-					held   *float64
-				}{
-					{lo, hi, &expanded},
-					{quantile(drawn, 0.025), quantile(drawn, 0.975), &plain},
-					{quantile(drawn, a), quantile(drawn, b), &accelerated},
+				a, b := bca(drawn, Median(slices.Clone(x)), without)
+				for i, c := range [][2]float64{
+					{quantile(drawn, 0.025), quantile(drawn, 0.975)}, {quantile(drawn, a), quantile(drawn, b)},
+					{quantile(drawn, expanded), quantile(drawn, 1-expanded)}, {lo, hi},
 				} {
-					if c.lo <= truth && truth <= c.hi {
-						*c.held += 1.0 / trials
+					if c[0] <= p.median && p.median <= c[1] {
+						held[i] += 1.0 / trials
 					}
 				}
 			}
-			t.Logf("%-30s %-6s plain %.3f, BCa %.3f, expanded %.3f", p.name, name, plain, accelerated, expanded)
-			if expanded < max(plain, accelerated) {
-				t.Errorf("%s, %s: expanded %v, plain %v, BCa %v", p.name, name, expanded, plain, accelerated)
+			for i, v := range held {
+				worst[i] = max(worst[i], math.Abs(v-0.95))
 			}
+			t.Logf("%2d rounds, %-30s %s %.3f", n, p.name, names, held)
 		}
+	}
+	t.Logf("at worst from 95 %%: %s %.3f", names, worst)
+	if chosen := worst[len(worst)-1]; chosen > 0.0205 || chosen >= slices.Min(worst[:len(worst)-1]) {
+		t.Errorf("at worst from 95 %%: %s %v", names, worst)
 	}
 }

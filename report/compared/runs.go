@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/analysis/compare"
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
@@ -39,30 +40,108 @@ func Runs(w io.Writer, c *compare.Runs, color bool) error {
 			p.Wrapped(fmt.Sprintf("Only in the %s: %s.", side.where, strings.Join(side.names, ", ")), "")
 		}
 	}
-	measured := 0
+	measured, notes := 0, &sheet.Footnotes{}
+	usual := usualOf(c)
 	for rest := c.Changes; len(rest) > 0; {
 		n := slices.IndexFunc(rest, func(ch compare.Change) bool { return ch.Metric.Name != rest[0].Metric.Name })
 		if n < 0 {
 			n = len(rest)
 		}
 		if slices.ContainsFunc(rest[:n], func(ch compare.Change) bool { return len(ch.Base)+len(ch.Head) > 0 }) {
-			p.Table(changeTable(rest[:n]))
+			p.Table(changeTable(rest[:n], c.Paired, usual, notes))
 			measured++
 		}
 		rest = rest[n:]
 	}
 	p.Line("")
+	for i, s := range notes.Texts() {
+		p.Wrapped(sheet.Superscript(i+1)+" "+s, "  ")
+	}
 	if measured == 0 {
 		p.Line("None of the metrics asked for was measured in either run.")
 	}
-	p.Wrapped(runsReading(c), "")
+	p.Wrapped(runsReading(c, usual), "")
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("writing comparison: %w", err)
 	}
 	return nil
 }
 
-func changeTable(changes []compare.Change) sheet.Table {
+// kind is what an interval is: how it was made, and the confidence that was asked of it.
+type kind struct {
+	method string
+	asked  float64
+}
+
+// usualOf is the kind of most intervals, of several the first; the zero value where there are none. The others are marked.
+func usualOf(c *compare.Runs) kind {
+	count := map[kind]int{}
+	var usual kind
+	for _, ch := range c.Changes {
+		if ch.Asked > 0 {
+			count[kindOf(ch)]++
+		}
+	}
+	for _, ch := range c.Changes {
+		if ch.Asked > 0 && count[kindOf(ch)] > count[usual] {
+			usual = kindOf(ch)
+		}
+	}
+	return usual
+}
+
+func kindOf(ch compare.Change) kind { return kind{ch.Ratio.Method, ch.Asked} }
+
+// marksOf are the footnotes of an interval that is not what the text below the tables says of most.
+func marksOf(ch compare.Change, paired bool, usual kind, notes *sheet.Footnotes) (marks []int) {
+	mark := func(format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		marks = append(marks, notes.Mark(text, text))
+	}
+	if ch.Asked == 0 {
+		return nil
+	}
+	switch {
+	case ch.Ratio.Method == usual.method:
+	case ch.Ratio.Method == inference.PairedTMethod:
+		mark("%s: %s can't give an exact one of %s", methods[ch.Ratio.Method], roundsText(ch.Rounds, paired), confidenceText(ch.Asked))
+	default:
+		mark("%s", methods[ch.Ratio.Method])
+	}
+	if ch.Asked != usual.asked {
+		mark("confidence %s%s, of %s", confidenceText(ch.Asked), togetherText(ch.Asked), roundsText(ch.Rounds, paired))
+	}
+	if ch.Ratio.Confidence < ch.Asked-1e-9 {
+		mark("all rounds have the same ratio, which holds with %s", confidenceText(ch.Ratio.Confidence))
+	}
+	return marks
+}
+
+// methods are the intervals in words.
+var methods = map[string]string{
+	inference.SignedRankMethod:  "Hodges–Lehmann estimate of the paired ratios with the exact signed-rank interval",
+	inference.PairedTMethod:     "geometric mean of the paired ratios with the paired t interval",
+	inference.MannWhitneyMethod: "Hodges–Lehmann shift with the Mann–Whitney interval",
+}
+
+func confidenceText(c float64) string { return fmt.Sprintf("%.4g %%", 100*c) }
+
+// togetherText says what a confidence is for.
+func togetherText(asked float64) string {
+	if asked > 1-compare.Alpha+1e-9 {
+		return fmt.Sprintf(", so that those of a metric hold together with %s", confidenceText(1-compare.Alpha))
+	}
+	return ", each by itself"
+}
+
+func roundsText(n int, paired bool) string {
+	if paired {
+		return fmt.Sprintf("%d %s of rounds", n, sheet.Plural(n, "pair"))
+	}
+	return fmt.Sprintf("%d %s", n, sheet.Plural(n, "round"))
+}
+
+func changeTable(changes []compare.Change, paired bool, usual kind, notes *sheet.Footnotes) sheet.Table {
 	info := changes[0].Metric
 	unit := unitOf(info)
 	t := sheet.Table{Title: info.Name + ": " + info.Title, Head: []string{"variant", "base", "head", "head ÷ base", "sees", "says"}}
@@ -72,8 +151,9 @@ func changeTable(changes []compare.Change) sheet.Table {
 			t.Rows = append(t.Rows, append(row, sheet.Cell{Text: "–", Mood: sheet.Absent}, sheet.Cell{Text: "–", Mood: sheet.Absent}, sheet.Cell{Text: ch.Off, Mood: sheet.Absent}))
 			continue
 		}
-		text, m := says(ch)
-		t.Rows = append(t.Rows, append(row, sheet.Cell{Text: ratioText(ch.Ratio.Value, ch.Ratio.Lo, ch.Ratio.Hi)}, sheet.Cell{Text: percent(ch.Smallest)}, sheet.Cell{Text: text, Mood: m}))
+		text, m := says(ch, paired)
+		ratio := sheet.Cell{Text: ratioText(ch.Ratio.Value, ch.Ratio.Lo, ch.Ratio.Hi), Marks: marksOf(ch, paired, usual, notes)}
+		t.Rows = append(t.Rows, append(row, ratio, sheet.Cell{Text: percent(ch.Smallest)}, sheet.Cell{Text: text, Mood: m}))
 	}
 	return t
 }
@@ -99,7 +179,7 @@ func unitOf(info results.Info) quantity.Unit {
 }
 
 // says is what the rounds support of a change, in words.
-func says(ch compare.Change) (string, sheet.Mood) {
+func says(ch compare.Change, paired bool) (string, sheet.Mood) {
 	e := ch.Ratio
 	worse := ch.Metric.Better == results.BetterLower
 	direction := func(up bool) string {
@@ -115,32 +195,26 @@ func says(ch compare.Change) (string, sheet.Mood) {
 	}
 	switch {
 	case math.IsNaN(e.Lo):
-		return fmt.Sprintf("points: %d rounds, an interval needs %d", min(len(ch.Base), len(ch.Head)), compare.IntervalRounds), sheet.Absent
-	case e.Lo >= 1/(1+compare.Tau) && e.Hi <= 1+compare.Tau:
+		return fmt.Sprintf("points: %s, an interval needs %d", roundsText(ch.Rounds, paired), compare.IntervalRounds), sheet.Absent
+	case compare.Alike(e):
 		return "alike within ±5 %", sheet.Good
-	case e.Lo > 1+compare.Tau, e.Hi < 1/(1+compare.Tau):
+	case compare.Beyond(e):
 		return direction(e.Lo > 1) + " by more than 5 %", sheet.Suspect
 	case e.Lo > 1, e.Hi < 1:
 		return direction(e.Lo > 1) + ", perhaps by less than 5 %", sheet.Suspect
 	}
-	return "not told apart", sheet.Good
+	return "no difference supported", sheet.Good
 }
 
-func runsReading(c *compare.Runs) string {
+func runsReading(c *compare.Runs, usual kind) string {
 	text := "Base and head: median (smallest–largest) over the rounds that count. head ÷ base: "
-	if c.Paired {
-		text += "Hodges–Lehmann estimate of the paired ratios with the exact signed-rank interval"
-	} else {
-		text += "Hodges–Lehmann shift with the Mann–Whitney interval"
-	}
-	confidence := math.NaN()
-	for _, ch := range c.Changes {
-		if !math.IsNaN(ch.Ratio.Confidence) {
-			confidence = ch.Ratio.Confidence
-		}
-	}
-	if !math.IsNaN(confidence) {
-		text += fmt.Sprintf(" (%.1f %%, so that those of a metric hold together with 95 %% from %d rounds on)", confidence*100, compare.TierRounds)
+	switch {
+	case usual.asked > 0:
+		text += methods[usual.method] + fmt.Sprintf(" (confidence %s%s)", confidenceText(usual.asked), togetherText(usual.asked))
+	case c.Paired:
+		text += "Hodges–Lehmann estimate of the paired ratios"
+	default:
+		text += "Hodges–Lehmann shift"
 	}
 	return text + ". sees: the smallest difference that would have been found, with a power of 80 %."
 }
