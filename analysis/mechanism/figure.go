@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/analysis"
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/results/observed"
 	"github.com/millrace/millrace/scenarios"
@@ -30,8 +31,17 @@ const (
 type Value struct {
 	Median, Lo, Hi float64
 	N              int
-	Missing        string
+	// Confidence is zero, but of the ratio of IntervalRounds or more: Median is then the Hodges–Lehmann estimate and [Lo, Hi] its
+	// signed-rank interval, which holds with Confidence.
+	Confidence float64
+	Missing    string
 }
+
+// IntervalRounds is the fewest rounds whose ratios have an interval; confidence is what is asked of it.
+const (
+	IntervalRounds = 6
+	confidence     = 0.95
+)
 
 // Row is one figure of both variants.
 type Row struct {
@@ -39,7 +49,8 @@ type Row struct {
 	Key, Title string
 	Unit       Unit
 	Values     [2]Value
-	// Ratio is that of the second variant to the first, round by round; missing where the first has 0.
+	// Ratio is that of the second variant to the first, round by round; missing where the first has 0. From IntervalRounds on
+	// it has an interval, unless the second has 0 in one of them: that has no logarithm.
 	Ratio Value
 	// Source says which trials the figures are from.
 	Source string
@@ -186,8 +197,21 @@ func rowOf(f figure, rounds [2][]Round, s *scenarios.Scenario) Row {
 			missing = zeroFirst
 		}
 	}
-	row.Ratio = valueOf(ratios, missing)
+	row.Ratio = ratioOver(ratios, missing)
 	return row
+}
+
+// ratioOver is the estimate of the rounds' ratios with its interval, or where they have none their median and range.
+func ratioOver(ratios []float64, missing string) Value {
+	logs := make([]float64, len(ratios))
+	for i, r := range ratios {
+		logs[i] = math.Log(r)
+	}
+	e := inference.SignedRank(logs, confidence)
+	if len(ratios) < IntervalRounds || math.IsNaN(e.Lo) {
+		return valueOf(ratios, missing)
+	}
+	return Value{Median: math.Exp(e.Value), Lo: math.Exp(e.Lo), Hi: math.Exp(e.Hi), N: e.N, Confidence: e.Confidence}
 }
 
 // valueOf is the median of values with their range.

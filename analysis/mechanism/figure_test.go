@@ -88,6 +88,32 @@ func TestMeasured(t *testing.T) {
 	}
 }
 
+// Of twenty rounds one goes the other way: by the interval the two are apart all the same. Five have none, nor has a zero.
+func TestRatioFromSixRoundsOnHasAnInterval(t *testing.T) {
+	rounds := func(n int, cpu func(round int) int64) (list []Round) {
+		for i := range n {
+			list = append(list, aRound(i+1, cpu(i)))
+		}
+		return list
+	}
+	first := func(int) int64 { return 6000 }
+	second := func(i int) int64 { return 4500 + 90*int64(i) + 600*int64(i/19) } // the last is 6810
+	r := rowNamed(t, Measured([2][]Round{rounds(20, first), rounds(20, second)}, overload), "cpu").Ratio
+	if !(r.Confidence >= 0.95 && r.N == 20 && r.Lo > 0.8 && r.Median < 0.95 && r.Hi < 1) {
+		t.Errorf("twenty rounds: %+v, want an interval below 1", r)
+	}
+	if r := rowNamed(t, Measured([2][]Round{rounds(6, first), rounds(6, second)}, overload), "cpu").Ratio; r.Confidence < 0.95 || !near(r.Lo, 4500.0/6000) || !near(r.Hi, 4950.0/6000) {
+		t.Errorf("six rounds: %+v, want an interval from the smallest to the largest", r)
+	}
+	if r := rowNamed(t, Measured([2][]Round{rounds(5, first), rounds(5, second)}, overload), "cpu").Ratio; r.Confidence != 0 || r.N != 5 {
+		t.Errorf("five rounds: %+v, want no interval", r)
+	}
+	zero := func(i int) int64 { return 6000 * int64(min(i, 1)) }
+	if r := rowNamed(t, Measured([2][]Round{rounds(8, first), rounds(8, zero)}, overload), "cpu").Ratio; r.Confidence != 0 || r.Lo != 0 || r.N != 8 {
+		t.Errorf("a round has 0: %+v, want no interval", r)
+	}
+}
+
 func TestMeasuredOfNothing(t *testing.T) {
 	for _, r := range Measured([2][]Round{}, overload) {
 		if r.Values[0].N > 0 || r.Values[1].Missing == "" || r.Ratio.N > 0 {

@@ -27,7 +27,7 @@ func Write(w io.Writer, x *mechanism.Explanation, color bool) error {
 		p.Wrapped(s, "")
 	}
 	p.Line("")
-	p.Wrapped("Over "+x.Span+". The median of the rounds and, in brackets, the smallest and the largest of them; a trial of its own is one point."+fewRounds(x), "")
+	p.Wrapped("Over "+x.Span+". The median of the rounds and, in brackets, the smallest and the largest of them; a trial of its own is one point."+ratioReading(x), "")
 	tableIfAny(p, rowTable("How they did", x, notes, func(r mechanism.Row) bool { return slices.Contains(headlineKeys, r.Key) }))
 	tableIfAny(p, rowTable("What a request costs, from "+sourceOf(x), x, notes, func(r mechanism.Row) bool {
 		return r.Source != mechanism.OwnTrial && !slices.Contains(headlineKeys, r.Key)
@@ -55,17 +55,20 @@ func Write(w io.Writer, x *mechanism.Explanation, color bool) error {
 	return nil
 }
 
-// orderedFrom is how many rounds support an order.
-const orderedFrom = 6
-
-// fewRounds warns of a run whose rounds are points and no more.
-func fewRounds(x *mechanism.Explanation) string {
+// ratioReading says what the ratios of the run's rounds are, or that so few are points and no more.
+func ratioReading(x *mechanism.Explanation) string {
+	text := ""
 	for _, r := range x.Rows {
-		if n := r.Ratio.N; n > 0 && n < orderedFrom && r.Source != mechanism.OwnTrial {
-			return fmt.Sprintf(" Fewer than %d rounds, as here, support no order: a look.", orderedFrom)
+		n := r.Ratio.N
+		switch {
+		case r.Source == mechanism.OwnTrial || n == 0:
+		case n < mechanism.IntervalRounds:
+			return fmt.Sprintf(" Fewer than %d rounds, as here, support no order, and no sentence speaks of them: a look.", mechanism.IntervalRounds)
+		case r.Ratio.Confidence > 0:
+			text = fmt.Sprintf(" Ratios with square brackets: Hodges–Lehmann estimate with its signed-rank interval (%.3g %%), each by itself.", 100*r.Ratio.Confidence)
 		}
 	}
-	return ""
+	return text
 }
 
 // tableIfAny writes a table that has rows.
@@ -131,7 +134,7 @@ func rowTable(title string, x *mechanism.Explanation, notes *sheet.Footnotes, wa
 	return t
 }
 
-// valueCell writes a median with its range, or a dash with the reason.
+// valueCell writes a median with its range, an estimate with its interval in square brackets, or a dash with the reason.
 func valueCell(v mechanism.Value, notes *sheet.Footnotes, text func(float64) string) sheet.Cell {
 	switch {
 	case v.N == 0:
@@ -142,6 +145,9 @@ func valueCell(v mechanism.Value, notes *sheet.Footnotes, text func(float64) str
 	middle, lo, hi := text(v.Median), text(v.Lo), text(v.Hi)
 	if lo == hi {
 		return sheet.Cell{Text: middle}
+	}
+	if v.Confidence > 0 {
+		return sheet.Cell{Text: fmt.Sprintf("%s [%s–%s]", middle, lo, hi)}
 	}
 	if i := strings.Index(middle, " "); i >= 0 && strings.HasSuffix(lo, middle[i:]) && strings.HasSuffix(hi, middle[i:]) {
 		lo, hi = strings.TrimSuffix(lo, middle[i:]), strings.TrimSuffix(hi, middle[i:]) // one unit serves all

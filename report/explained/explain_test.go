@@ -14,6 +14,11 @@ func tenRounds(median, lo, hi float64) mechanism.Value {
 	return mechanism.Value{Median: median, Lo: lo, Hi: hi, N: 10}
 }
 
+// estimated is the ratio of ten rounds with its interval.
+func estimated(value, lo, hi float64) mechanism.Value {
+	return mechanism.Value{Median: value, Lo: lo, Hi: hi, N: 10, Confidence: 0.951}
+}
+
 func onePoint(v float64) mechanism.Value { return mechanism.Value{Median: v, Lo: v, Hi: v, N: 1} }
 
 // anExplanation is of two variants of which the second has less CPU time and system calls, and no other difference that the
@@ -33,11 +38,11 @@ func anExplanation() *mechanism.Explanation {
 	return &mechanism.Explanation{
 		Run: "20261121T031500Z-burst-k3f9", Scenario: "burst", Variants: [2]string{"goroutine", "gnet"}, Span: "burst, until its last request had an outcome",
 		Rows: []mechanism.Row{
-			row("goodput", "goodput", mechanism.PerSecond, tenRounds(100e3, 99e3, 101e3), tenRounds(90e3, 89e3, 91e3), tenRounds(0.9, 0.88, 0.92)),
-			row("p99", "response time, p99", mechanism.Ns, tenRounds(10e6, 9e6, 12e6), tenRounds(8e6, 7e6, 9e6), tenRounds(0.8, 0.7, 0.95)),
-			row("cpu", "CPU time", mechanism.Ns, tenRounds(9410, 9190, 9470), tenRounds(8980, 8480, 9160), tenRounds(0.949, 0.923, 0.974)),
-			row("wakeups", "wake-ups", mechanism.Number, tenRounds(0.1, 0.01, 0.3), tenRounds(0.4, 0.1, 0.5), tenRounds(4, 0.9, 9)), // the rounds disagree
-			row("involuntary", "involuntary switches", mechanism.Number, tenRounds(1e-5, 1e-5, 1e-5), tenRounds(1e-4, 1e-4, 1e-4), tenRounds(10, 9, 11)),
+			row("goodput", "goodput", mechanism.PerSecond, tenRounds(100e3, 99e3, 101e3), tenRounds(90e3, 89e3, 91e3), estimated(0.9, 0.88, 0.92)),
+			row("p99", "response time, p99", mechanism.Ns, tenRounds(10e6, 9e6, 12e6), tenRounds(8e6, 7e6, 9e6), estimated(0.8, 0.7, 0.95)),
+			row("cpu", "CPU time", mechanism.Ns, tenRounds(9410, 9190, 9470), tenRounds(8980, 8480, 9160), estimated(0.949, 0.923, 0.974)),
+			row("wakeups", "wake-ups", mechanism.Number, tenRounds(0.1, 0.01, 0.3), tenRounds(0.4, 0.1, 0.5), estimated(4, 0.9, 9)), // the interval holds 1
+			row("involuntary", "involuntary switches", mechanism.Number, tenRounds(1e-5, 1e-5, 1e-5), tenRounds(1e-4, 1e-4, 1e-4), estimated(10, 9, 11)),
 			row("syscalls", "system calls", mechanism.Number, onePoint(2.6), onePoint(2), onePoint(2/2.6)),
 			row("segments", "TCP segments", mechanism.Number, onePoint(2), onePoint(2.1), onePoint(1.05)), // less than one trial supports
 			row("wire-bytes", "bytes on the wire", mechanism.Bytes, none, onePoint(3), mechanism.Value{Missing: "not known of both"}),
@@ -63,7 +68,7 @@ func TestWrite(t *testing.T) {
 		"Against goroutine, gnet has p99 down 20.0 % (10.0 ms to 8.00 ms), and goodput down 10.0 % (100 k/s to 90.0 k/s).",
 		"gnet spends 8.98 µs of CPU time a request where goroutine spends 9.41 µs; it makes 2 system calls a request where goroutine makes 2.60.",
 		"CPU time a request differs by −1.00 µs: most of it −1.00 µs in system calls.",
-		"CPU time 9.41 µs (9.19–9.47) 8.98 µs (8.48–9.16) 0.949 (0.923–0.974)",
+		"CPU time 9.41 µs (9.19–9.47) 8.98 µs (8.48–9.16) 0.949 [0.923–0.974]",
 		"What a request costs, from 10 rounds of the run", "from a trial of its own each",
 		"bytes on the wire –¹ 3 B –", "¹ unknown: needs root and tracefs",
 		"gnet/v2.(*conn).Write 0 s 3.00 µs +3.00 µs 1.00 µs 4.00 µs", "+20 ns²", "² less than two standard errors",
@@ -73,8 +78,8 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
-	if strings.Contains(flat, "support no order") {
-		t.Error("ten rounds are called few")
+	if strings.Contains(flat, "support no order") || !strings.Contains(flat, "signed-rank interval (95.1 %), each by itself") {
+		t.Errorf("ten rounds are called few, or their intervals nothing:\n%s", text)
 	}
 	for line := range strings.Lines(text) {
 		if utf8.RuneCountInString(line) > sheet.Width+1 {
@@ -88,10 +93,10 @@ func TestSentencesClaimNothing(t *testing.T) {
 	x := anExplanation()
 	x.CPU = nil
 	for i := range x.Rows {
-		x.Rows[i].Values[1], x.Rows[i].Ratio = x.Rows[i].Values[0], tenRounds(1, 0.9, 1.1)
+		x.Rows[i].Values[1], x.Rows[i].Ratio = x.Rows[i].Values[0], estimated(1, 0.9, 1.1)
 	}
 	got := strings.Join(allSentences(x), " ")
-	if !strings.Contains(got, "p99 not apart") || !strings.Contains(got, "None of the figures below tells the two apart.") {
+	if !strings.Contains(got, "no supported difference of p99 (10.0 ms, 10.0 ms)") || !strings.Contains(got, "None of the figures below supports a difference.") {
 		t.Error(got)
 	}
 	x.Rows = nil
@@ -101,6 +106,35 @@ func TestSentencesClaimNothing(t *testing.T) {
 	var out bytes.Buffer
 	if err := Write(&out, x, true); err != nil || !strings.Contains(out.String(), "gnet against goroutine") {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// Five rounds that all agree support no sentence, nor do single trials that differ by less than a tenth; six rounds whose
+// extremes lie on both sides of 1 do where their interval doesn't hold it.
+func TestSentencesGoByIntervals(t *testing.T) {
+	x := anExplanation()
+	x.CPU.Areas[0].Flat = [2]float64{6000, 5600}
+	for i := range x.Rows {
+		r := &x.Rows[i].Ratio
+		if x.Rows[i].Source != mechanism.OwnTrial {
+			r.N, r.Confidence = mechanism.IntervalRounds-1, 0
+		}
+	}
+	if got := allSentences(x); len(got) != 1 || got[0] != "gnet makes 2 system calls a request where goroutine makes 2.60." {
+		t.Errorf("five rounds: %q", got)
+	}
+	var out bytes.Buffer
+	if err := Write(&out, x, false); err != nil || !strings.Contains(strings.Join(strings.Fields(out.String()), " "), "Fewer than 6 rounds, as here, support no order") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	cpu := &x.Rows[2]
+	cpu.Ratio = mechanism.Value{Median: 0.949, Lo: 0.923, Hi: 1.01, N: 20} // the range, of rounds that have no interval
+	if supported(*cpu, 100) {
+		t.Error("a range is taken for an interval")
+	}
+	cpu.Ratio.Hi, cpu.Ratio.Confidence = 0.99, 0.95
+	if !supported(*cpu, 100) {
+		t.Error("an interval below 1 supports nothing")
 	}
 }
 

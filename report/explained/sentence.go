@@ -38,15 +38,15 @@ const (
 	oneTrialRatio = 1.10
 )
 
-// supported tells whether the figures say which variant has more: all rounds agree, or a single trial differs by more than
-// such trials do anyway.
+// supported tells whether the figures say which variant has more: the interval of the ratio over the run's rounds does not hold
+// 1, or single trials differ by more than such trials do anyway. Rounds too few for an interval support nothing.
 func supported(r mechanism.Row, least float64) bool {
 	a, b := r.Values[0], r.Values[1]
 	switch {
 	case a.N == 0 || b.N == 0 || max(a.Median, b.Median) < least:
 		return false
-	case r.Ratio.N > 1:
-		return r.Ratio.Lo > 1 || r.Ratio.Hi < 1
+	case r.Source != mechanism.OwnTrial:
+		return r.Ratio.Confidence > 0 && (r.Ratio.Lo > 1 || r.Ratio.Hi < 1)
 	}
 	return apart(r, least) > math.Log(oneTrialRatio)
 }
@@ -66,7 +66,7 @@ func allSentences(x *mechanism.Explanation) []string {
 	}
 	var did []string
 	for _, h := range []struct{ key, name string }{{"p99", "p99"}, {"goodput", "goodput"}, {"achieved", "the rate of good replies"}} {
-		if r := row(h.key); r != nil && r.Ratio.N > 0 {
+		if r := row(h.key); r != nil && r.Ratio.Confidence > 0 {
 			did = append(did, direction(h.name, *r))
 		}
 	}
@@ -83,12 +83,12 @@ func allSentences(x *mechanism.Explanation) []string {
 	return sentences
 }
 
-// direction says which way a headline went, and whether all rounds agree on it.
+// direction says which way a headline went, by the interval of its ratio.
 func direction(name string, r mechanism.Row) string {
 	from, to := figureText(r.Values[0].Median, r.Unit), figureText(r.Values[1].Median, r.Unit)
 	switch {
-	case r.Ratio.N > 1 && r.Ratio.Lo <= 1 && r.Ratio.Hi >= 1:
-		return fmt.Sprintf("%s not apart (%s to %s; the rounds disagree)", name, from, to)
+	case r.Ratio.Lo <= 1 && r.Ratio.Hi >= 1:
+		return fmt.Sprintf("no supported difference of %s (%s, %s)", name, from, to)
 	case r.Ratio.Median < 1:
 		return fmt.Sprintf("%s down %s (%s to %s)", name, quantity.Share(1-r.Ratio.Median), from, to)
 	}
@@ -117,17 +117,19 @@ func whySentence(x *mechanism.Explanation, row func(string) *mechanism.Row) stri
 		said = append(said, fmt.Sprintf(words, figureText(r.Values[1].Median, r.Unit), figureText(r.Values[0].Median, r.Unit)))
 	}
 	if len(said) == 0 {
-		return "None of the figures below tells the two apart."
+		return "None of the figures below supports a difference."
 	}
 	return x.Variants[1] + " " + strings.Join(said, "; it ") + "."
 }
 
-// areaSentence names the two areas in which CPU time differs most, where samples support it.
+// areaSentence names the two areas in which CPU time differs most, where samples support it and single trials do.
 func areaSentence(d *mechanism.Difference) string {
 	if d == nil {
 		return ""
 	}
-	list := slices.DeleteFunc(slices.Clone(d.Areas), func(f mechanism.Function) bool { return f.Unclear })
+	list := slices.DeleteFunc(slices.Clone(d.Areas), func(f mechanism.Function) bool {
+		return f.Unclear || max(f.Flat[0], f.Flat[1]) <= oneTrialRatio*min(f.Flat[0], f.Flat[1])
+	})
 	slices.SortFunc(list, func(a, b mechanism.Function) int {
 		return cmp.Compare(math.Abs(b.Flat[1]-b.Flat[0]), math.Abs(a.Flat[1]-a.Flat[0]))
 	})
