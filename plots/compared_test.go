@@ -97,10 +97,23 @@ func TestCompared(t *testing.T) {
 	invalidate(unplaced, "gnet", 3)
 	noReference := invented(t, "burst", six, 10, alike)
 	invalidate(noReference, "goroutine", 1, 2, 3, 4, 5, 6)
+	// One metric has seven rounds of the reference: its bars are each for itself, those of the other panels hold together.
+	levels := invented(t, "churn", six, 8, alike)
+	for _, trial := range levels.Trials {
+		if trial.Variant == six[0] && trial.Round == 2 {
+			delete(trial.Metrics, "p50-connect-ns")
+		}
+	}
+	// Six and six rounds of which four are common: not compared, so not in one tier.
+	strangers := invented(t, "churn", six, 12, alike)
+	invalidate(strangers, "gnet", 1, 2, 3, 4)
+	invalidate(strangers, "netpoll", 9, 10, 11, 12)
 	for _, c := range []struct {
 		name string
 		res  *results.Result
 	}{
+		{"levels-differ", levels},
+		{"no-common-rounds", strangers},
 		{"two-rounds", invented(t, "burst", six, 2, alike)},
 		{"six-rounds", invented(t, "idle", six, 6, alike)},
 		{"eight-rounds", invented(t, "churn", six, 8, alike)},
@@ -178,6 +191,36 @@ func TestBand(t *testing.T) {
 	}
 	if !math.IsNaN(edges[2].Lo) || !math.IsNaN(edges[2].Hi) {
 		t.Errorf("band %v of five rounds, want none", edges[2])
+	}
+}
+
+// Who has five rounds where others have ten is drawn as five thin lines, and named; it isn't drawn as if its median were certain.
+func TestBandOrThinLinesForEachVariant(t *testing.T) {
+	line := func(n int) (rounds []plotter.XYs) {
+		for r := range n {
+			rounds = append(rounds, plotter.XYs{{X: 1, Y: float64(10 + r)}, {X: 2, Y: float64(20 + r)}})
+		}
+		return rounds
+	}
+	res := invented(t, "churn", six[:2], 10, alike)
+	invalidate(res, "gnet", 1, 2, 3, 4, 5)
+	s := newSheet(res)
+	for i, c := range []struct {
+		rounds int
+		band   bool
+		top    float64 // of the thin lines
+	}{{10, true, math.Inf(-1)}, {5, false, 24}} {
+		if got := len(s.shown[i].trials); got != c.rounds {
+			t.Fatalf("%d trials, want %d", got, c.rounds)
+		}
+		p := frame.NewPanel("", "")
+		if band := s.addRounds(p.Plot, i, line(c.rounds)); band != c.band || p.Y.Max != c.top {
+			t.Errorf("%d rounds: band %v, lines up to %v, want %v and %v", c.rounds, band, p.Y.Max, c.band, c.top)
+		}
+	}
+	want := []string{"no band but thin lines, each a round: gnet (5), fewer than 6 rounds that count."}
+	if got := s.bandless(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

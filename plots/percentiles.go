@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -29,7 +30,7 @@ var firstNines = axis.Nines(0.5)
 func percentileFigure(s *sheet) (*frame.Page, string) {
 	f := &frame.Page{Legend: s.legend(), HeadRoom: frame.HeadingRoom}
 	far := 1.0
-	banded := s.mostTrials() >= compare.IntervalRounds
+	banded := false
 	names := s.curvePhases()
 	byPhase, notes := s.phaseLines(names)
 	for k, name := range names {
@@ -44,13 +45,8 @@ func percentileFigure(s *sheet) (*frame.Page, string) {
 						lo, hi, far = min(lo, v.Y), max(hi, v.Y), max(far, v.X)
 					}
 				}
-				if !banded && len(l.rounds) > 1 {
-					frame.AddLine(p.Plot, s.shown[i].style.Thin(), r, plotter.NoStep)
-				}
 			}
-			if banded {
-				p.Add(glyph.Band{Color: s.shown[i].style.Color, Of: len(lines), Edges: s.band(l.rounds)})
-			}
+			banded = s.addRounds(p.Plot, i, l.rounds) || banded
 		}
 		for i, l := range lines {
 			frame.AddLine(p.Plot, s.shown[i].style.Line(), l.median, plotter.NoStep)
@@ -77,10 +73,41 @@ func percentileFigure(s *sheet) (*frame.Page, string) {
 		f.Subtitle += "; bold: median over rounds"
 	}
 	if banded {
-		f.Subtitle += ", shaded: its 95 % band"
+		f.Subtitle += ", shaded: its pointwise 95 % band"
+		notes = append(notes, s.bandless()...)
 	}
 	f.Foot = s.foot(notes...)
 	return f, ""
+}
+
+// addRounds adds what the rounds of a contender are besides their median: its band, or where they are too few for one, thin
+// lines. It tells whether there is a band.
+func (s *sheet) addRounds(p *plot.Plot, contender int, rounds []plotter.XYs) bool {
+	style := s.shown[contender].style
+	if len(rounds) >= compare.IntervalRounds {
+		p.Add(glyph.Band{Color: style.Color, Of: len(s.shown), Edges: s.band(rounds)})
+		return true
+	}
+	if len(rounds) > 1 {
+		for _, r := range rounds {
+			frame.AddLine(p, style.Thin(), r, plotter.NoStep)
+		}
+	}
+	return false
+}
+
+// bandless names the contenders without a band where others have one.
+func (s *sheet) bandless() []string {
+	var list []string
+	for _, c := range s.shown {
+		if n := len(c.trials); n < compare.IntervalRounds {
+			list = append(list, fmt.Sprintf("%s (%d)", c.name, n))
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("no band but thin lines, each a round: %s, fewer than %d rounds that count.", strings.Join(list, ", "), compare.IntervalRounds)}
 }
 
 // curvePhases are the measured phases with arrivals; of more than maxPanels the overloaded ones and the last.

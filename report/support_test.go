@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/internal/golden"
 	"github.com/millrace/millrace/plots/synthetic"
@@ -185,6 +186,30 @@ func TestReferenceGone(t *testing.T) {
 	if out := text(t, res, false); !strings.Contains(out, "6 rounds: no ratios, the run has no variant nginx, its reference (--reference takes another)") || strings.Contains(out, "×") {
 		t.Errorf("got:\n%s", out)
 	}
+}
+
+// "No order supported" stands only where nothing in the report supports one.
+func TestNoOrderContradictsNoInterval(t *testing.T) {
+	metric := results.Headline("churn")[0]
+	check := func(what string, want bool, change func(*compare.Comparison)) {
+		t.Helper()
+		d := newDocument(&results.Result{Run: &results.Run{}})
+		c := &compare.Comparison{Friedman: 0.3, Blocks: 8, Rows: []compare.Row{
+			{Ratio: inference.Estimate{Value: 1, Lo: math.NaN(), Hi: math.NaN()}}, {Ratio: inference.Estimate{Value: 1.02, Lo: 0.99, Hi: 1.04}},
+		}, Pairs: []compare.Pair{{A: 0, B: 1}}}
+		change(c)
+		d.comparisons[metric] = c
+		d.addNoOrder([]string{metric})
+		if (len(d.support) > 0) != want {
+			t.Errorf("%s: %q, want it said %v", what, d.support, want)
+		}
+	}
+	check("nothing apart", true, func(*compare.Comparison) {})
+	check("an interval without 1", false, func(c *compare.Comparison) { c.Rows[1].Ratio.Lo = 1.001 })
+	check("an interval below 1", false, func(c *compare.Comparison) { c.Rows[1].Ratio.Lo, c.Rows[1].Ratio.Hi = 0.9, 0.99 })
+	check("a pair apart", false, func(c *compare.Comparison) { c.Pairs[0].Apart = true })
+	check("seven rounds", false, func(c *compare.Comparison) { c.Blocks = 7 })
+	check("Friedman", false, func(c *compare.Comparison) { c.Friedman = 0.04 })
 }
 
 func TestRoundSeconds(t *testing.T) {

@@ -38,7 +38,7 @@ func (d *document) addTiers(list []*contender) {
 
 func (d *document) tierTable(list []*contender, metrics []string, pairs int) sheet.Table {
 	t := sheet.Table{Title: "Tiers", Left: true, Head: []string{"variant"}, HeadMarks: [][]int{nil}}
-	t.Note = fmt.Sprintf("Variants that share a tier number can't be told apart within ±%s; tier 1 is the best.", level(compare.Tau))
+	t.Note = fmt.Sprintf("Between variants that share a tier number no difference beyond ±%s is supported; tier 1 is the best.", level(compare.Tau))
 	if pairs > 1 {
 		t.Note += fmt.Sprintf(" All %d pairs are tested together (Holm, %s): more cautious than intervals to the reference alone.", pairs, level(compare.Alpha))
 	}
@@ -73,8 +73,8 @@ func (d *document) tierCell(c *compare.Comparison, row *compare.Row) sheet.Cell 
 	switch {
 	case row.Min <= 0:
 		why = "no tier: a value is zero or negative"
-	case !math.IsNaN(row.Median):
-		why = fmt.Sprintf("no tier: fewer than %d rounds", compare.TierRounds)
+	case row.NoTier != "":
+		why = "no tier: " + row.NoTier
 	}
 	out.Marks = []int{d.notes.Mark(why, why)}
 	return out
@@ -124,12 +124,15 @@ func (d *document) addSmallest(metrics []string) {
 	}
 }
 
-// addNoOrder names the metrics by which the variants could as well be in any order.
+// addNoOrder names the metrics by which the variants could as well be in any order: neither Friedman, nor any interval, nor
+// any pair says otherwise. Too few rounds support nothing either way.
 func (d *document) addNoOrder(metrics []string) {
 	var parts []string
 	for _, m := range metrics {
 		c := d.comparison(m)
-		if c.Friedman > compare.Alpha && !slices.ContainsFunc(c.Pairs, func(p compare.Pair) bool { return p.Apart }) {
+		if c.Blocks >= compare.TierRounds && c.Friedman > compare.Alpha &&
+			!slices.ContainsFunc(c.Rows, func(r compare.Row) bool { return r.Ratio.Lo > 1 || r.Ratio.Hi < 1 }) &&
+			!slices.ContainsFunc(c.Pairs, func(p compare.Pair) bool { return p.Apart }) {
 			parts = append(parts, fmt.Sprintf("%s (p = %.2g)", d.nameOf(m), c.Friedman))
 		}
 	}
@@ -155,6 +158,9 @@ func (d *document) roundSeconds() float64 {
 		if n[v.Name] > 0 {
 			total += sum[v.Name] / n[v.Name]
 		}
+	}
+	if d.res.Run.Duet { // both at the same time
+		total /= 2
 	}
 	return total
 }

@@ -76,8 +76,12 @@ func Forest(res *results.Result, shown []Contender) (page *frame.Page, note stri
 		gap = 0.19
 	}
 	notes := missing
+	joint := slices.ContainsFunc(list, func(c compared) bool { return c.joint() })
 	for i, c := range list {
 		f.Panels = append(f.Panels, s.forestPanel(c, i%f.Columns == 0, gap))
+		if joint && !c.joint() {
+			notes.add("each bar for itself in", c.Metric.Name, fmt.Sprintf("fewer than %d rounds in common with %s", compare.TierRounds, c.Reference))
+		}
 		c.notes(s, &notes)
 	}
 	f.Foot = notes.lines()
@@ -111,12 +115,18 @@ func (c *compared) noForest() string {
 	return why
 }
 
-// howToRead says what the bars are, of how many rounds, and what a tie looks like.
+// joint tells whether the intervals of a panel hold together with the confidence that the subtitle names. A single one does.
+func (c *compared) joint() bool { return c.Comparisons == 1 || c.Confidence > 1-compare.Alpha }
+
+// howToRead says what the bars are, of how many rounds, and what supports no difference.
 func howToRead(list []compared) string {
-	lo, hi, tiers, together := 0, 0, true, false
+	lo, hi, tiers, joint, several := 0, 0, true, 0, false
 	for _, c := range list {
 		tiers = tiers && c.Why == ""
-		together = together || c.Confidence > 1-compare.Alpha
+		several = several || c.Comparisons > 1
+		if c.joint() {
+			joint++
+		}
 		for _, r := range c.rows {
 			if n := r.Ratio.N; r.Ratio.Lo > 0 {
 				if lo == 0 {
@@ -130,14 +140,19 @@ func howToRead(list []compared) string {
 	if lo < hi {
 		count = fmt.Sprintf("%d–%d", lo, hi)
 	}
-	each := ", each for itself"
-	if together {
+	each := ""
+	switch {
+	case several && joint == len(list):
 		each = " for all bars of a panel together"
+	case several && joint > 0:
+		each = " for all bars of a panel together, but where noted below"
+	case several:
+		each = ", each for itself"
 	}
-	text := fmt.Sprintf("bars: %g %% confidence%s, %s rounds; the line at 1 is %s, the shade ±%g %%: a bar that crosses the line or lies in the shade is a tie with it",
-		100*(1-compare.Alpha), each, count, list[0].Reference, 100*compare.Tau)
+	text := fmt.Sprintf("bars: %g %% confidence%s, %s rounds; the line at 1 is %s, the shade ±%g %%: a bar that crosses the line or lies in the shade supports no difference beyond ±%g %%",
+		100*(1-compare.Alpha), each, count, list[0].Reference, 100*compare.Tau, 100*compare.Tau)
 	if tiers {
-		return text + "; variants with a tier in common can't be told apart (1 is best)"
+		return text + "; nor is one supported between variants with a tier in common (1 is best)"
 	}
 	if hi < compare.TierRounds {
 		return text + fmt.Sprintf("; tiers need %d rounds", compare.TierRounds)
@@ -178,7 +193,7 @@ func (s *sheet) forestPanel(c compared, named bool, gap float64) frame.Panel {
 
 // notes says who has no ratio or no interval of a metric, and whose median is of fewer rounds than count.
 func (c *compared) notes(s *sheet, notes *metricNotes) {
-	var reasons, bare, tierless, fewer []string
+	var reasons, bare, fewer []string
 	off := map[string][]string{}
 	for i, r := range c.rows {
 		n := 0
@@ -195,8 +210,8 @@ func (c *compared) notes(s *sheet, notes *metricNotes) {
 			off[r.Off] = append(off[r.Off], r.Variant)
 		case r.Variant != c.Reference && !(r.Ratio.Lo > 0):
 			bare = append(bare, fmt.Sprintf("%s (%d)", r.Variant, r.Ratio.N))
-		case c.Why == "" && len(r.Tiers) == 0:
-			tierless = append(tierless, fmt.Sprintf("%s (%d)", r.Variant, r.Ratio.N))
+		case r.NoTier != "":
+			notes.add("no tier of", c.Metric.Name, r.Variant+", "+r.NoTier)
 		}
 		if all := s.shown[i].Trials; n < all && n > 0 {
 			fewer = append(fewer, fmt.Sprintf("%s %d of %d", r.Variant, n, all))
@@ -208,10 +223,6 @@ func (c *compared) notes(s *sheet, notes *metricNotes) {
 	if len(bare) > 0 {
 		notes.add("hollow, no interval of", c.Metric.Name, fmt.Sprintf("%s, fewer than %d rounds in common with %s",
 			strings.Join(bare, ", "), compare.IntervalRounds, c.Reference))
-	}
-	if len(tierless) > 0 {
-		notes.add("no tier of", c.Metric.Name, fmt.Sprintf("%s, fewer than %d rounds in common with %s",
-			strings.Join(tierless, ", "), compare.TierRounds, c.Reference))
 	}
 	if len(fewer) > 0 {
 		notes.add("rounds that have a value of", c.Metric.Name, strings.Join(fewer, ", "))
