@@ -174,15 +174,6 @@ const maxCells = 600
 // cellSeconds is the distance in s of the points of a line over time: a reading's, or more in a long trial.
 func cellSeconds(end float64) float64 { return max(0.1, end/maxCells) }
 
-// mostTrials is the number of rounds of the variant that has most.
-func (s *sheet) mostTrials() int {
-	n := 0
-	for _, c := range s.shown {
-		n = max(n, len(c.trials))
-	}
-	return n
-}
-
 // medians returns the median line of several rounds on one grid: at each x the median of those rounds that have a value
 // there, and nothing where fewer than half of them have.
 func medians(rounds []plotter.XYs) plotter.XYs {
