@@ -35,8 +35,8 @@ func RoundsFor(sd, ratio float64, comparisons int) int {
 	effect := math.Log1p(ratio)
 	enough := func(n int) bool {
 		confidence := confidenceOf(n, comparisons)
-		// No test of normal values finds much less than the paired t does, which takes no time to ask.
-		return inference.MDE(sd, n, 1-confidence, Power) <= 1.2*effect && smallest(sd, n, confidence) <= effect
+		// No test of normal values finds less than the formula of the paired t says, which takes no time to ask.
+		return inference.MDE(sd, n, 1-confidence, Power) <= 1.02*effect && smallest(sd, n, confidence) <= effect
 	}
 	if !(effect > 0) || !enough(mostRounds) {
 		return 0
