@@ -62,8 +62,13 @@ func (s Slot) Check(sc *scenarios.Scenario) error {
 		return fmt.Errorf("slots with protocol %s: the server sends when it likes: want http1 or frame", sc.Protocol)
 	case sc.Connections.Trickle > 0:
 		return fmt.Errorf("slots with connections.trickle %v: idle connections send at any time: want none", sc.Connections.Trickle)
+	case len(sc.Connections.Steps) > 0:
+		return fmt.Errorf("slots with connections.steps %v: connections are opened in all slots, and the kernel's memory for them is that of all loads: want connections.count", sc.Connections.Steps)
 	}
 	for _, p := range sc.Phases {
+		if p.Open > 0 || p.Each != "" {
+			return fmt.Errorf("slots with phases.%s.open %d: connections are opened in all slots, and the kernel's memory for them is that of all loads: want connections.count", p.Name, p.Open)
+		}
 		if kind := unslotted(p.Arrivals); kind != "" {
 			return fmt.Errorf("slots with phases.%s.arrivals.%s: want constant or poisson", p.Name, kind)
 		}

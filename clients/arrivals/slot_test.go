@@ -193,6 +193,11 @@ func TestSlotRefuses(t *testing.T) {
 	check(duet, &push, "protocol push")
 	trickle.Connections.Trickle = scenarios.Duration(time.Second)
 	check(duet, &trickle, "connections.trickle 1s")
+	steps, opens := *second, phases(phase(time.Second, steady), phase(time.Second, scenarios.Arrivals{}))
+	steps.Connections.Steps = []int{100, 200}
+	check(duet, &steps, "connections.steps [100 200]: connections are opened in all slots")
+	opens.Phases[1].Open = 50
+	check(duet, opens, "phases.p.open 50: connections are opened in all slots")
 }
 
 func TestCursorInSlotsDoesNotAllocate(t *testing.T) {

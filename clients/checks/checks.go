@@ -62,14 +62,15 @@ type Phase struct {
 	LagP99Ns, ResponseP99Ns int64
 	Windows                 []Window // those that lie wholly within the phase
 
-	// Stalls are those of all load threads, and ThreadNs is LengthNs for each of these.
+	// Stalls are those of all load threads, and ThreadNs is LengthNs for each of these; of a load that takes turns with others
+	// only its own turns.
 	Stalls   Stalls
 	ThreadNs int64
 	Looks    bool // the engine tells of its stalls
 
-	CPU float64 // of the busiest load thread, as a share of one CPU
-	// Waited is the share of the time that the load thread worst off was ready and had no CPU; zero if not known.
-	Waited float64
+	// CPU is that of the busiest load thread, as a share of one CPU. Waited is the share of the time that the load thread worst
+	// off was ready and had no CPU; zero if not known. Both are of its own turns, where loads take turns.
+	CPU, Waited float64
 	Surroundings
 
 	Modes [len(Timers)]Mode // of response times

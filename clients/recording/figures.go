@@ -1,12 +1,9 @@
 package recording
 
 import (
-	"net/netip"
-	"net/url"
-	"slices"
-
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/checks"
+	"github.com/millrace/millrace/clients/request"
 	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
@@ -17,7 +14,7 @@ func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, con
 	l := checks.Load{
 		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Lost: r.ConnectionsLost, Reopened: r.ConnectionsReopened, Open: r.ConnectionsOpen,
 		Refused: r.ConnectFailures, Short: short, Kept: rec.plan.Scenario.Connections.Requests == 0, Interrupted: r.Interrupted, Planned: r.Planned,
-		NoPort: r.Outcomes[clients.NoPort.String()], Remote: remote(rec.plan), Kernel: rec.kernel,
+		NoPort: r.Outcomes[clients.NoPort.String()], Remote: request.Remote(rec.plan), Kernel: rec.kernel,
 		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: share,
 	}
 	// A resolved scenario's work is sound.
@@ -30,35 +27,6 @@ func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, con
 		}
 	}
 	return checks.All(l)
-}
-
-// remote are the hosts that a plan's requests go to and that are not on loopback, each once.
-func remote(p *clients.Plan) []string {
-	if p.UnixSocket != "" {
-		return nil
-	}
-	urls := []string{p.URL}
-	if len(p.Requests) > 0 {
-		urls = nil
-		for _, r := range p.Requests {
-			urls = append(urls, r.URL)
-		}
-	}
-	var hosts []string
-	for _, s := range urls {
-		// An engine has read them before.
-		if u, err := url.Parse(s); err == nil && !loopback(u.Hostname()) {
-			hosts = append(hosts, u.Host)
-		}
-	}
-	slices.Sort(hosts)
-	return slices.Compact(hosts)
-}
-
-// loopback reports whether a host's address is on loopback.
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || host == "localhost" || host == ""
 }
 
 // figures gathers the numbers of phase i.
@@ -88,6 +56,16 @@ func (rec *Recording) figures(i int, end int64, r *clients.Report) checks.Phase 
 	if g.Overload { // the client is busy with it until it is drained
 		busy = max(last, int(min(end, p.DrainedNs)/IntervalNs))
 	}
+	slot := &rec.plan.Slot // a load with slots works in these
+	density, own := slot.Density(), 0
+	mine := func(j int) bool {
+		return slot.LengthNs < IntervalNs || slot.Own(int64(first+j)*IntervalNs+IntervalNs/2-rec.tl.Start())
+	}
+	for j := range g.Windows {
+		if mine(j) {
+			own++
+		}
+	}
 	for _, sh := range rec.shards {
 		var cpu, waited int64
 		for j := range g.Windows {
@@ -97,19 +75,19 @@ func (rec *Recording) figures(i int, end int64, r *clients.Report) checks.Phase 
 			to.Offered += from.offered
 			to.LagP99Ns = max(to.LagP99Ns, from.lagP99Ns)
 			to.GapNs = max(to.GapNs, from.gapNs)
-			waited += from.waitedNs
+			if mine(j) { // in another's it is to wait
+				waited += from.waitedNs
+			}
 		}
 		for j := first; j < busy; j++ {
 			cpu += sh.windows[j].CPUNs
 		}
 		if n := busy - first; n > 0 {
-			g.CPU = max(g.CPU, float64(cpu)/float64(int64(n)*IntervalNs))
+			g.CPU = max(g.CPU, density*float64(cpu)/float64(int64(n)*IntervalNs))
 		}
-		if len(g.Windows) > 0 {
-			g.Waited = max(g.Waited, float64(waited)/float64(len(g.Windows)*IntervalNs))
-		}
+		g.Waited = max(g.Waited, float64(waited)/float64(max(own, 1)*IntervalNs))
 		g.Stalls.Merge(&sh.flow[i].stalls)
-		g.ThreadNs += g.LengthNs
+		g.ThreadNs += int64(float64(g.LengthNs) / density)
 		g.Looks = g.Looks || sh.looks
 		g.AreaNs += sh.flow[i].areaNs
 		g.HeldNs += sh.flow[i].heldNs

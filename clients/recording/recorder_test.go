@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/arrivals"
+	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -267,6 +268,44 @@ func TestAnOverloadIsJudgedUntilItsDrain(t *testing.T) {
 	}
 	if states(report)["generator CPU"] == "" {
 		t.Error("generator CPU was not checked")
+	}
+}
+
+// A load that takes turns with another is judged by its own turns: the same CPU time and stalls are of half the time, and what
+// it waits for a CPU counts in these turns only.
+func TestALoadWithSlotsIsJudgedInThem(t *testing.T) {
+	figures := func(slot arrivals.Slot) checks.Phase {
+		plan := &clients.Plan{Agents: 1, Slot: slot, Scenario: scenarios.Scenario{Connections: scenarios.Connections{Count: 1}, Phases: []scenarios.Phase{
+			{Name: "steady", Load: "steady", For: scenarios.Duration(time.Second), Arrivals: scenarios.Arrivals{Constant: 10}, Measure: true},
+		}}}
+		rec, err := NewRecording(plan, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Begin(int64(simulated))
+		r := rec.Shard(0)
+		r.Begin(int64(simulated))
+		from := int64(simulated) + rec.Timeline().Start()
+		for at := int64(0); at <= 1e9; at += 5e7 {
+			waited := at/1e8*1e6 + at%1e8/5e7*5e5 // 1 % of odd tenths of a second,
+			if n := at / 1e8; n > 0 {
+				waited += (n + 1) / 2 * 2e7 // 21 % of even ones
+			}
+			r.Tick(from+at, Status{Horizon: from + at, CPUNs: 1 + at/4, WaitedNs: 1 + waited})
+		}
+		r.Close()
+		report, err := rec.Report(Facts{EndNs: from + 1e9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rec.figures(rec.tl.First, rec.tl.End(), report)
+	}
+	alone, turns := figures(arrivals.Slot{}), figures(arrivals.Slot{Of: 2, LengthNs: 1e8})
+	if alone.CPU < 0.2 || alone.Waited != 0.11 || alone.ThreadNs != 1e9 {
+		t.Errorf("alone: CPU %v, waited %v of %d ns", alone.CPU, alone.Waited, alone.ThreadNs)
+	}
+	if turns.CPU != 2*alone.CPU || turns.Waited != 0.21 || turns.ThreadNs != 5e8 {
+		t.Errorf("in turns: CPU %v, waited %v of %d ns, want twice %v, 0.21, and half of the time", turns.CPU, turns.Waited, turns.ThreadNs, alone.CPU)
 	}
 }
 

@@ -1,4 +1,4 @@
-package recording
+package request
 
 import (
 	"slices"
@@ -28,7 +28,7 @@ func TestRemoteHosts(t *testing.T) {
 		{"each once, sorted", to(away, "http://a.example/1", away, near, "http://a.example/2"), []string{"192.0.2.1:81", "a.example"}},
 		{"a unix socket", &clients.Plan{URL: away, UnixSocket: "@s"}, nil},
 	} {
-		if got := remote(c.plan); !slices.Equal(got, c.want) {
+		if got := Remote(c.plan); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
