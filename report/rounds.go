@@ -35,13 +35,24 @@ func (d *document) course() (lines []string, whole int) {
 	case all < planned:
 		line := fmt.Sprintf("Not finished: %d of %d trials were run to their end, %d of %d rounds are whole.", all, planned, whole, r.Rounds)
 		if last.Sitting > 0 {
-			line += " " + ending(last) + " Go on with: millrace run --resume " + r.ID
+			line += " " + ending(last) + goOn(r)
 		}
 		lines = append(lines, line)
 	case last.Until != nil:
 		lines = append(lines, ending(last))
 	}
 	return slices.Concat(lines, d.sittings(), d.waiting()), whole
+}
+
+// goOn says how to go on with a run that is not finished, where one can.
+func goOn(r *results.Run) string {
+	switch r.Purpose {
+	case "":
+		return " Go on with: millrace run --resume " + r.ID
+	case results.PurposeAA:
+		return " For more rounds start millrace aa again: they accumulate."
+	}
+	return ""
 }
 
 // ending says why a sitting ended.

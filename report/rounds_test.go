@@ -26,9 +26,10 @@ func TestCourse(t *testing.T) {
 		}
 		return list
 	}
+	purpose := ""
 	check := func(what string, res *results.Result, whole int, want ...string) {
 		t.Helper()
-		res.Run = &results.Run{ID: "ID", Rounds: 2, Variants: make([]results.Variant, 2)}
+		res.Run = &results.Run{ID: "ID", Purpose: purpose, Rounds: 2, Variants: make([]results.Variant, 2)}
 		got, n := (&document{res: res}).course()
 		if diff := cmp.Diff(strings.Join(want, "\n"), strings.Join(got, "\n")); diff != "" || n != whole {
 			t.Errorf("%s: %d whole rounds, want %d: %s", what, n, whole, diff)
@@ -42,6 +43,16 @@ func TestCourse(t *testing.T) {
 	check("killed", &results.Result{Trials: trials(1), Sessions: []results.Session{session(1, "", "")}}, 0,
 		"Not finished: 1 of 4 trials were run to their end, 0 of 2 rounds are whole. The last sitting is under way, or was killed. Go on with: millrace run --resume ID",
 		"Measured 2026-11-21 03:15–? UTC.")
+
+	for _, other := range [][2]string{
+		{results.PurposeAA, " For more rounds start millrace aa again: they accumulate."}, {results.PurposePilot, ""}, {results.PurposeExplain, ""},
+	} {
+		purpose = other[0]
+		check("killed "+purpose, &results.Result{Trials: trials(1), Sessions: []results.Session{session(1, "", "")}}, 0,
+			"Not finished: 1 of 4 trials were run to their end, 0 of 2 rounds are whole. The last sitting is under way, or was killed."+other[1],
+			"Measured 2026-11-21 03:15–? UTC.")
+	}
+	purpose = ""
 
 	broken := trials(3)
 	broken[1].Status = results.StatusInterrupted

@@ -11,7 +11,6 @@ import (
 	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/clients/fleet/meeting"
-	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/judge"
 	"github.com/millrace/millrace/scenarios"
@@ -37,6 +36,26 @@ type side struct {
 	meeting *meeting.Meeting
 }
 
+// partnerFailed is why a trial is ended when the other one of its duet has failed: alone it would measure nothing.
+type partnerFailed struct {
+	id  string
+	why *results.Failure
+}
+
+func (p *partnerFailed) Error() string {
+	text := fmt.Sprintf("trial %s, the other one of this duet, failed", p.id)
+	if p.why != nil {
+		text += ": " + p.why.Reason
+	}
+	return text
+}
+
+// broken reports whether a trial's context was ended by somebody else than its partner.
+func broken(ctx context.Context) bool {
+	var partner *partnerFailed
+	return ctx.Err() != nil && !errors.As(context.Cause(ctx), &partner)
+}
+
 // checkDuet says why a resolved scenario with so many variants can't be run as duets, nil if it can.
 func checkDuet(sc *scenarios.Scenario, variants int) error {
 	if variants != duetSlots {
@@ -48,8 +67,8 @@ func checkDuet(sc *scenarios.Scenario, variants int) error {
 	return nil
 }
 
-// Duets makes the rounds of a planned run duets: both variants at the same time, on the same CPUs.
-func Duets(run *results.Run) error {
+// makeDuets makes the rounds of a planned run duets: both variants at the same time, on the same CPUs.
+func makeDuets(run *results.Run) error {
 	if err := checkDuet(&run.Scenario, len(run.Variants)); err != nil {
 		return &UsageError{err}
 	}
@@ -81,36 +100,45 @@ func (d *duet) close() error { return d.second.fleet.Close() }
 func (d *duet) respawn(ctx context.Context) error { return d.second.fleet.Respawn(ctx) }
 
 // trials runs the trials a and b of one round together, and returns their records as run.trial does. The load of a has the
-// even slots: let variants take turns in that. Either is INVALID where the other did not run to its end.
+// even slots: let variants take turns in that. When one fails the other is ended, and has failed for that. Where one is
+// interrupted both are: half a duet measures nothing, and the round is to be run again.
 func (d *duet) trials(ctx context.Context, a, b spec) (*results.Trial, *results.Trial) {
+	pair, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	together := meeting.New(duetSlots, duetSlots*duetSlot)
 	specs, runs := [duetSlots]*spec{&a, &b}, [duetSlots]*run{d.first, d.second}
 	var ids [duetSlots]string
 	for i, s := range specs {
 		ids[i] = d.first.trialID(*s)
 	}
-	if ids[0] == ids[1] {
-		together.Miss(fmt.Errorf("both trials of the duet are named %s: want variants of two names", ids[0]))
-		runs[1] = d.first // the same directory, one after the other: neither starts
-	}
 	var out [duetSlots]*results.Trial
 	var wg sync.WaitGroup
 	for i, s := range specs {
 		s.duet = &side{partner: ids[1-i], slot: slotOf(i), meeting: together}
-		trial := func() {
-			out[i] = runs[i].trial(ctx, *s)
+		wg.Go(func() {
+			out[i] = runs[i].trial(pair, *s)
+			if out[i].Status == results.StatusFailed {
+				end(&partnerFailed{ids[i], out[i].Failure})
+			}
 			together.Miss(fmt.Errorf("trial %s ended before it began", ids[i]))
-		}
-		if runs[0] == runs[1] {
-			trial()
-			continue
-		}
-		wg.Go(trial)
+		})
 	}
 	wg.Wait()
-	own := [duetSlots][]validity.Check{slices.Clone(out[0].Checks), slices.Clone(out[1].Checks)}
-	for i, t := range out {
-		judge.Together(t, out[1-i], own[1-i])
-	}
+	settle(out, ctx.Err() != nil)
 	return out[0], out[1]
+}
+
+// settle judges both records of a duet: interrupted is neither or both. Where the run was ended, so is what failed: it may have
+// failed of that.
+func settle(both [duetSlots]*results.Trial, ended bool) {
+	if slices.ContainsFunc(both[:], func(t *results.Trial) bool {
+		return t.Status == results.StatusInterrupted || ended && t.Status == results.StatusFailed
+	}) {
+		for _, t := range both {
+			t.Status = results.StatusInterrupted
+		}
+	}
+	for i, t := range both {
+		judge.Together(t, both[1-i])
+	}
 }

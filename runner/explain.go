@@ -25,6 +25,10 @@ const (
 // c.Quick), seed, engine and split of CPUs, with fresh servers. Of c it takes Quick, ReadTrace, ServersDir, Version and Commit.
 // It refuses, with the reason and the remedy, where the trials would not be of what was measured.
 func PlanExplain(ctx context.Context, c Config, of *results.Run, variants []string) (*results.Run, error) {
+	if of.Duet {
+		return nil, &UsageError{fmt.Errorf("explaining run %s: its rounds are duets, whose requests cost other than those of a trial by itself, and each look has one of those: run %s without --duet and explain that run, or %s",
+			of.ID, of.Scenario.Name, recordsOnly)}
+	}
 	run := &results.Run{
 		Schema: results.Schema, Method: of.Method, Started: time.Now().UTC(), Purpose: results.PurposeExplain, Explains: of.ID, Given: of.Given,
 		Scenario: of.Scenario, Quick: of.Quick, Set: of.Set, Scale: of.Scale, Engine: of.Engine, Rounds: explainRounds, Seed: of.Seed, Split: of.Split,

@@ -57,12 +57,6 @@ func newLive(emit func(Event), plan *results.Run, left int, deadline time.Time, 
 	}
 }
 
-func (l *live) round() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.event.Round
-}
-
 // wait tells that the host is listened to before a trial.
 func (l *live) wait(s spec) {
 	l.mu.Lock()

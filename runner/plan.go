@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/design"
 	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/runner/observe"
 	"github.com/millrace/millrace/runner/sut"
@@ -21,8 +22,8 @@ import (
 // Method is the version of docs/METHOD.md: it changes when a figure changes its meaning.
 const Method = 2
 
-// MaxRounds bounds a run; 20 rounds are enough to publish.
-const MaxRounds = 1000
+// MaxRounds bounds a run.
+const MaxRounds = results.MaxRounds
 
 // MinUntilRounds is how many rounds have to be there before a run may end because its intervals are narrow enough: fewer
 // have no interval to speak of.
@@ -40,6 +41,10 @@ type Config struct {
 	Servers []string
 	// Reference is the variant that the others are compared with; empty takes the first.
 	Reference string
+	// Twin compares the only server with itself; nil compares servers.
+	Twin *Twin
+	// Duet runs both variants of a round at the same time, on the same CPUs, the load going from one to the other.
+	Duet bool
 	// Rounds to run; with Until the most.
 	Rounds int
 	// Until asks to go on until Enough says so. It is only recorded here: Enough decides.
@@ -96,7 +101,7 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 	}
 	run := &results.Run{
 		Schema: results.Schema, Method: Method, Started: time.Now().UTC(), Quick: c.Quick, Set: c.Set, Engine: c.Engine,
-		Rounds: c.Rounds, Seed: seed, Design: Design, Split: split, Given: *c.Scenario,
+		Rounds: c.Rounds, Seed: seed, Design: design.Williams, Split: split, Given: *c.Scenario,
 	}
 	if err := resolveScenario(c, run); err != nil {
 		return nil, err
@@ -105,10 +110,20 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Twin != nil {
+		if err := c.Twin.apply(run); err != nil {
+			return nil, err
+		}
+	}
+	if c.Duet {
+		if err := makeDuets(run); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.settle(run); err != nil {
 		return nil, err
 	}
-	run.Order = Order(run.Variants, run.Rounds, seed)
+	run.Order = design.Order(namesOf(run.Variants), run.Rounds, seed)
 	run.Env = host.CaptureEnv(ctx, frameworks, c.Version, c.Commit)
 	run.ID = results.NewID(run.Started, run.Scenario.Name, rand.New(rand.NewPCG(uint64(run.Started.UnixNano()), seed)))
 	return run, nil
@@ -215,10 +230,7 @@ func (c *Config) settle(run *results.Run) error {
 	if run.Reference == "" {
 		run.Reference = run.Variants[0].Name
 	}
-	var names []string
-	for _, v := range run.Variants {
-		names = append(names, v.Name)
-	}
+	names := namesOf(run.Variants)
 	if !slices.Contains(names, run.Reference) {
 		return &UsageError{fmt.Errorf("reference %q: want one of the run's servers %s", run.Reference, strings.Join(names, ", "))}
 	}

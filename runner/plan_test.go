@@ -132,6 +132,65 @@ func TestMakePlanRefuses(t *testing.T) {
 	check(func(c *Config) { c.ServersDir = serversDir(t, map[string]string{"gnet": "no json"}) }, false, "describing", "gnet")
 }
 
+// The shape of a round is known before a budget is held against it.
+func TestMakePlanOfTwinsAndDuets(t *testing.T) {
+	c := planned(t)
+	c.Twin = &Twin{Inject: 2 * time.Microsecond, Share: 0.08}
+	run, err := MakePlan(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := run.Variants[0], run.Variants[1]
+	if a.Name != "goroutine:A" || b.Name != "goroutine:B" || len(a.Args) != 0 || !slices.Equal(b.Args, []string{"--inject", "2µs"}) ||
+		run.Purpose != results.PurposeAA || run.Injected != 0.08 || run.Reference != a.Name || len(run.Order[0]) != 2 {
+		t.Errorf("%+v", run)
+	}
+	refused := func(words string) {
+		t.Helper()
+		var asked *UsageError
+		if _, err := MakePlan(t.Context(), c); !errors.As(err, &asked) || !strings.Contains(err.Error(), words) {
+			t.Errorf("error %v: want a UsageError with %q", err, words)
+		}
+	}
+	c.Budget = 3 * PerTrial(run) / 2
+	refused("one round takes about " + (2 * PerTrial(run)).Round(time.Second).String())
+	c.Budget, c.Twin.Inject = 0, MaxInject+1
+	refused("want 0s to 1ms")
+	c.Twin.Inject, c.Duet = 0, true
+	refused("duets with scenario burst: slots with phases.burst.arrivals.burst")
+	c.Set = append(c.Set, "protocol=frame")
+	c.Servers = []string{"goroutine", "gnet"}
+	refused("2 servers: want one")
+
+	steady, err := scenarios.Named("steady")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Scenario, c.Twin = steady, nil
+	if run, err = MakePlan(t.Context(), c); err != nil || !run.Duet {
+		t.Fatalf("%+v, %v", run, err)
+	}
+	// Both trials at the same time: a budget for one by itself is enough.
+	c.Budget = run.Scenario.Duration() + TrialOverhead
+	if _, err := MakePlan(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+	c.Budget--
+	refused("one round takes about")
+}
+
+func TestPlanExplainRefusesDuets(t *testing.T) {
+	run, err := MakePlan(t.Context(), pair(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.Duet = true
+	var asked *UsageError
+	if _, err = PlanExplain(t.Context(), Config{}, run, []string{"goroutine", "gnet"}); !errors.As(err, &asked) || !strings.Contains(err.Error(), "run burst without --duet") {
+		t.Errorf("error %v: want a UsageError that says what to do", err)
+	}
+}
+
 func TestEstimate(t *testing.T) {
 	run, err := MakePlan(context.Background(), planned(t))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/design"
 	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/runner/sut"
 )
@@ -35,9 +36,9 @@ func (b *Before) Differs() []string { return b.differs }
 func (b *Before) Close() error { return b.dir.Close() }
 
 // Reopen takes the run in the directory path to go on with it. It returns c with Before set and, where c asks for
-// neither Rounds nor Until, with those and the Budget of the run's last sitting; and the plan for Run. What would make the new trials another
-// measurement than the old ones is refused by name: other programs, host, kernel, CPUs, split or method. What may differ, and
-// does, is recorded in the sitting.
+// neither Rounds nor Until, with those and the Budget of the run's last sitting; and the plan for Run. A run of another
+// purpose than to measure is refused, and by name what would make the new trials another measurement than the old ones: other
+// programs, host, kernel, CPUs, split or method. What may differ, and does, is recorded in the sitting.
 func Reopen(ctx context.Context, c Config, path string) (Config, *results.Run, error) {
 	dir, res, err := results.Open(path)
 	if err != nil {
@@ -46,13 +47,31 @@ func Reopen(ctx context.Context, c Config, path string) (Config, *results.Run, e
 	plan := res.Run
 	env := host.CaptureEnv(ctx, nil, c.Version, c.Commit)
 	c.Before = &Before{dir: dir, trials: res.Trials, sittings: len(res.Sessions), differs: host.Differences(plan.Env, env)}
-	if err = c.sameMeasurement(ctx, plan, env); err == nil {
+	if err = measures(plan); err == nil {
+		err = c.sameMeasurement(ctx, plan, env)
+	}
+	if err == nil {
 		err = c.extend(res)
 	}
 	if err != nil {
 		return c, nil, errors.Join(fmt.Errorf("resuming run %s: %w", plan.ID, err), dir.Close())
 	}
 	return c, plan, nil
+}
+
+// measures refuses a run that was not made by `millrace run`, with what to do instead.
+func measures(plan *results.Run) error {
+	switch plan.Purpose {
+	case "":
+		return nil
+	case results.PurposeAA:
+		return &UsageError{errors.New("it compares a server with itself: start millrace aa again: its rounds accumulate")}
+	case results.PurposeExplain:
+		return &UsageError{fmt.Errorf("it was made to explain %s and measures nothing: start millrace explain again", plan.Explains)}
+	case results.PurposePilot:
+		return &UsageError{errors.New("it only found out what a request costs: start millrace aa --inject again")}
+	}
+	return &UsageError{fmt.Errorf("it was made for %q, which this millrace doesn't know", plan.Purpose)}
 }
 
 // sameMeasurement refuses what must not have changed, all of it at once.
@@ -129,8 +148,8 @@ func (c *Config) extend(res *results.Result) error {
 	}
 	plan.Rounds = max(plan.Rounds, last)
 	recorded := min(len(plan.Order), c.Rounds)
-	if c.Rounds > len(plan.Order) && !reflect.DeepEqual(Order(plan.Variants, recorded, plan.Seed), plan.Order[:recorded]) {
-		return &UsageError{fmt.Errorf("its order was drawn by another design than %q, and has %d rounds: it can't be extended beyond these; start a new run", Design, recorded)}
+	if c.Rounds > len(plan.Order) && !reflect.DeepEqual(design.Order(namesOf(plan.Variants), recorded, plan.Seed), plan.Order[:recorded]) {
+		return &UsageError{fmt.Errorf("its order was drawn by another design than %q, and has %d rounds: it can't be extended beyond these; start a new run", design.Williams, recorded)}
 	}
 	if c.Until != nil || c.Before.Left(plan) > 0 {
 		return nil

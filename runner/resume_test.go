@@ -102,6 +102,45 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// Half a round of duets is run again with its other half.
+func TestReopenOfDuets(t *testing.T) {
+	const done, broken = results.StatusDone, results.StatusInterrupted
+	c := pair(t)
+	for _, x := range []struct {
+		statuses []string
+		left     int
+	}{
+		{nil, 4}, {[]string{done}, 4}, {[]string{done, broken}, 4}, {[]string{broken, done}, 4}, {[]string{done, results.StatusFailed}, 2},
+		{[]string{done, done, done}, 2}, {[]string{done, done, broken, broken}, 2},
+	} {
+		path := begunRun(t, c, func(r *results.Run) { r.Duet = true }, x.statuses...)
+		again, plan, err := Reopen(t.Context(), Config{ServersDir: c.ServersDir}, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := again.Before.Left(plan); got != x.left {
+			t.Errorf("%v: %d trials are left, want %d", x.statuses, got, x.left)
+		}
+		if err := again.Before.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The time to wait for a quiet host grows with the rounds beyond those planned.
+func TestQuietWaitGrows(t *testing.T) {
+	plan := aPlan()
+	r := &run{plan: plan, quiet: newQuiet(plan, time.Second), live: newLive(nil, plan, 4, time.Time{}, true)}
+	round := 2 * PerTrial(plan) / 10
+	if r.grow(2); r.quiet.Left != 2*round {
+		t.Errorf("%v for two rounds, want a tenth of them, %v", r.quiet.Left, 2*round)
+	}
+	r.grow(3)
+	if r.grow(4); r.quiet.Left != 4*round {
+		t.Errorf("%v for four rounds, want %v", r.quiet.Left, 4*round)
+	}
+}
+
 func TestReopenRefuses(t *testing.T) {
 	const done = results.StatusDone
 	c := pair(t)
@@ -137,6 +176,10 @@ func TestReopenRefuses(t *testing.T) {
 	check(func(r *results.Run) { r.Variants[1].SHA256 = "0" }, nil, "the program of gnet is not the one that was measured")
 	check(func(r *results.Run) { r.Variants[1].Args = []string{"--fast"} }, nil, `the flags of gnet were ["--fast"]`)
 	check(func(r *results.Run) { r.Order[0], r.Order[1] = r.Order[1], r.Order[0] }, nil, "drawn by another design")
+	check(func(r *results.Run) { r.Purpose = results.PurposeAA }, nil, "it compares a server with itself: start millrace aa again: its rounds accumulate")
+	check(func(r *results.Run) { r.Purpose, r.Explains = results.PurposeExplain, "ID" }, nil, "it was made to explain ID and measures nothing: start millrace explain again")
+	check(func(r *results.Run) { r.Purpose = results.PurposePilot }, nil, "it only found out what a request costs")
+	check(func(r *results.Run) { r.Purpose = "fun" }, nil, `it was made for "fun", which this millrace doesn't know`)
 	check(nil, func(c *Config) { c.Rounds = 0 }, "all its 2 rounds are there: ask for more")
 	check(nil, func(c *Config) { c.Rounds = 1 }, "rounds 1: round 2 was begun already")
 	check(nil, func(c *Config) { c.Rounds = MaxRounds + 1 }, "rounds 1001")

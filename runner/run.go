@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients/fleet"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/design"
 	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/runner/judge"
 )
@@ -71,6 +73,9 @@ func Run(ctx context.Context, c Config, plan *results.Run) (*Summary, error) {
 // quietShare of a run's estimate may be spent with waiting for a quiet host, but no less than one trial's.
 const quietShare = 0.1
 
+// quietFor is how long trials that take so long together may wait for a quiet host.
+func quietFor(d time.Duration) time.Duration { return time.Duration(quietShare * float64(d)) }
+
 // newQuiet listens to the CPUs of the run, by the limits by which a trial is judged afterwards. Each is Config.QuietWait.
 func newQuiet(plan *results.Run, each time.Duration) *host.Quiet {
 	cpus := slices.Concat(plan.Split.Server, plan.Split.Client)
@@ -81,7 +86,7 @@ func newQuiet(plan *results.Run, each time.Duration) *host.Quiet {
 			return host.Listen(ctx, cpus, window)
 		},
 		Limits: host.Noise{Steal: judge.MaxStealShare, Foreign: judge.MaxForeignShare},
-		Each:   each, Left: max(each, time.Duration(quietShare*float64(Estimate(plan)))),
+		Each:   each, Left: max(each, quietFor(Estimate(plan))),
 	}
 }
 
@@ -115,9 +120,14 @@ func begin(c Config, plan *results.Run) (*run, error) {
 
 // sit starts the fleet and runs the rounds.
 func (r *run) sit(ctx context.Context) (reason, why string, err error) {
+	allowed, err := procfs.Affinity()
+	if err != nil {
+		return "", "", err
+	}
 	if err := host.PinSelf(r.plan.Split.Server); err != nil {
 		return "", "", err
 	}
+	defer func() { err = errors.Join(err, host.PinSelf(allowed)) }() // another run may follow, and split all of them again
 	if r.fleet, err = fleet.Start(ctx, fleet.Options{}); err != nil {
 		return "", "", fmt.Errorf("starting the fleet: %w", err)
 	}
@@ -164,10 +174,10 @@ func (r *run) rounds(ctx context.Context) (reason, why string, err error) {
 				return reason, why, nil
 			}
 		}
-		r.live.grow(round, len(r.plan.Variants))
+		r.grow(round)
 		missing := r.missingOf(round)
 		if r.duet != nil {
-			if len(missing) == duetSlots { // a trial whose partner was measured without it has none any more
+			if len(missing) > 0 { // then both
 				if err := r.two(ctx, missing[0], missing[1]); err != nil {
 					return "", "", err
 				}
@@ -180,6 +190,14 @@ func (r *run) rounds(ctx context.Context) (reason, why string, err error) {
 			}
 		}
 	}
+}
+
+// grow tells of a round that may be beyond those planned, and lets all trials wait for a quiet host by its share more.
+func (r *run) grow(round int) {
+	if round > r.plan.Rounds {
+		r.quiet.Left += quietFor(time.Duration(len(r.plan.Variants)) * PerTrial(r.plan))
+	}
+	r.live.grow(round, len(r.plan.Variants))
 }
 
 // one runs one trial once the host is quiet, and keeps it.
@@ -198,7 +216,7 @@ func (r *run) one(ctx context.Context, s spec) error {
 	}
 	t := r.trial(ctx, s)
 	t.Wait = wait
-	return errors.Join(r.keep(t, note), ctx.Err())
+	return errors.Join(r.keep(note, t), ctx.Err())
 }
 
 // two runs the two trials of a round as a duet once the host is quiet, and keeps both.
@@ -217,9 +235,7 @@ func (r *run) two(ctx context.Context, a, b spec) error {
 	}
 	first, second := r.duet.trials(ctx, a, b)
 	first.Wait = wait
-	err := r.keep(first, note)
-	r.live.wait(b)
-	return errors.Join(err, r.keep(second, ""), ctx.Err())
+	return errors.Join(r.keep(note, first, second), ctx.Err())
 }
 
 func (r *run) setAside(s spec) error {
@@ -229,18 +245,25 @@ func (r *run) setAside(s spec) error {
 	return nil
 }
 
-// keep records a trial that was run, with a note about the wait before it unless that is empty.
-func (r *run) keep(t *results.Trial, note string) error {
-	t.Sitting = r.session.Sitting
-	if note != "" {
-		t.Notes = append(t.Notes, note)
+// keep records trials that were run together, all or none, with a note about the wait before them unless that is empty.
+func (r *run) keep(note string, trials ...*results.Trial) error {
+	for i, t := range trials {
+		t.Sitting = r.session.Sitting
+		if note != "" {
+			t.Notes = append(t.Notes, note)
+		}
+		if i > 0 { // the first was told of when it began
+			r.live.wait(spec{round: t.Round, variant: results.Variant{Name: t.Variant}})
+		}
+		r.live.end(t)
 	}
-	r.live.end(t)
-	if err := r.dir.Append(t); err != nil {
+	if err := r.dir.Append(trials...); err != nil {
 		return err
 	}
-	r.ran++
-	r.trials = append(slices.DeleteFunc(r.trials, func(old *results.Trial) bool { return old.ID == t.ID }), t)
+	for _, t := range trials {
+		r.ran++
+		r.trials = append(slices.DeleteFunc(r.trials, func(old *results.Trial) bool { return old.ID == t.ID }), t)
+	}
 	results.VoidRounds(r.trials)
 	return nil
 }
@@ -250,7 +273,7 @@ func (r *run) order(round int) []string {
 	if round <= len(r.plan.Order) {
 		return r.plan.Order[round-1]
 	}
-	return Order(r.plan.Variants, round, r.plan.Seed)[round-1]
+	return design.Order(namesOf(r.plan.Variants), round, r.plan.Seed)[round-1]
 }
 
 // measured reports whether a trial was run to its end, failed or not.
@@ -269,11 +292,13 @@ func (r *run) missing() []spec {
 	return list
 }
 
-// missingOf are those of one round, in its order.
+// missingOf are those of one round, in its order. Of a duet neither or both are: half of one is run again with the other.
 func (r *run) missingOf(round int) []spec {
+	order := r.order(round)
+	half := r.plan.Duet && slices.ContainsFunc(order, func(name string) bool { return !r.measured(round, name) })
 	var list []spec
-	for i, name := range r.order(round) {
-		if !r.measured(round, name) {
+	for i, name := range order {
+		if half || !r.measured(round, name) {
 			list = append(list, spec{round: round, position: i + 1, variant: variantNamed(r.plan.Variants, name)})
 		}
 	}
@@ -310,6 +335,13 @@ func (r *run) summary() *Summary {
 		}
 	}
 	return s
+}
+
+func namesOf(variants []results.Variant) (names []string) {
+	for _, v := range variants {
+		names = append(names, v.Name)
+	}
+	return names
 }
 
 func variantNamed(variants []results.Variant, name string) results.Variant {

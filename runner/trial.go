@@ -53,7 +53,7 @@ func (r *run) trial(ctx context.Context, s spec) *results.Trial {
 	if err != nil {
 		t.Status, t.Failure = results.StatusFailed, failureOf(err)
 	}
-	if ctx.Err() != nil {
+	if broken(ctx) {
 		t.Status = results.StatusInterrupted
 	}
 	if out == nil {
@@ -207,7 +207,7 @@ func copyLoad(t *results.Trial, load *clients.Report) {
 		})
 	}
 	for _, i := range load.Intervals {
-		t.Intervals = append(t.Intervals, results.Interval{Planned: i.Planned, Sent: i.Sent, OK: i.OK, Failed: i.Failed, Opened: i.Opened})
+		t.Intervals = append(t.Intervals, results.Interval{Planned: i.Planned, Sent: i.Sent, OK: i.OK, Failed: i.Failed, Opened: i.Opened, P99Ns: i.P99Ns})
 	}
 }
 

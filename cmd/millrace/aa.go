@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/analysis/noise"
 	"github.com/millrace/millrace/report/compared"
 	"github.com/millrace/millrace/results"
@@ -45,8 +46,8 @@ func aaCommand() *cobra.Command {
 the whole machinery, and every difference found is false. Runs of the same server, scenario, host and design are taken together, so
 that verdicts accumulate over invocations. With --inject, B costs so much more CPU time a request, and what is found is the power.
 
-Exit status: 0 no difference, 3 the interval of a headline metric lies wholly beyond ±5 % (which --inject should end with), 1 a trial
-failed, 2 usage, 4 no valid trial, 130 interrupted.`,
+Exit status: 3 where the 95 % interval over all rounds of this invocation lies wholly beyond ±5 % in a headline metric (which --inject
+should end with), 0 otherwise, 1 a trial failed, 2 usage, 4 no valid trial, 130 interrupted.`,
 		Example: `  millrace aa --quick
   millrace aa --quick --inject 8%
   millrace aa idle --quick --server gnet --rounds 12
@@ -56,6 +57,9 @@ failed, 2 usage, 4 no valid trial, 130 interrupted.`,
 			name := "steady"
 			if len(args) == 1 {
 				name = args[0]
+			}
+			if err := f.check(cmd.Flags()); err != nil {
+				return usage(err)
 			}
 			if f.table {
 				return printStudies(cmd, f.results, nil, true)
@@ -91,26 +95,21 @@ func doAA(cmd *cobra.Command, name string, f *aaFlags) error {
 	if err != nil {
 		return err
 	}
+	config.Twin = &runner.Twin{Share: share}
 	ctx, errs := cmd.Context(), cmd.ErrOrStderr()
-	var inject time.Duration
-	if share > 0 {
-		if inject, err = pilot(ctx, errs, config, share); err != nil {
-			return err
-		}
-	}
-	plan, err := runner.MakePlan(ctx, config)
+	plan, err := runner.MakePlan(ctx, config) // before a pilot takes its time
 	if err != nil {
 		return err
 	}
-	if err := runner.Twin(plan, inject, share); err != nil {
-		return err
-	}
-	if f.duet {
-		if err := runner.Duets(plan); err != nil {
+	if share > 0 {
+		if config.Twin.Inject, err = pilot(ctx, errs, config, share); err != nil {
+			return err
+		}
+		if plan, err = runner.MakePlan(ctx, config); err != nil {
 			return err
 		}
 	}
-	printPlan(errs, plan)
+	printRun(errs, config, plan)
 	sum, runErr := carryOut(ctx, errs, config, plan)
 	if sum == nil {
 		return runErr
@@ -143,7 +142,7 @@ func parseInject(text string) (float64, error) {
 
 // pilot measures what a request costs in CPU time, in rounds of its own, and returns the share of it as a time.
 func pilot(ctx context.Context, errs io.Writer, config runner.Config, share float64) (time.Duration, error) {
-	config.Rounds, config.Budget = pilotRounds, 0
+	config.Rounds, config.Budget, config.Twin, config.Duet = pilotRounds, 0, nil, false
 	plan, err := runner.MakePlan(ctx, config)
 	if err != nil {
 		return 0, err
@@ -167,8 +166,20 @@ func pilot(ctx context.Context, errs io.Writer, config runner.Config, share floa
 	if len(costs) == 0 {
 		return 0, &statusError{exitInvalid, fmt.Errorf("no valid trial tells what a request of %s costs: see `millrace report %s`", plan.Variants[0].Name, sum.Dir)}
 	}
-	slices.Sort(costs)
-	return time.Duration(share * costs[len(costs)/2]), nil
+	return injected(share, inference.Median(costs))
+}
+
+// injected is a share of what a request costs in ns, as far as the servers inject it.
+func injected(share, cost float64) (time.Duration, error) {
+	d := time.Duration(share * cost)
+	if d < 1 || d > runner.MaxInject {
+		word := "lower"
+		if d < 1 {
+			word = "raise"
+		}
+		return 0, usage(fmt.Errorf("--inject: %.3g %% of %v is %v: the servers inject 1ns to %v: %s the share", 100*share, time.Duration(cost), d, runner.MaxInject, word))
+	}
+	return d, nil
 }
 
 // judgeOwn lists the headline metrics of a run whose ratio over all its rounds lies beyond ±5 %.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -19,19 +18,22 @@ func compareCommand() *cobra.Command {
 		Short: "Say what became of the variants from one run to another",
 		Long: `Say what became of the variants from one run, the base, to another, the head: ratios with intervals, and every difference of host,
 kernel, limits and versions that they may come from. Rounds are compared in pairs where both runs were made in turns, round by
-round (millrace run --resume makes them so, see docs/METHOD.md); otherwise the comparison is unpaired, and weaker.
+round (docs/METHOD.md, "Two runs", has the commands); otherwise the comparison is unpaired, and weaker.
 
 Runs of different methods, hosts, scenarios, engines or CPUs are refused.
 
-Exit status: 0 compared, whatever was found, 1 a run can't be read, 2 usage or refused.`,
+Exit status: 0 compared, whatever was found, 1 a run can't be read, 2 usage, no such run or refused.`,
 		Example: `  millrace compare 20261121T031500Z-churn-k3f9 20261121T041500Z-churn-w2x7
   millrace compare old/run new/run --metric p99-latency-ns --metric cpu-per-req-ns`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var runs [2]*results.Result
 			for i, name := range args {
-				var err error
-				if runs[i], err = results.Load(runDir(root, name)); err != nil {
+				dir, err := findRun(root, name)
+				if err != nil {
+					return err
+				}
+				if runs[i], err = results.Load(dir); err != nil {
 					return err
 				}
 			}
@@ -46,12 +48,4 @@ Exit status: 0 compared, whatever was found, 1 a run can't be read, 2 usage or r
 	c.Flags().StringVar(&root, "results", "results/runs", "directory of the runs")
 	c.Flags().StringArrayVar(&metrics, "metric", nil, "compare this metric (repeatable; default: the headline metrics of the scenario)")
 	return c
-}
-
-// runDir is the directory of a run that is named by its path or by its id below root.
-func runDir(root, name string) string {
-	if _, err := os.Stat(name); err != nil {
-		return filepath.Join(root, name)
-	}
-	return name
 }

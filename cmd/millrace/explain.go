@@ -44,7 +44,9 @@ What the measured trials recorded is taken from them. Profiles and counts of sys
 now with the run's scenario against the same programs; they are kept in a directory beside the run's and count as no measurement.
 System calls are counted by the kernel's tracepoints, which needs root; without it there are reads and writes only.
 
-Exit status: 0 done, 1 a trial failed or can't be made, 2 usage, 130 interrupted (what is known is printed).`,
+A run of duets is refused unless --no-trials is given: its requests cost other than those of a trial by itself.
+
+Exit status: 0 done, 1 a trial failed or can't be made, 2 usage, no such run or refused, 130 interrupted (what is known is printed).`,
 		Example: `  millrace explain results/runs/20261121T162524Z-burst-zm9a goroutine gnet
   millrace explain 20261121T162524Z-burst-zm9a goroutine gnet --quick
   millrace explain 20261121T162524Z-burst-zm9a goroutine gnet --no-trials`,
@@ -80,19 +82,20 @@ func doExplain(cmd *cobra.Command, name string, variants []string, f explainFlag
 
 // runToExplain reads a run by its path or ID, which must have both variants.
 func runToExplain(root, name string, variants []string) (*results.Result, error) {
-	dir := name
-	if _, err := os.Stat(dir); err != nil {
-		dir = filepath.Join(root, name)
-	}
-	res, err := results.Load(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usage(fmt.Errorf("explaining run %s: no such run: %s", name, knownRuns(root)))
-	}
+	dir, err := findRun(root, name)
 	if err != nil {
 		return nil, err
 	}
-	if res.Run.Purpose == results.PurposeExplain {
+	res, err := results.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	switch res.Run.Purpose {
+	case "":
+	case results.PurposeExplain:
 		return nil, usage(fmt.Errorf("explaining run %s: it was made to explain %s and measures nothing: want that one", res.Run.ID, res.Run.Explains))
+	default:
+		return nil, usage(fmt.Errorf("explaining run %s: it was made by millrace aa, of a single server: want a run of two servers, from millrace run", res.Run.ID))
 	}
 	var known []string
 	for _, v := range res.Run.Variants {
@@ -107,24 +110,6 @@ func runToExplain(root, name string, variants []string) (*results.Result, error)
 		return nil, usage(fmt.Errorf("explaining run %s: %s twice: want two of %s", res.Run.ID, variants[0], strings.Join(known, ", ")))
 	}
 	return res, nil
-}
-
-// mostRunsNamed bounds the list of an error.
-const mostRunsNamed = 5
-
-// knownRuns names the latest runs below root.
-func knownRuns(root string) string {
-	found, err := filepath.Glob(filepath.Join(root, "*", "run.json"))
-	if err != nil || len(found) == 0 {
-		return "there is none in " + root + ": make one with millrace run"
-	}
-	var names []string
-	for _, f := range slices.Backward(found) {
-		if names = append(names, filepath.Base(filepath.Dir(f))); len(names) == mostRunsNamed {
-			break
-		}
-	}
-	return "the latest in " + root + " are " + strings.Join(names, ", ")
 }
 
 // countedRounds are the trials of a variant that count, with their readings.
@@ -211,9 +196,8 @@ func profileSpan(rounds []mechanism.Round, run *results.Run, s *scenarios.Scenar
 }
 
 func printLooks(w io.Writer, plan *results.Run) {
-	trials := plan.Rounds * len(plan.Variants)
-	fmt.Fprintf(w, "%s: %d trials of their own, about %v: profiles, then system calls; none of them is a measurement\n", plan.ID, trials,
-		(time.Duration(trials) * (plan.Scenario.Duration() + runner.TrialOverhead)).Round(time.Second))
+	fmt.Fprintf(w, "%s: %d trials of their own, about %v: profiles, then system calls; none of them is a measurement\n", plan.ID,
+		plan.Rounds*len(plan.Variants), runner.Estimate(plan).Round(time.Second))
 }
 
 // addLooks reads what the trials in dir saw.

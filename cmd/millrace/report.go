@@ -22,8 +22,11 @@ func reportCommand() *cobra.Command {
 			var dir string
 			var err error
 			if len(args) == 1 {
-				dir = runDir(root, args[0])
-			} else if dir, err = results.Latest(root); err != nil {
+				dir, err = findRun(root, args[0])
+			} else {
+				dir, err = results.Latest(root)
+			}
+			if err != nil {
 				return err
 			}
 			res, err := results.Load(dir)

@@ -109,10 +109,7 @@ func roundsOf(c runner.Config, plan *results.Run) string {
 	return fmt.Sprintf("%d to %d rounds, until %s are known to ±%s", plan.Rounds, c.Rounds, strings.Join(c.Until.Metrics, " and "), percent(c.Until.Width))
 }
 
-// printPlan says what is about to happen, scaling included, where all planned rounds are run.
-func printPlan(w io.Writer, plan *results.Run) { printRun(w, runner.Config{}, plan) }
-
-// printRun says what is about to happen.
+// printRun says what is about to happen, scaling included.
 func printRun(w io.Writer, c runner.Config, plan *results.Run) {
 	s := &plan.Scenario
 	duration, end := durationOf(c, plan)

@@ -42,10 +42,11 @@ func runCommand() *cobra.Command {
 report it. Before each trial the run waits for a quiet host.
 
 With --until 2% rounds go on until the 95 % intervals of the ratios to the reference reach at most ±2 % in two looks in a row,
-after 6 rounds at least, or until --budget is spent. Stopping so makes intervals a little too narrow: docs/METHOD.md says how much.
+after 6 rounds at least, or until --budget is spent. These are intervals by themselves: those of the report hold together, and are
+wider. Stopping so makes all of them a little too narrow: docs/METHOD.md says how much.
 
 With --resume an interrupted run goes on in its directory, with the trials that it lacks; --rounds or --until extend it. It is
-refused where programs, host, kernel, CPUs or method are not those of the run.
+refused where programs, host, kernel, CPUs or method are not those of the run, and for runs that other commands made.
 
 Exit status: 0 done, 1 a trial failed, 2 usage, 4 a variant has no valid trial, 130 interrupted (what was measured is
 written and reported).`,
@@ -137,7 +138,11 @@ func (f *runFlags) plan(ctx context.Context, name string) (runner.Config, *resul
 	}
 	var plan *results.Run
 	if f.resume != "" {
-		if config, plan, err = runner.Reopen(ctx, config, runDir(f.results, f.resume)); err != nil {
+		dir, err := findRun(f.results, f.resume)
+		if err != nil {
+			return config, nil, err
+		}
+		if config, plan, err = runner.Reopen(ctx, config, dir); err != nil {
 			return config, nil, err
 		}
 	} else {
@@ -148,11 +153,6 @@ func (f *runFlags) plan(ctx context.Context, name string) (runner.Config, *resul
 		}
 		if plan, err = runner.MakePlan(ctx, config); err != nil {
 			return config, nil, err
-		}
-		if f.duet {
-			if err := runner.Duets(plan); err != nil {
-				return config, nil, err
-			}
 		}
 	}
 	if config.Until != nil {
@@ -192,7 +192,7 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 		return runner.Config{}, err
 	}
 	return runner.Config{
-		Scenario: s, ReadTrace: traceReader(name), Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Reference: f.reference,
+		Scenario: s, ReadTrace: traceReader(name), Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Reference: f.reference, Duet: f.duet,
 		Rounds: f.rounds, Until: until, Budget: f.budget, QuietWait: f.quietWait, Seed: f.seed, Engine: f.engine, Root: f.results,
 		ServersDir: dir, CacheDir: hostkey.Dir(), Agent: []string{program, "agent"}, Version: version, Commit: commit, Measure: analysis.Measure,
 	}, nil

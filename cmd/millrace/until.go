@@ -51,7 +51,7 @@ func untilEnough(u *results.Until) func(*results.Run, []*results.Trial) (bool, s
 			return true, "nothing to wait for" + outs
 		}
 		w := slices.MaxFunc(now.ratios, func(a, b ratioWidth) int { return cmp.Compare(a.half, b.half) })
-		widest := fmt.Sprintf("the widest interval, %s of %s, is ±%s, wanted ±%s", w.metric, w.variant, percent(math.Expm1(w.half)), percent(u.Width))
+		widest := fmt.Sprintf("the widest 95 %% interval by itself, %s of %s, is ±%s, wanted ±%s", w.metric, w.variant, percent(math.Expm1(w.half)), percent(u.Width))
 		limit := math.Log1p(u.Width)
 		if w.half > limit {
 			if more := w.more(limit); more <= runner.MaxRounds {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner"
 )
 
 // drawn are the trials of a run of a and the reference b, whose ln ratios are d.
@@ -97,7 +98,8 @@ func TestUntilCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("simulates 16000 runs")
 	}
-	const runs, most, width = 4000, 100, 0.02
+	const runs, most = 4000, 100
+	until := untilEnough(&results.Until{Width: 0.02, Metrics: []string{cpuMetric}})
 	for _, sd := range []float64{0.02, 0.03, 0.04, 0.06} {
 		rnd := rand.New(rand.NewPCG(4, uint64(sd*1000)))
 		once, twice, rounds := 0, 0, 0
@@ -106,7 +108,7 @@ func TestUntilCoverage(t *testing.T) {
 			for i := range d {
 				d[i] = rnd.NormFloat64() * sd
 			}
-			n1, n2 := stopsAt(d, width)
+			n1, n2 := stopsAt(d, until)
 			once += holdsZero(d[:n1])
 			twice += holdsZero(d[:n2])
 			rounds += n2
@@ -126,19 +128,18 @@ func holdsZero(d []float64) int {
 	return 0
 }
 
-// stopsAt is after how many rounds the first narrow look comes, and the second of two in a row.
-func stopsAt(d []float64, width float64) (first, second int) {
-	first, second = len(d), len(d)
-	narrow := false
-	for n := 5; n <= len(d); n++ {
-		was := narrow
-		narrow = halfWidth(d[:n]) <= math.Log1p(width)
-		if narrow && n >= 6 && first == len(d) {
-			first = n
+// stopsAt is after how many rounds the first narrow look comes, and the one at which the run ends; all where none does.
+func stopsAt(d []float64, enough func(*results.Run, []*results.Trial) (bool, string)) (first, last int) {
+	run, trials := drawn(d...)
+	first = len(d)
+	for n := runner.MinUntilRounds; n <= len(d); n++ {
+		ends, why := enough(run, trials[:2*n])
+		if ends || strings.Contains(why, "one more round to confirm it") {
+			first = min(first, n)
 		}
-		if narrow && was && n >= 6 {
+		if ends {
 			return first, n
 		}
 	}
-	return first, second
+	return first, len(d)
 }

@@ -131,10 +131,10 @@ func (o *Observer) profile(ctx context.Context, p Server) {
 	if !sleepUntil(ctx, o.t0+span.FromNs-int64(allocsLead)) {
 		return
 	}
-	if err := o.allocs(ctx, p, observed.AllocsBefore); err != nil {
+	if from, err := o.allocs(ctx, p, observed.AllocsBefore); err != nil {
 		o.note(err)
 	} else {
-		o.seen.Allocs = &observed.Span{FromNs: procfs.Monotonic() - o.t0}
+		o.seen.Allocs = &observed.Span{FromNs: from}
 	}
 	if !sleepUntil(ctx, o.t0+span.FromNs) {
 		return
@@ -149,22 +149,24 @@ func (o *Observer) profile(ctx context.Context, p Server) {
 	o.cpu, o.cpuDue, o.seen.CPU = reply, time.Now().Add(took), &observed.Span{FromNs: from, ToNs: span.ToNs}
 }
 
-// allocs profiles what was allocated so far: the runtime knows that as of the last garbage collection.
-func (o *Observer) allocs(ctx context.Context, p Server, name string) error {
+// allocs profiles what was allocated until a time after T0, which it returns: that at which a garbage collection was asked
+// for, since the runtime knows as of that.
+func (o *Observer) allocs(ctx context.Context, p Server, name string) (at int64, err error) {
+	at = procfs.Monotonic() - o.t0
 	reply, err := p.Ask("gc", "")
 	if err == nil {
 		err = answered(ctx, p, reply, answerWithin)
 	}
 	if err != nil {
-		return fmt.Errorf("profiling allocations: %w", err)
+		return 0, fmt.Errorf("profiling allocations: %w", err)
 	}
 	if reply, err = askProfile(p, "allocs", 0, filepath.Join(o.spool, observed.ProfilesDir, name)); err == nil {
 		err = answered(ctx, p, reply, answerWithin)
 	}
 	if err != nil {
-		return fmt.Errorf("profiling allocations: %w", err)
+		return 0, fmt.Errorf("profiling allocations: %w", err)
 	}
-	return nil
+	return at, nil
 }
 
 // count reads the counters every countEvery, and where the span begins and ends, until ctx ends.
@@ -238,14 +240,19 @@ func readsAndWrites(pid int) (map[string]int64, error) {
 	return map[string]int64{"syscr": int64(io.SyscR), "syscw": int64(io.SyscW)}, nil
 }
 
+// Close stops counting, where no server was started or Finish is not called. It may be called more than once.
+func (o *Observer) Close() {
+	if o != nil && o.counter != nil {
+		o.counter.close()
+	}
+}
+
 // Finish ends the observation, before the server is stopped, and writes what was seen.
 func (o *Observer) Finish(ctx context.Context, p Server) {
 	if o == nil {
 		return
 	}
-	if o.counter != nil {
-		o.counter.close()
-	}
+	o.Close()
 	if o.cpu != nil {
 		within := time.Until(o.cpuDue)
 		if within > answerWithin {
@@ -257,8 +264,8 @@ func (o *Observer) Finish(ctx context.Context, p Server) {
 		}
 	}
 	if o.seen.Allocs != nil && o.seen.CPU != nil {
-		o.seen.Allocs.ToNs = procfs.Monotonic() - o.t0
-		if err := o.allocs(ctx, p, observed.AllocsAfter); err != nil {
+		var err error
+		if o.seen.Allocs.ToNs, err = o.allocs(ctx, p, observed.AllocsAfter); err != nil {
 			o.note(err)
 			o.seen.Allocs = nil
 		}

@@ -68,6 +68,11 @@ func (silent) Ask(command, members string) (<-chan json.RawMessage, error) {
 // look lets an observer look for 400 ms and returns what it wrote.
 func look(t *testing.T, want Plan) observed.Record {
 	t.Helper()
+	return lookAt(t, want, silent{}, procfs.Monotonic())
+}
+
+func lookAt(t *testing.T, want Plan, s Server, t0 int64) observed.Record {
+	t.Helper()
 	spool := t.TempDir()
 	o, err := New(&want, spool)
 	if err != nil {
@@ -76,8 +81,8 @@ func look(t *testing.T, want Plan) observed.Record {
 	o.OnThread()
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
-	<-o.Start(ctx, silent{}, procfs.Monotonic())
-	o.Finish(t.Context(), silent{})
+	<-o.Start(ctx, s, t0)
+	o.Finish(t.Context(), s)
 	data, err := os.ReadFile(filepath.Join(spool, observed.File))
 	var seen observed.Record
 	if err != nil || json.Unmarshal(data, &seen) != nil {
@@ -103,6 +108,66 @@ func TestObserverCountsWhereTheSpanBeginsAndEnds(t *testing.T) {
 	if os.Geteuid() != 0 && seen.Partial == "" {
 		t.Error("nothing says that only reads and writes were counted")
 	}
+}
+
+// telling is a server that notes when it is asked to collect its garbage, and is done with it and with its profiles.
+type telling struct {
+	silent
+	collected *[]int64
+}
+
+func (s telling) Ask(command, members string) (<-chan json.RawMessage, error) {
+	if command == "gc" {
+		*s.collected = append(*s.collected, procfs.Monotonic())
+	}
+	reply := make(chan json.RawMessage, 1)
+	reply <- json.RawMessage(`{"ok":true}`)
+	return reply, nil
+}
+
+// What was allocated is known as of the begin of a garbage collection, at both ends: requests are counted between the same times.
+func TestAllocationsAreOfTheTimeBetweenCollections(t *testing.T) {
+	var collected []int64
+	t0 := procfs.Monotonic()
+	seen := lookAt(t, Plan{Profile: true, Span: observed.Span{FromNs: 1e6, ToNs: 50e6}}, telling{collected: &collected}, t0)
+	if seen.Allocs == nil || len(collected) != 2 || seen.Allocs.FromNs > collected[0]-t0 || seen.Allocs.ToNs > collected[1]-t0 {
+		t.Errorf("%+v of %+v: want it to begin and end before the collections at %d", seen.Allocs, seen, collected)
+	}
+}
+
+// The kernel's counters are given back where no server was started.
+func TestCloseGivesTheCountersBack(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	o, err := New(&Plan{Syscalls: true}, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := counters(t)
+	if o.OnThread(); counters(t) == before {
+		t.Fatalf("nothing is counted: %s", o.seen.Partial)
+	}
+	o.Close()
+	o.Close()
+	if n := counters(t); n != before {
+		t.Errorf("%d counters are open, were %d", n, before)
+	}
+}
+
+// counters is how many perf events this process has open.
+func counters(t *testing.T) (n int) {
+	t.Helper()
+	links, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && strings.Contains(to, "perf_event") {
+			n++
+		}
+	}
+	return n
 }
 
 // A server that knows no profiles leaves a note, and what asks for none leaves nothing.

@@ -179,6 +179,7 @@ func (s *Executor) Finish(ctx context.Context) (json.RawMessage, error) {
 		defer s.file.Close()
 	}
 	if s.process == nil {
+		s.observer.Close() // the kernel would count on for all processes, until this agent ends
 		return json.Marshal(done)
 	}
 	if s.sampler != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/internal/procfs"
+	"github.com/millrace/millrace/runner/observe"
 )
 
 // finish ends an executor as the fleet does and returns what it answers.
@@ -78,6 +79,41 @@ func TestFinishClosesTheFilesOfADeadServer(t *testing.T) {
 	}
 	if n := files(); n > before {
 		t.Errorf("%d files are open, were %d", n, before)
+	}
+}
+
+// What counts the system calls of a server that did not start counts no longer.
+func TestFinishWithoutAServerStopsCounting(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	counters := func() (n int) {
+		links, err := filepath.Glob("/proc/self/fd/*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range links {
+			if to, err := os.Readlink(link); err == nil && strings.Contains(to, "perf_event") {
+				n++
+			}
+		}
+		return n
+	}
+	o, err := observe.New(&observe.Plan{Syscalls: true}, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := toyCommand("bad")
+	c.Path, c.OnThread = filepath.Join(t.TempDir(), "none"), o.OnThread
+	before := counters()
+	if _, err := StartProcess(t.Context(), c); err == nil {
+		t.Fatal("a program that doesn't exist was started")
+	}
+	if counters() == before {
+		t.Skip("this kernel counts nothing")
+	}
+	if finish(t, &Executor{observer: o}); counters() != before {
+		t.Errorf("%d counters are open, were %d", counters(), before)
 	}
 }
 

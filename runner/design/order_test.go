@@ -1,4 +1,4 @@
-package runner
+package design
 
 import (
 	"fmt"
@@ -6,26 +6,23 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/millrace/millrace/results"
 )
 
-// contenders are n variants by the names v0, v1, ….
-func contenders(n int) (variants []results.Variant, names []string) {
+// contenders are the names v0, v1, … of n variants.
+func contenders(n int) (names []string) {
 	for i := range n {
-		name := fmt.Sprint("v", i)
-		variants, names = append(variants, results.Variant{Name: name}), append(names, name)
+		names = append(names, fmt.Sprint("v", i))
 	}
-	return variants, names
+	return names
 }
 
 // Over a whole design every variant follows every other, and stands in every position, equally often.
 func TestOrderBalancesNeighboursAndPositions(t *testing.T) {
 	for n := 1; n <= 13; n++ {
-		variants, names := contenders(n)
+		names := contenders(n)
 		rows := n * (1 + n%2)
 		for seed := range uint64(5) {
-			order := Order(variants, 3*rows, seed)
+			order := Order(names, 3*rows, seed)
 			for design := range 3 {
 				pairs, places := map[[2]string]int{}, map[string]int{}
 				for r, round := range order[design*rows : (design+1)*rows] {
@@ -61,7 +58,7 @@ func TestOrderBalancesNeighboursAndPositions(t *testing.T) {
 }
 
 func TestOrderIsSeededAndGrows(t *testing.T) {
-	variants, _ := contenders(6)
+	variants := contenders(6)
 	order := Order(variants, 20, 7)
 	if diff := cmp.Diff(order, Order(variants, 20, 7)); diff != "" {
 		t.Errorf("the same seed gives another order: %s", diff)

@@ -1,15 +1,12 @@
-package runner
+// Package design draws the order in which a run's variants take their turns.
+package design
 
-import (
-	"math/rand/v2"
+import "math/rand/v2"
 
-	"github.com/millrace/millrace/results"
-)
+// Williams is the name of Order's design in run.json.
+const Williams = "williams"
 
-// Design is the name of Order's design in run.json.
-const Design = "williams"
-
-// Order returns for each round the names of the variants: complete blocks, each variant once a round. The rounds are the
+// Order returns for each round the names of the variants, reordered: complete blocks, each variant once a round. The rounds are the
 // rows of Williams designs, one after the other, each with its rows and labels in an order of its own drawn from the seed.
 // Over a whole design every variant stands in every position, and directly behind every other variant, equally often, so
 // that what a trial leaves behind for the next one falls on all alike. A design has as many rows as there are variants, or
@@ -17,7 +14,7 @@ const Design = "williams"
 //
 // Source: E. J. Williams, Experimental designs balanced for the estimation of residual effects of treatments, Australian
 // Journal of Scientific Research A 2 (1949), 149–168.
-func Order(variants []results.Variant, rounds int, seed uint64) [][]string {
+func Order(variants []string, rounds int, seed uint64) [][]string {
 	if len(variants) == 0 {
 		return make([][]string, rounds)
 	}
@@ -32,7 +29,7 @@ func Order(variants []results.Variant, rounds int, seed uint64) [][]string {
 			}
 			names := make([]string, len(variants))
 			for position, label := range rows[i] {
-				names[position] = variants[labels[label]].Name
+				names[position] = variants[labels[label]]
 			}
 			order = append(order, names)
 		}
