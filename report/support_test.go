@@ -243,22 +243,6 @@ func TestRatioDigits(t *testing.T) {
 	check(0.47, 0.0016, 0.67, "0.47 [0.002–0.67]") // not 0.00
 }
 
-func TestTierText(t *testing.T) {
-	for want, tiers := range map[string][]int{"1": {1}, "1–2": {1, 2}, "1, 3": {1, 3}, "2–4, 6": {2, 3, 4, 6}, "": nil} {
-		if got := tierText(tiers); got != want {
-			t.Errorf("%v reads %q, want %q", tiers, got, want)
-		}
-	}
-}
-
-func TestSpan(t *testing.T) {
-	for seconds, want := range map[float64]string{44.6: "45 s", 720: "12 min", 4320: "1 h 12 min", 7200: "2 h 0 min", 273600: "3 d 4 h"} {
-		if got := span(seconds); got != want {
-			t.Errorf("%v s reads %q, want %q", seconds, got, want)
-		}
-	}
-}
-
 func TestHeadlinesHaveNames(t *testing.T) {
 	for _, scenario := range []string{"burst", "idle", "churn", "steady"} {
 		d := newDocument(&results.Result{Run: &results.Run{}})

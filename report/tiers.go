@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/internal/quantity"
@@ -63,7 +62,7 @@ func (d *document) tierTable(list []*contender, metrics []string, pairs int) she
 
 func (d *document) tierCell(c *compare.Comparison, row *compare.Row) sheet.Cell {
 	if len(row.Tiers) > 0 {
-		return sheet.Cell{Text: tierText(row.Tiers), Indent: 2 * (row.Tiers[0] - 1)}
+		return sheet.Cell{Text: row.TierText(), Indent: 2 * (row.Tiers[0] - 1)}
 	}
 	out := sheet.Cell{Text: "–", Mood: sheet.Absent}
 	if c.Why != "" || !row.Placed {
@@ -78,24 +77,6 @@ func (d *document) tierCell(c *compare.Comparison, row *compare.Row) sheet.Cell 
 	}
 	out.Marks = []int{d.notes.Mark(why, why)}
 	return out
-}
-
-// tierText writes ascending numbers: 1, 1–2, or with a gap 1, 3.
-func tierText(tiers []int) string {
-	var parts []string
-	for from := 0; from < len(tiers); {
-		to := from
-		for to+1 < len(tiers) && tiers[to+1] == tiers[to]+1 {
-			to++
-		}
-		if to > from {
-			parts = append(parts, fmt.Sprintf("%d–%d", tiers[from], tiers[to]))
-		} else {
-			parts = append(parts, fmt.Sprint(tiers[from]))
-		}
-		from = to + 1
-	}
-	return strings.Join(parts, ", ")
 }
 
 // addSmallest says which difference the run could have seen, and what a finer one would cost.
@@ -114,7 +95,7 @@ func (d *document) addSmallest(metrics []string) {
 		case rounds == 0 || rounds > outOfReach:
 			part += fmt.Sprintf(" (%s is out of reach)", level(finer))
 		default:
-			part += fmt.Sprintf(" (%s would take %d rounds, about %s)", level(finer), rounds, span(float64(rounds)*d.roundSeconds()))
+			part += fmt.Sprintf(" (%s would take %d rounds, about %s)", level(finer), rounds, sheet.Span(float64(rounds)*d.roundSeconds()))
 		}
 		parts = append(parts, part)
 	}
@@ -163,22 +144,6 @@ func (d *document) roundSeconds() float64 {
 		total /= 2
 	}
 	return total
-}
-
-// span writes a duration as people plan it: 45 s, 12 min, 1 h 12 min, 3 d 4 h.
-func span(seconds float64) string {
-	if seconds < 90 {
-		return fmt.Sprintf("%.0f s", seconds)
-	}
-	minutes := int(time.Duration(seconds*1e9).Round(time.Minute) / time.Minute)
-	days, hours, minutes := minutes/(24*60), minutes/60%24, minutes%60
-	switch {
-	case days > 0:
-		return fmt.Sprintf("%d d %d h", days, hours)
-	case hours > 0:
-		return fmt.Sprintf("%d h %d min", hours, minutes)
-	}
-	return fmt.Sprintf("%d min", minutes)
 }
 
 // nameOf is what a metric is called outside its own table: the head of its column, which may need more words there.

@@ -355,6 +355,14 @@ func TestIntransitive(t *testing.T) {
 	}
 }
 
+func TestTierText(t *testing.T) {
+	for want, tiers := range map[string][]int{"1": {1}, "1–2": {1, 2}, "1, 3": {1, 3}, "2–4, 6": {2, 3, 4, 6}, "1–3, 5": {1, 2, 3, 5}, "": nil} {
+		if got := (&Row{Tiers: tiers}).TierText(); got != want {
+			t.Errorf("%v reads %q, want %q", tiers, got, want)
+		}
+	}
+}
+
 // cover against every subset: tiers are exactly the largest sets in which no two are apart, and two variants share one
 // exactly when they are not apart.
 func TestCover(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -197,6 +198,25 @@ func (c *Comparison) number(in []int, groups [][]int) {
 			}
 		}
 	}
+}
+
+// TierText writes the tiers of a variant: 1, 1–2, or with a gap 1, 3; nothing where it is in none.
+func (r *Row) TierText() string {
+	tiers := r.Tiers
+	var parts []string
+	for from := 0; from < len(tiers); {
+		to := from
+		for to+1 < len(tiers) && tiers[to+1] == tiers[to]+1 {
+			to++
+		}
+		if to > from {
+			parts = append(parts, fmt.Sprintf("%d–%d", tiers[from], tiers[to]))
+		} else {
+			parts = append(parts, fmt.Sprint(tiers[from]))
+		}
+		from = to + 1
+	}
+	return strings.Join(parts, ", ")
 }
 
 // absorb leaves out the groups that lie within another, and repetitions. Groups are in ascending order of their members.

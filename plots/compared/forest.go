@@ -168,7 +168,7 @@ func (s *sheet) forestPanel(c compared, named bool, gap float64) frame.Panel {
 	for i, r := range c.rows {
 		row := glyph.ForestRow{
 			Style: s.shown[i].Style, Ratio: r.Ratio.Value, Lo: r.Ratio.Lo, Hi: r.Ratio.Hi,
-			Tier: spans(r.Tiers), Value: quantity.Format(r.Median, unitOf(c.Metric.Name)),
+			Tier: r.TierText(), Value: quantity.Format(r.Median, unitOf(c.Metric.Name)),
 		}
 		if r.Off != "" {
 			row.Missing = "no ratio"
@@ -278,22 +278,4 @@ func shortened(name string) string {
 		return name
 	}
 	return string(r[:longestName/2]) + "…" + string(r[len(r)-longestName/2+1:])
-}
-
-// spans writes ascending numbers with runs drawn together: "1–3, 5".
-func spans(numbers []int) string {
-	var parts []string
-	for i := 0; i < len(numbers); {
-		k := i
-		for k+1 < len(numbers) && numbers[k+1] == numbers[k]+1 {
-			k++
-		}
-		part := strconv.Itoa(numbers[i])
-		if k > i {
-			part += "–" + strconv.Itoa(numbers[k])
-		}
-		parts = append(parts, part)
-		i = k + 1
-	}
-	return strings.Join(parts, ", ")
 }

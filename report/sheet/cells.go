@@ -1,8 +1,10 @@
 package sheet
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/internal/quantity"
 )
@@ -31,4 +33,20 @@ func Interval(lo, hi float64, mid string, unit quantity.Unit) string {
 		return a + " to " + b // a dash before a minus sign is hard to read
 	}
 	return a + "–" + b
+}
+
+// Span writes a duration as people plan it: 45 s, 12 min, 1 h 12 min, 3 d 4 h.
+func Span(seconds float64) string {
+	if seconds < 90 {
+		return fmt.Sprintf("%.0f s", seconds)
+	}
+	minutes := int(time.Duration(seconds*1e9).Round(time.Minute) / time.Minute)
+	days, hours, minutes := minutes/(24*60), minutes/60%24, minutes%60
+	switch {
+	case days > 0:
+		return fmt.Sprintf("%d d %d h", days, hours)
+	case hours > 0:
+		return fmt.Sprintf("%d h %d min", hours, minutes)
+	}
+	return fmt.Sprintf("%d min", minutes)
 }
