@@ -38,6 +38,7 @@ var groups = []group{
 		one("p50", "p50-latency-ns", quantity.Time),
 		one("p99", "p99-latency-ns", quantity.Time),
 		one("p99.9", "p99_9-latency-ns", quantity.Time),
+		one("CPU a request", "cpu-per-req-ns", quantity.Time),
 	}, false},
 	{"Before and after the burst", overloads, []column{
 		one("baseline p99", "baseline-p99-latency-ns", quantity.Time),

@@ -81,17 +81,13 @@ func (s *Study) Smallest(m *Metric, in time.Duration) float64 {
 	if each <= 0 || in/each < VerdictRounds {
 		return math.NaN()
 	}
-	return math.Expm1(inference.MDE(m.Scatter, int(in/each), compare.Alpha, compare.Power))
+	return compare.Smallest(m.Scatter, int(in/each), 1)
 }
 
 // Takes is how long it takes to see a ratio of 1+effect, at least the rounds that an interval needs; zero if never, or if how
 // long a round takes is not known.
 func (s *Study) Takes(m *Metric, effect float64) time.Duration {
-	n := inference.RoundsFor(m.Scatter, math.Log1p(effect), compare.Alpha, compare.Power)
-	if n == 0 {
-		return 0
-	}
-	return time.Duration(max(n, VerdictRounds)) * s.PerRound(m)
+	return time.Duration(compare.RoundsFor(m.Scatter, effect, 1)) * s.PerRound(m)
 }
 
 // Studies groups the A/A runs among these by what they have in common, in the order of their first runs. Runs of another
@@ -265,14 +261,11 @@ func (m *Metric) judge(d []float64) {
 		if e.Lo > 1 || e.Hi < 1 {
 			m.Seen++
 		}
-		if Beyond(e) {
+		if compare.Beyond(e) {
 			m.Beyond++
 		}
 	}
 }
-
-// Beyond tells whether the interval of a ratio lies wholly beyond ±5 %. An estimate without interval does not.
-func Beyond(e inference.Estimate) bool { return e.Lo > 1+compare.Tau || e.Hi < 1/(1+compare.Tau) }
 
 // ratio is the estimate of a ratio by its logarithms, without an interval below VerdictRounds.
 func ratio(d []float64) inference.Estimate {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace/millrace/analysis/compare"
 	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/analysis/noise"
 	"github.com/millrace/millrace/report/compared"
@@ -192,7 +193,7 @@ func judgeOwn(dir string) ([]string, error) {
 	headline := results.Headline(res.Run.Scenario.Name)
 	for _, s := range noise.Studies([]*results.Result{res}) {
 		for _, m := range s.Metrics {
-			if slices.Contains(headline, m.Info.Name) && noise.Beyond(m.Ratio) {
+			if slices.Contains(headline, m.Info.Name) && compare.Beyond(m.Ratio) {
 				beyond = append(beyond, m.Info.Name)
 			}
 		}
