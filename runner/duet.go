@@ -20,6 +20,10 @@ import (
 // a server takes to fall asleep and to wake up (Bulej et al., ICPE 2020, run both at once instead).
 const duetSlot = 100 * time.Millisecond
 
+// duetGuard is the end of a slot in which nothing becomes due: a reply that a server still owed at the end found the client's CPU
+// with the other client, which spins there, and waited for the kernel's tick of 4 ms to take it away.
+const duetGuard = 2 * time.Millisecond
+
 // duetSlots are those of the two loads together.
 const duetSlots = 2
 
@@ -77,7 +81,7 @@ func makeDuets(run *results.Run) error {
 }
 
 func slotOf(index int) arrivals.Slot {
-	return arrivals.Slot{Index: index, Of: duetSlots, LengthNs: int64(duetSlot)}
+	return arrivals.Slot{Index: index, Of: duetSlots, LengthNs: int64(duetSlot), GuardNs: int64(duetGuard)}
 }
 
 // newDuet starts the agents of the second trial beside those that r has. Close ends them.

@@ -10,8 +10,8 @@ import (
 
 // Slot gives a load every Of-th slot of time for its own, so that loads of several servers take turns (a duet). Time is cut
 // into slots of LengthNs from the start of the first phase on; slot n is this load's where n ≡ Index (mod Of). What was due
-// in a period of Of slots is due in the own one of them, Of times as dense, so that the mean rate over a period and the number
-// of arrivals stay as planned. The zero value gives the load all of the time.
+// in a period of Of slots is due in the own one of them, Density times as dense, so that the mean rate over a period and the
+// number of arrivals stay as planned. The zero value gives the load all of the time.
 type Slot struct {
 	Index int `json:"index"`
 	// Of is how many loads take turns, 2 to 16, or 0 for none.
@@ -19,6 +19,8 @@ type Slot struct {
 	// LengthNs is that of one slot, at least a millisecond. A whole number of periods makes a second, so that rates over
 	// seconds stay what they are.
 	LengthNs int64 `json:"length_ns"`
+	// GuardNs at the end of each slot nothing is due, so that replies come before the next load's slot; up to half of it.
+	GuardNs int64 `json:"guard_ns,omitempty"`
 }
 
 // Limits of a Slot. A duet has two; each more makes the rate inside a slot higher.
@@ -31,8 +33,16 @@ const (
 // PeriodNs is the length of a turn of all loads, zero without slots.
 func (s Slot) PeriodNs() int64 { return int64(s.Of) * s.LengthNs }
 
-// Density is how many times the rate inside a slot is the mean rate: 1 without slots.
-func (s Slot) Density() float64 { return float64(max(s.Of, 1)) }
+// Density is how many times the rate inside a slot, its guard apart, is the mean rate: 1 without slots.
+func (s Slot) Density() float64 {
+	if s.Of == 0 {
+		return 1
+	}
+	return float64(s.PeriodNs()) / float64(s.openNs())
+}
+
+// openNs is the part of a slot in which requests are due.
+func (s *Slot) openNs() int64 { return s.LengthNs - s.GuardNs }
 
 // Own reports whether a time after the start of the first phase lies in one of this load's slots; always without slots.
 func (s Slot) Own(at int64) bool { return s.Of == 0 || at/s.LengthNs%int64(s.Of) == int64(s.Index) }
@@ -58,6 +68,8 @@ func (s Slot) Check(sc *scenarios.Scenario) error {
 	case s.LengthNs < leastSlotNs || s.LengthNs > slotsSecondNs || slotsSecondNs%s.PeriodNs() != 0:
 		return fmt.Errorf("slot.length_ns %d: want %d or more, and a second to be a whole number of turns of %d slots",
 			s.LengthNs, leastSlotNs, s.Of)
+	case s.GuardNs < 0 || s.GuardNs > s.LengthNs/2:
+		return fmt.Errorf("slot.guard_ns %d: want 0 to half of the slot, %d", s.GuardNs, s.LengthNs/2)
 	case sc.Protocol == scenarios.Push:
 		return fmt.Errorf("slots with protocol %s: the server sends when it likes: want http1 or frame", sc.Protocol)
 	case sc.Connections.Trickle > 0:
@@ -96,15 +108,15 @@ func unslotted(a scenarios.Arrivals) string {
 
 // into is when something is due that would be due at a time without slots:
 //
-//	into(p·P + r) = p·P + Index·L + ⌊r ÷ Of⌋
+//	into(p·P + r) = p·P + Index·L + ⌊r·(L − G) ÷ P⌋
 //
-// Where: P = Of·L is the period, L the length of a slot, 0 ≤ r < P. It never goes back and stays in the period.
+// Where: P = Of·L is the period, L the length of a slot, G its guard, 0 ≤ r < P. It never goes back and stays in the period.
 func (s *Slot) into(at int64) int64 {
 	if s.Of == 0 {
 		return at
 	}
 	r := at % s.PeriodNs()
-	return at - r + int64(s.Index)*s.LengthNs + r/int64(s.Of)
+	return at - r + int64(s.Index)*s.LengthNs + r*s.openNs()/s.PeriodNs()
 }
 
 // outOf is the last time without slots that into puts at or before a time; it may be negative.
@@ -114,7 +126,7 @@ func (s *Slot) outOf(at int64) int64 {
 	}
 	period := s.PeriodNs()
 	r := at % period
-	in := r - int64(s.Index)*s.LengthNs // how far into the own slot
-	in = min(max(in+1, 0), s.LengthNs)
-	return at - r + in*int64(s.Of) - 1
+	open := s.openNs()
+	in := min(max(r-int64(s.Index)*s.LengthNs+1, 0), open) // how far into the own slot, and one
+	return at - r + (in*period+open-1)/open - 1
 }

@@ -18,7 +18,8 @@ func anySlot(t *rapid.T) Slot {
 	if of == 4 && length == 100*time.Millisecond {
 		length = 125 * time.Millisecond // a turn of 400 ms does not fit a second
 	}
-	return Slot{Index: rapid.IntRange(0, of-1).Draw(t, "slot"), Of: of, LengthNs: int64(length)}
+	guard := rapid.SampledFrom([]time.Duration{0, 1, length / 50, length / 2}).Draw(t, "guard")
+	return Slot{Index: rapid.IntRange(0, of-1).Draw(t, "slot"), Of: of, LengthNs: int64(length), GuardNs: int64(guard)}
 }
 
 // slottable draws a few constant, Poisson and empty phases of whole periods.
@@ -39,7 +40,8 @@ func slottable(t *rapid.T, slot Slot) *scenarios.Scenario {
 	return s
 }
 
-// Each arrival keeps its number, phase and period, lies in an own slot, and is as far into it as it was into the period.
+// Each arrival keeps its number, phase and period, lies in an own slot before its guard, and is as far into it as it was into the
+// period.
 func TestArrivalsLieInOwnSlots(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slot := anySlot(t)
@@ -55,7 +57,8 @@ func TestArrivalsLieInOwnSlots(t *testing.T) {
 		var last time.Duration
 		for i, a := range got {
 			period := time.Duration(slot.PeriodNs())
-			into := want[i].at % period / time.Duration(slot.Of)
+			open := time.Duration(slot.LengthNs - slot.GuardNs)
+			into := want[i].at % period * open / period
 			at := want[i].at.Truncate(period) + time.Duration(slot.Index)*time.Duration(slot.LengthNs) + into
 			if a.at != at || a.phase != want[i].phase || a.number != want[i].number || a.at < last {
 				t.Fatalf("arrival %d: %+v after %v, want it at %v; without slots %+v", i, a, last, at, want[i])
@@ -63,7 +66,7 @@ func TestArrivalsLieInOwnSlots(t *testing.T) {
 			if n := int64(a.at) / slot.LengthNs; n%int64(slot.Of) != int64(slot.Index) || !slot.Own(int64(a.at)) {
 				t.Fatalf("arrival %d at %v lies in slot %d, not in one ≡ %d mod %d", i, a.at, n, slot.Index, slot.Of)
 			}
-			if end := slot.End(int64(a.at)); end <= int64(a.at) || end-int64(a.at) > slot.LengthNs || !slot.Own(end-1) || slot.Own(end) {
+			if end := slot.End(int64(a.at)); end-slot.GuardNs <= int64(a.at) || end-int64(a.at) > slot.LengthNs || !slot.Own(end-1) || slot.Own(end) {
 				t.Fatalf("the slot of arrival %d at %v ends at %v", i, a.at, time.Duration(end))
 			}
 			last = a.at
@@ -149,6 +152,7 @@ func TestNoSlotChangesNothing(t *testing.T) {
 func TestOutOfSlotInvertsInto(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slot := Slot{Of: rapid.IntRange(2, 5).Draw(t, "of"), LengthNs: rapid.Int64Range(1, 7).Draw(t, "length")}
+		slot.GuardNs = rapid.Int64Range(0, slot.LengthNs/2).Draw(t, "guard")
 		slot.Index = rapid.IntRange(0, slot.Of-1).Draw(t, "index")
 		at := rapid.Int64Range(0, 4*slot.PeriodNs()).Draw(t, "at")
 		want := int64(-1)
@@ -182,6 +186,8 @@ func TestSlotRefuses(t *testing.T) {
 	check(Slot{Index: 1}, second, "slot.of 0")
 	check(Slot{Of: 2, LengthNs: 150 * ms}, second, "slot.length_ns 150000000")
 	check(Slot{Of: 2, LengthNs: ms / 10}, second, "slot.length_ns 100000")
+	check(Slot{Of: 2, LengthNs: 100 * ms, GuardNs: 51 * ms}, second, "slot.guard_ns 51000000: want 0 to half of the slot, 50000000")
+	check(Slot{Of: 2, LengthNs: 100 * ms, GuardNs: -1}, second, "slot.guard_ns -1")
 	check(duet, phases(phase(1100*time.Millisecond, steady)), "phases.p.for 1.1s: want a multiple of 200ms")
 	for kind, a := range map[string]scenarios.Arrivals{
 		"closed": {Closed: true}, "burst": {Burst: 10}, "ramp": {Ramp: scenarios.Ramp{To: 10}}, "trace": {Trace: &scenarios.Trace{}},
