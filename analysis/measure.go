@@ -159,7 +159,7 @@ func (m *measurement) achieved() {
 func (m *measurement) shares() {
 	from, to := m.span()
 	gc, okGC := m.delta(from, to, func(r *results.Reading) *int64 { return r.GCCPUNs })
-	cpu, okCPU := m.delta(from, to, cpuOf)
+	cpu, okCPU := m.delta(from, to, (*results.Reading).CPUNs)
 	if okGC && okCPU && cpu > 0 {
 		m.set("gc-share", gc/cpu)
 	}
@@ -185,7 +185,7 @@ func (m *measurement) span() (from, to int64) {
 // cpuPerRequest sets CPU time of the server between two times ÷ good replies in between.
 func (m *measurement) cpuPerRequest(name string, from, to int64) {
 	// The readings nearest to the ends bound the span, and replies are counted over the same span.
-	a, b := m.near(from, cpuOf), m.near(to, cpuOf)
+	a, b := m.near(from, (*results.Reading).CPUNs), m.near(to, (*results.Reading).CPUNs)
 	if a == nil || b == nil || b.TNs <= a.TNs {
 		m.note("%s: no readings of the server's CPU time", name)
 		return
@@ -195,16 +195,7 @@ func (m *measurement) cpuPerRequest(name string, from, to int64) {
 		m.note("%s: no good reply in the phase", name)
 		return
 	}
-	m.set(name, float64(*cpuOf(b)-*cpuOf(a))/replies)
-}
-
-// cpuOf is the process's CPU time in ns, nil where it was not read.
-func cpuOf(r *results.Reading) *int64 {
-	if r.CPUUserNs == nil || r.CPUSystemNs == nil {
-		return nil
-	}
-	sum := *r.CPUUserNs + *r.CPUSystemNs
-	return &sum
+	m.set(name, float64(*b.CPUNs()-*a.CPUNs())/replies)
 }
 
 // repliesIn counts good replies between two times; an interval that is cut counts by its share.

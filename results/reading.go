@@ -57,3 +57,12 @@ type Reading struct {
 	// SamplerCPUNs is the CPU time that sampling itself has taken.
 	SamplerCPUNs *int64 `json:"sampler_cpu_ns,omitempty"`
 }
+
+// CPUNs is the process's CPU time so far, in ns; nil where it was not read.
+func (r *Reading) CPUNs() *int64 {
+	if r.CPUUserNs == nil || r.CPUSystemNs == nil {
+		return nil
+	}
+	ns := *r.CPUUserNs + *r.CPUSystemNs
+	return &ns
+}

@@ -107,7 +107,7 @@ const leastSeen = 0.8
 
 // seen notes where a profile saw much less than the CPU time that was used while it was taken.
 func (x *Explanation) seen(e Evidence, side int, l *Look) {
-	used, _ := perReply(cpuOf)(&cut{l.Round, *l.Observed.CPU})
+	used, _ := perReply((*results.Reading).CPUNs)(&cut{l.Round, *l.Observed.CPU})
 	if saw := x.CPU.Total[side]; saw < leastSeen*used {
 		x.note("the CPU profile of %s saw %s of %s CPU-µs a request: threads that run for less than the kernel's tick at a time are sampled too seldom; take its rows as shares",
 			x.Variants[side], micros(saw), micros(used))

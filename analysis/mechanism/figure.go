@@ -112,7 +112,7 @@ var measured = []figure{
 	{"p50", "response time, p50", Ns, metric("p50-latency-ns")},
 	{"p99", "response time, p99", Ns, metric("p99-latency-ns")},
 	{"rss", "resident memory, largest", Bytes, largest(func(r *results.Reading) *int64 { return r.RSSBytes })},
-	{"cpu", "CPU time", Ns, perReply(cpuOf)},
+	{"cpu", "CPU time", Ns, perReply((*results.Reading).CPUNs)},
 	{"cpu-user", "  in user mode", Ns, perReply(func(r *results.Reading) *int64 { return r.CPUUserNs })},
 	{"cpu-system", "  in the kernel", Ns, perReply(func(r *results.Reading) *int64 { return r.CPUSystemNs })},
 	{"gc-share", "  share of the garbage collector", Share, gcShare},
@@ -220,8 +220,7 @@ func valueOf(values []float64, missing string) Value {
 	if n == 0 {
 		return Value{Missing: missing}
 	}
-	slices.Sort(values)
-	return Value{Median: (values[(n-1)/2] + values[n/2]) / 2, Lo: values[0], Hi: values[n-1], N: n}
+	return Value{Median: inference.Median(values), Lo: slices.Min(values), Hi: slices.Max(values), N: n}
 }
 
 // single is a figure of one trial.

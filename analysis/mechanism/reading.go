@@ -88,11 +88,11 @@ func requestsPerWakeUp(c *cut) (float64, string) {
 func gcShare(c *cut) (float64, string) {
 	gc := func(r *results.Reading) *int64 { return r.GCCPUNs }
 	a, b, ok := c.ends(gc)
-	x, y, okCPU := c.ends(cpuOf)
-	if !ok || !okCPU || *cpuOf(y) <= *cpuOf(x) {
+	x, y, okCPU := c.ends((*results.Reading).CPUNs)
+	if !ok || !okCPU || *y.CPUNs() <= *x.CPUNs() {
 		return 0, noReadings
 	}
-	return float64(*gc(b)-*gc(a)) / float64(*cpuOf(y)-*cpuOf(x)), ""
+	return float64(*gc(b)-*gc(a)) / float64(*y.CPUNs()-*x.CPUNs()), ""
 }
 
 // schedulerLatency is the median over the readings of the span; each is the p99 since the one before.
@@ -119,9 +119,6 @@ func (c *cut) within(value reading) []float64 {
 	}
 	return all
 }
-
-// cpuOf is the process's CPU time in ns, nil where it was not read.
-func cpuOf(r *results.Reading) *int64 { return sum(r.CPUUserNs, r.CPUSystemNs) }
 
 func bodyBytes(r *results.Reading) *int64 { return sum(r.BodyBytesIn, r.BodyBytesOut) }
 
