@@ -68,10 +68,12 @@ func (silent) Ask(command, members string) (<-chan json.RawMessage, error) {
 // look lets an observer look for 400 ms and returns what it wrote.
 func look(t *testing.T, want Plan) observed.Record {
 	t.Helper()
-	return lookAt(t, want, silent{}, procfs.Monotonic())
+	seen, _ := lookAt(t, want, silent{})
+	return seen
 }
 
-func lookAt(t *testing.T, want Plan, s Server, t0 int64) observed.Record {
+// lookAt returns T0 too, which comes when all is prepared, as in a trial: opening the counters takes some 70 ms.
+func lookAt(t *testing.T, want Plan, s Server) (seen observed.Record, t0 int64) {
 	t.Helper()
 	spool := t.TempDir()
 	o, err := New(&want, spool)
@@ -81,14 +83,14 @@ func lookAt(t *testing.T, want Plan, s Server, t0 int64) observed.Record {
 	o.OnThread()
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
+	t0 = procfs.Monotonic()
 	<-o.Start(ctx, s, t0)
 	o.Finish(t.Context(), s)
 	data, err := os.ReadFile(filepath.Join(spool, observed.File))
-	var seen observed.Record
 	if err != nil || json.Unmarshal(data, &seen) != nil {
 		t.Fatalf("%s, %v", data, err)
 	}
-	return seen
+	return seen, t0
 }
 
 func TestObserverCountsWhereTheSpanBeginsAndEnds(t *testing.T) {
@@ -128,8 +130,7 @@ func (s telling) Ask(command, members string) (<-chan json.RawMessage, error) {
 // What was allocated is known as of the begin of a garbage collection, at both ends: requests are counted between the same times.
 func TestAllocationsAreOfTheTimeBetweenCollections(t *testing.T) {
 	var collected []int64
-	t0 := procfs.Monotonic()
-	seen := lookAt(t, Plan{Profile: true, Span: observed.Span{FromNs: 1e6, ToNs: 50e6}}, telling{collected: &collected}, t0)
+	seen, t0 := lookAt(t, Plan{Profile: true, Span: observed.Span{FromNs: 1e6, ToNs: 50e6}}, telling{collected: &collected})
 	if seen.Allocs == nil || len(collected) != 2 || seen.Allocs.FromNs > collected[0]-t0 || seen.Allocs.ToNs > collected[1]-t0 {
 		t.Errorf("%+v of %+v: want it to begin and end before the collections at %d", seen.Allocs, seen, collected)
 	}
