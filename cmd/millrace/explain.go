@@ -14,9 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millrace/millrace/analysis"
 	"github.com/millrace/millrace/analysis/mechanism"
-	"github.com/millrace/millrace/internal/hostkey"
 	"github.com/millrace/millrace/report/explained"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/results/observed"
@@ -164,11 +162,7 @@ func look(cmd *cobra.Command, root string, f explainFlags, e *mechanism.Evidence
 }
 
 func explainConfig(root string, f explainFlags, run *results.Run) (runner.Config, error) {
-	program, err := self()
-	if err != nil {
-		return runner.Config{}, err
-	}
-	dir, err := serversDir()
+	c, err := ownConfig()
 	if err != nil {
 		return runner.Config{}, err
 	}
@@ -176,10 +170,8 @@ func explainConfig(root string, f explainFlags, run *results.Run) (runner.Config
 	if err != nil {
 		return runner.Config{}, err
 	}
-	return runner.Config{
-		Quick: f.quick, ReadTrace: traceReader(run.Given.Name), Root: root, ServersDir: dir, CacheDir: hostkey.Dir(), Agent: []string{program, "agent"},
-		Version: version, Commit: commit, Floor: kept, Measure: analysis.Measure,
-	}, nil
+	c.Quick, c.ReadTrace, c.Root, c.Floor = f.quick, traceReader(run.Given.Name), root, kept
+	return c, nil
 }
 
 // profileSpan is when a variant is profiled in a trial of scenario s.

@@ -183,6 +183,17 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 	if err != nil {
 		return runner.Config{}, err
 	}
+	c, err := ownConfig()
+	if err != nil {
+		return runner.Config{}, err
+	}
+	c.Scenario, c.ReadTrace, c.Quick, c.Set, c.Servers, c.Reference, c.Duet = s, traceReader(name), f.quick, f.set, splitList(f.servers), f.reference, f.duet
+	c.Rounds, c.Until, c.Budget, c.QuietWait, c.Seed, c.Engine, c.Root = f.rounds, until, f.budget, f.quietWait, f.seed, f.engine, f.results
+	return c, nil
+}
+
+// ownConfig is what every run has from this program: its agents, its servers, and how it measures.
+func ownConfig() (runner.Config, error) {
 	program, err := self()
 	if err != nil {
 		return runner.Config{}, err
@@ -192,8 +203,6 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 		return runner.Config{}, err
 	}
 	return runner.Config{
-		Scenario: s, ReadTrace: traceReader(name), Quick: f.quick, Set: f.set, Servers: splitList(f.servers), Reference: f.reference, Duet: f.duet,
-		Rounds: f.rounds, Until: until, Budget: f.budget, QuietWait: f.quietWait, Seed: f.seed, Engine: f.engine, Root: f.results,
 		ServersDir: dir, CacheDir: hostkey.Dir(), Agent: []string{program, "agent"}, Version: version, Commit: commit, Measure: analysis.Measure,
 	}, nil
 }

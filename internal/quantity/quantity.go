@@ -33,6 +33,19 @@ var steps = map[Unit][]step{
 	PerSecond: {{1, "/s"}, {1e3, " k/s"}, {1e6, " M/s"}, {1e9, " G/s"}},
 }
 
+// UnitOf is the unit for the word that a metric has for its unit: "ns", "bytes", "requests/s", "connections/s", and Number for all others.
+func UnitOf(word string) Unit {
+	switch word {
+	case "ns":
+		return Time
+	case "bytes":
+		return Bytes
+	case "requests/s", "connections/s":
+		return PerSecond
+	}
+	return Number
+}
+
 // Format writes v with three significant digits. Whole numbers below 1000 are written without a fraction where the unit
 // can't be divided (Number, Bytes and ns). A v that is not finite gives "–".
 func Format(v float64, u Unit) string {

@@ -168,7 +168,7 @@ func (s *sheet) forestPanel(c compared, named bool, gap float64) frame.Panel {
 	for i, r := range c.rows {
 		row := glyph.ForestRow{
 			Style: s.shown[i].Style, Ratio: r.Ratio.Value, Lo: r.Ratio.Lo, Hi: r.Ratio.Hi,
-			Tier: r.TierText(), Value: quantity.Format(r.Median, unitOf(c.Metric.Name)),
+			Tier: r.TierText(), Value: quantity.Format(r.Median, quantity.UnitOf(c.Metric.Unit)),
 		}
 		if r.Off != "" {
 			row.Missing = "no ratio"

@@ -38,13 +38,5 @@ func better(metric string) string {
 // unitOf is the unit of a metric for people.
 func unitOf(metric string) quantity.Unit {
 	info, _ := results.Metric(metric)
-	switch info.Unit {
-	case "ns":
-		return quantity.Time
-	case "bytes":
-		return quantity.Bytes
-	case "requests/s", "connections/s":
-		return quantity.PerSecond
-	}
-	return quantity.Number
+	return quantity.UnitOf(info.Unit)
 }

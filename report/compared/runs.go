@@ -143,7 +143,7 @@ func roundsText(n int, paired bool) string {
 
 func changeTable(changes []compare.Change, paired bool, usual kind, notes *sheet.Footnotes) sheet.Table {
 	info := changes[0].Metric
-	unit := unitOf(info)
+	unit := quantity.UnitOf(info.Unit)
 	t := sheet.Table{Title: info.Name + ": " + info.Title, Head: []string{"variant", "base", "head", "head ÷ base", "sees", "says"}}
 	for _, ch := range changes {
 		row := []sheet.Cell{{Text: ch.Variant}, sample(ch.Base, unit), sample(ch.Head, unit)}
@@ -163,19 +163,6 @@ func sample(values []float64, unit quantity.Unit) sheet.Cell {
 		return sheet.Cell{Text: "–", Mood: sheet.Absent}
 	}
 	return sheet.Cell{Text: sheet.Spread(values, unit)}
-}
-
-// unitOf is how a metric's values are written.
-func unitOf(info results.Info) quantity.Unit {
-	switch info.Unit {
-	case "ns":
-		return quantity.Time
-	case "bytes":
-		return quantity.Bytes
-	case "requests/s", "connections/s":
-		return quantity.PerSecond
-	}
-	return quantity.Number
 }
 
 // says is what the rounds support of a change, in words.
