@@ -40,7 +40,7 @@ func PlanExplain(ctx context.Context, c Config, of *results.Run, variants []stri
 			return nil, err
 		}
 	}
-	split, err := host.SplitAllowedCPUs()
+	split, err := host.AllowedCPUs(of.Split.Shared)
 	if err != nil {
 		return nil, err
 	}

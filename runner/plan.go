@@ -45,6 +45,8 @@ type Config struct {
 	Twin *Twin
 	// Duet runs both variants of a round at the same time, on the same CPUs, the load going from one to the other.
 	Duet bool
+	// SharedCPUs gives all CPUs to the server and to the client, in place of a half to each.
+	SharedCPUs bool
 	// Rounds to run; with Until the most.
 	Rounds int
 	// Until asks to go on until Enough says so. It is only recorded here: Enough decides.
@@ -95,7 +97,7 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 	if seed == 0 {
 		seed = rand.Uint64()>>1 | 1 // JSON readers keep 63 bits at best
 	}
-	split, err := host.SplitAllowedCPUs()
+	split, err := host.AllowedCPUs(c.SharedCPUs)
 	if err != nil {
 		return nil, err
 	}

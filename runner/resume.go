@@ -86,7 +86,7 @@ func (c *Config) sameMeasurement(ctx context.Context, plan *results.Run, env res
 	note("host", plan.Env.Host, env.Host)
 	note("CPU", plan.Env.CPU, env.CPU)
 	note("kernel", plan.Env.Kernel, env.Kernel)
-	split, err := host.SplitAllowedCPUs()
+	split, err := host.AllowedCPUs(plan.Split.Shared)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,7 @@ should end with), 0 otherwise, 1 a trial failed, 2 usage, 4 no valid trial, 130 
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as phases.steady.for=10s (repeatable)")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order and of the arrivals (default: drawn and recorded)")
 	c.Flags().BoolVar(&f.duet, "duet", false, duetHelp)
+	c.Flags().BoolVar(&f.sharedCPUs, "shared-cpus", false, sharedHelp)
 	c.Flags().DurationVar(&f.budget, "budget", 0, "time that the rounds may take (default: no limit)")
 	c.Flags().DurationVar(&f.quietWait, "quiet-wait", host.QuietWait, "how long a round waits for a quiet host at most; 0 does not look")
 	c.Flags().StringVar(&f.engine, "engine", "epoll", "load engine, as in run")

@@ -78,7 +78,7 @@ func newCalibration(quick bool) (*calibration, error) {
 		c.closedFor, c.openFor, c.within = 300*time.Millisecond, 200*time.Millisecond, 12*time.Second
 	}
 	var err error
-	if c.split, err = host.SplitAllowedCPUs(); err != nil {
+	if c.split, err = host.AllowedCPUs(false); err != nil {
 		return nil, err
 	}
 	if c.path, err = hostkey.Path("calibrate"); err != nil {

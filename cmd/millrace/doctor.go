@@ -37,7 +37,7 @@ func doctorCommand() *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
-			split, err := host.SplitAllowedCPUs()
+			split, err := host.AllowedCPUs(false)
 			if err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ func keptFloor() (floor.Floor, error) {
 // it must not take longer than was asked for. So where there is none the check is left out, with a hint how to get it.
 func holdAgainstFloor(plan *clients.Plan, r *clients.Report) {
 	f, err := keptFloor()
-	if split, wrong := host.SplitAllowedCPUs(); wrong != nil || !f.SameCPUs(floorOn(split)) {
+	if split, wrong := host.AllowedCPUs(false); wrong != nil || !f.SameCPUs(floorOn(split)) {
 		f = floor.Floor{} // other CPUs reach something else
 	}
 	c := f.Check(plan, r)
@@ -50,7 +50,11 @@ func holdAgainstFloor(plan *clients.Plan, r *clients.Report) {
 // told, and makes the trials SUSPECT.
 func floorOf(ctx context.Context, errs io.Writer, run *results.Run) floor.Floor {
 	f, err := keptFloor()
-	if here := floorOn(run.Split); !f.SameCPUs(here) {
+	here := floorOn(run.Split)
+	if own, wrong := host.AllowedCPUs(false); wrong != nil || !here.SameCPUs(floorOn(own)) {
+		return here // a calibration would measure other CPUs
+	}
+	if !f.SameCPUs(here) {
 		f = here
 	}
 	for _, k := range runner.Kinds(run) {

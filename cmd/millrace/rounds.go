@@ -18,7 +18,7 @@ import (
 const untilBudget = 20 * time.Minute
 
 // ofTheRun are the flags that a run keeps for good.
-var ofTheRun = []string{"servers", "engine", "reference", "quick", "set", "seed", "estimate", "duet"}
+var ofTheRun = []string{"servers", "engine", "reference", "quick", "set", "seed", "estimate", "duet", "shared-cpus"}
 
 // check refuses flags that don't go together, and fills in the defaults that depend on others. Rounds are 0 where a run that
 // goes on should do as it did.

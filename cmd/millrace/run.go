@@ -25,7 +25,7 @@ import (
 type runFlags struct {
 	servers, engine, results, reference string
 	rounds                              int
-	quick, estimate, duet               bool
+	quick, estimate, duet, sharedCPUs   bool
 	set                                 []string
 	seed                                uint64
 	until, resume                       string
@@ -76,6 +76,7 @@ written and reported).`,
 	c.Flags().DurationVar(&f.budget, "budget", 0, "time that the rounds may take; no round begins that would not end within it (default: no limit, with --until 20m)")
 	c.Flags().DurationVar(&f.quietWait, "quiet-wait", host.QuietWait, "how long a trial waits for a quiet host at most; 0 does not look")
 	c.Flags().BoolVar(&f.duet, "duet", false, duetHelp)
+	c.Flags().BoolVar(&f.sharedCPUs, "shared-cpus", false, sharedHelp)
 	c.Flags().StringVar(&f.resume, "resume", "", "path or id of a run to go on with")
 	c.Flags().BoolVar(&f.quick, "quick", false, "a small version of the scenario, to see that all works")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as connections.count=2000 (repeatable)")
@@ -85,6 +86,9 @@ written and reported).`,
 	c.Flags().BoolVar(&f.estimate, "estimate", false, "print how long it takes and what it needs, and do nothing")
 	return c
 }
+
+// sharedHelp is the help of --shared-cpus.
+const sharedHelp = "all CPUs to both client and server, in place of a half to each: latencies then hold each other's work"
 
 // duetHelp is the help of --duet.
 const duetHelp = "both variants at the same time on the same CPUs, the load going from one to the other every 100 ms; constant and Poisson arrivals only"
@@ -187,7 +191,8 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 	if err != nil {
 		return runner.Config{}, err
 	}
-	c.Scenario, c.ReadTrace, c.Quick, c.Set, c.Servers, c.Reference, c.Duet = s, traceReader(name), f.quick, f.set, splitList(f.servers), f.reference, f.duet
+	c.Scenario, c.ReadTrace, c.Quick, c.Set, c.Servers, c.Reference = s, traceReader(name), f.quick, f.set, splitList(f.servers), f.reference
+	c.Duet, c.SharedCPUs = f.duet, f.sharedCPUs
 	c.Rounds, c.Until, c.Budget, c.QuietWait, c.Seed, c.Engine, c.Root = f.rounds, until, f.budget, f.quietWait, f.seed, f.engine, f.results
 	return c, nil
 }

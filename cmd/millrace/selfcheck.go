@@ -113,7 +113,7 @@ func doSelfcheck(cmd *cobra.Command, f selfcheckFlags) error {
 	if err != nil {
 		return usage(err)
 	}
-	split, err := host.SplitAllowedCPUs()
+	split, err := host.AllowedCPUs(false)
 	if err != nil {
 		return err
 	}

@@ -37,11 +37,14 @@ func coreOf(core map[int]int, cpu int) int {
 	return cpu
 }
 
-// SplitAllowedCPUs splits the CPUs that this process may run on.
-func SplitAllowedCPUs() (results.CPUSplit, error) {
+// AllowedCPUs splits the CPUs that this process may run on, or, where shared is asked for, gives all of them to both sides.
+func AllowedCPUs(shared bool) (results.CPUSplit, error) {
 	allowed, err := procfs.Affinity()
-	if err != nil {
+	switch {
+	case err != nil:
 		return results.CPUSplit{}, err
+	case shared:
+		return results.CPUSplit{Server: allowed, Client: slices.Clone(allowed), Shared: true}, nil
 	}
 	return SplitCPUs(allowed, procfs.Cores()), nil
 }
