@@ -11,10 +11,6 @@ import (
 // Schema is the version of every record in this package.
 const Schema = 1
 
-// PurposeExplain is Run.Purpose of trials that `millrace explain` makes: they are looked at while they run, and so measure
-// nothing.
-const PurposeExplain = "explain"
-
 // MaxRounds bounds a run; 20 rounds are enough to publish.
 const MaxRounds = 1000
 
@@ -25,7 +21,7 @@ type Run struct {
 	// Method is the version of docs/METHOD.md's rules; runs of different methods are not compared.
 	Method  int       `json:"method"`
 	Started time.Time `json:"started"`
-	// Purpose is empty for a run that measures, else PurposeExplain; Explains is then the ID of the run that is explained.
+	// Purpose is empty for a run that measures, else one of the Purpose constants; with PurposeExplain, Explains is the ID of the run that is explained.
 	Purpose  string `json:"purpose,omitempty"`
 	Explains string `json:"explains,omitempty"`
 	// Injected is the share of its CPU time a request by which the second variant of a run of PurposeAA is slower, on purpose.
