@@ -4,6 +4,8 @@ package scenarios
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -20,12 +22,27 @@ type Scenario struct {
 	Payload     int         `yaml:"payload" json:"payload"`
 	Connections Connections `yaml:"connections" json:"connections"`
 	Work        Work        `yaml:"work" json:"work"`
+	// Request is what requests of http1 look like.
+	Request Request `yaml:"request" json:"request,omitzero"`
+	// Downstream scripts the slow dependency that work of kinds "downstream" and "upload" calls.
+	Downstream Downstream `yaml:"downstream" json:"downstream,omitzero"`
+	// Push is what the server sends on its own; see Pushes.
+	Push PushLoad `yaml:"push" json:"push,omitzero"`
+	// Replicas is how many processes a server runs as: a number, or "auto" for as few as the limits of one process allow.
+	// Default 1.
+	Replicas Replicas `yaml:"replicas" json:"replicas,omitempty"`
+	// Servers are the variants that run unless others are named; empty runs every model that speaks the protocol.
+	Servers []string `yaml:"servers" json:"servers,omitempty"`
 	// Timeout is how long a request may stay unanswered after it was sent; then its outcome is "timeout" and its
 	// connection is closed. Waiting for a connection does not count towards it. Default 10s.
 	Timeout Duration `yaml:"timeout" json:"timeout"`
 	// Phases follow one another without a gap. The first one is preceded by an implicit phase "connect" where
 	// Connections.Open is "before" (see ConnectFor).
 	Phases []Phase `yaml:"phases" json:"phases"`
+	// Sweep are the steps that a round takes with every server, each a trial of its own; empty: one trial as written.
+	Sweep []Step `yaml:"sweep" json:"sweep,omitempty"`
+	// Expect are statements about the results, each decided on the rounds.
+	Expect []Expectation `yaml:"expect" json:"expect,omitempty"`
 	// Quick holds the fields that --quick changes, by path, as --set does.
 	Quick map[string]any `yaml:"quick" json:"quick,omitempty"`
 }
@@ -49,6 +66,9 @@ type Connections struct {
 	// nobody takes it for dead. They are evenly staggered, count as planned, and their latencies are kept apart. Zero means
 	// never.
 	Trickle Duration `yaml:"trickle" json:"trickle,omitempty"`
+	// Renew is the share of the open connections that is closed and opened anew each second, evenly spread over it and over
+	// the connections; each new one exchanges a request at once. Only connections without a request under way are taken.
+	Renew Percent `yaml:"renew" json:"renew,omitempty"`
 	// Steps are increasing connection counts that one trial climbs: a phase with Each "step" is repeated for each of
 	// them. Empty: all of Count at once. The last step equals Count after Resolve.
 	Steps []int `yaml:"steps" json:"steps,omitempty"`
@@ -56,9 +76,10 @@ type Connections struct {
 
 // Work is what the server does for a request that asks for work, in the words of the server's --work flag.
 type Work struct {
-	// Kind is "none", "cpu=DURATION" or "sleep=DURATION".
+	// Kind is "none" or one of the others of WorkKinds, as ParseWork reads it.
 	Kind string `yaml:"kind" json:"kind"`
-	// Share is the share of requests that ask for the work.
+	// Share is the share of requests that ask for the work, evenly spread; the others are bystanders. Latencies of the two
+	// are kept apart where it is neither 0% nor 100%.
 	Share Percent `yaml:"share" json:"share"`
 }
 
@@ -81,12 +102,18 @@ type Phase struct {
 	Active Percent `yaml:"active" json:"active,omitempty"`
 }
 
-// Push is the protocol in which the server sends on its own: its scenarios plan no requests, and no server speaks it yet.
-const Push = "push"
+// Protocols in which more happens than in http1 and frame.
+const (
+	// Push is the protocol in which the server sends on its own: its scenarios plan no requests.
+	Push = "push"
+	// WS is WebSocket, RFC 6455: a binary message holds what a frame has behind its length. With Scenario.Push the server
+	// sends on its own, as in Push; without, it echoes.
+	WS = "ws"
+)
 
 // Closed sets of words, each the one truth for messages, flags and tests.
 var (
-	Protocols     = []string{"http1", "frame", Push}
+	Protocols     = []string{"http1", "frame", Push, WS}
 	LoadKinds     = []string{"steady", "overload"}
 	ClosePolicies = []string{"none", "fin-client", "fin-server", "rst"}
 )
@@ -132,6 +159,13 @@ func (s *Scenario) Clone() *Scenario {
 	c := *s
 	c.Phases = append([]Phase(nil), s.Phases...)
 	c.Connections.Steps = append([]int(nil), s.Connections.Steps...)
+	c.Servers = slices.Clone(s.Servers)
+	c.Downstream.Windows = slices.Clone(s.Downstream.Windows)
+	c.Sweep = slices.Clone(s.Sweep)
+	for i := range c.Sweep {
+		c.Sweep[i].Set = maps.Clone(s.Sweep[i].Set)
+	}
+	c.Expect = slices.Clone(s.Expect)
 	c.Quick = make(map[string]any, len(s.Quick))
 	for k, v := range s.Quick {
 		c.Quick[k] = v
@@ -183,6 +217,12 @@ func (s *Scenario) setDefaults() {
 	if s.Work.Kind == "" {
 		s.Work.Kind = "none"
 	}
+	if s.Replicas == "" {
+		s.Replicas = "1"
+	}
+	s.Request.setDefaults()
+	s.Downstream.setDefaults(s.Work)
+	s.Push.setDefaults(s.Pushes())
 	if n := len(c.Steps); n > 0 {
 		c.Count = c.Steps[n-1]
 	}

@@ -17,6 +17,7 @@ const (
 	maxPlanned     = 2_000_000_000 // arrivals in a phase
 	minTrickle     = Duration(10 * time.Millisecond)
 	maxTrickle     = Duration(24 * time.Hour)
+	maxRenew       = 50 // percent a second: a connection that lives less than 2 s is one for connections.requests
 )
 
 // Validate checks every field and names the first that is wrong, with its path, value and the offered range.
@@ -46,10 +47,14 @@ func (s *Scenario) Validate() error {
 	if err := s.validateConnections(); err != nil {
 		return err
 	}
-	if err := s.Work.validate(); err != nil {
-		return err
+	for _, check := range []func() error{
+		s.Work.validate, s.validateRequest, s.validatePhases, s.validateDownstream, s.validatePush, s.Replicas.validate, s.validateSweep, s.validateExpect,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	return s.validatePhases()
+	return nil
 }
 
 func (s *Scenario) validateConnections() error {
@@ -68,10 +73,14 @@ func (s *Scenario) validateConnections() error {
 		return fmt.Errorf("connections.trickle %v: want 0 (never), or %v to %v between two requests of a connection", c.Trickle, minTrickle, maxTrickle)
 	case c.Trickle > 0 && c.Requests > 0:
 		return fmt.Errorf("connections.trickle %v with connections.requests %d: only connections that are kept can be idle: want 0 for one of them", c.Trickle, c.Requests)
-	case s.Protocol == Push && (c.Requests > 0 || c.Pipeline > 1 || c.Trickle > 0):
-		return fmt.Errorf("connections of protocol push: requests %d, pipeline %d, trickle %v: a subscriber sends no requests: want none of these", c.Requests, c.Pipeline, c.Trickle)
-	case s.Protocol == Push && s.Work.Kind != "none":
-		return fmt.Errorf("work.kind %s with protocol push: nobody asks for it: want none", s.Work.Kind)
+	case !(c.Renew >= 0 && c.Renew <= maxRenew):
+		return fmt.Errorf("connections.renew %v: want 0%% to %v of the open connections a second", c.Renew, Percent(maxRenew))
+	case c.Renew > 0 && c.Requests > 0:
+		return fmt.Errorf("connections.renew %v with connections.requests %d: only connections that are kept can be renewed: want 0 for one of them", c.Renew, c.Requests)
+	case s.Pushes() && (c.Requests > 0 || c.Pipeline > 1 || c.Trickle > 0):
+		return fmt.Errorf("connections of subscribers: requests %d, pipeline %d, trickle %v: a subscriber sends no requests: want none of these", c.Requests, c.Pipeline, c.Trickle)
+	case s.Pushes() && s.Work.Kind != "none":
+		return fmt.Errorf("work.kind %s where the server sends on its own: nobody asks for it: want none", s.Work.Kind)
 	case c.Rate > 0 && c.Requests > 0:
 		return fmt.Errorf("connections.rate %v with connections.requests %d: has no effect, since the arrivals open the connections: want 0, and the rate in the phases' arrivals", float64(c.Rate), c.Requests)
 	}
@@ -79,35 +88,6 @@ func (s *Scenario) validateConnections() error {
 		if n < 1 || n > maxConnections || i > 0 && n <= c.Steps[i-1] {
 			return fmt.Errorf("connections.steps[%d] %d: want increasing counts from 1 to %d", i, n, maxConnections)
 		}
-	}
-	return nil
-}
-
-// ParseWork splits "kind=duration" and checks both. "none" gives a zero duration.
-func ParseWork(text string) (kind string, d time.Duration, err error) {
-	kind, value, found := strings.Cut(text, "=")
-	if kind == "none" && !found {
-		return kind, 0, nil
-	}
-	if kind != "cpu" && kind != "sleep" {
-		return "", 0, fmt.Errorf("work %q: want none, cpu=DURATION or sleep=DURATION", text)
-	}
-	d, err = time.ParseDuration(value)
-	if err != nil || d <= 0 || d > time.Minute {
-		return "", 0, fmt.Errorf("work %q: want a duration up to 1m, such as %s=50us", text, kind)
-	}
-	return kind, d, nil
-}
-
-func (w Work) validate() error {
-	kind, _, err := ParseWork(w.Kind)
-	switch {
-	case err != nil:
-		return fmt.Errorf("work.kind: %w", err)
-	case kind == "none" && w.Share > 0:
-		return fmt.Errorf("work.share %v with work.kind none: want 0%%, or a kind of work", w.Share)
-	case kind != "none" && w.Share == 0:
-		return fmt.Errorf("work.kind %s with work.share 0%%: nobody would ask for the work: want a share up to 100%%, or kind none", w.Kind)
 	}
 	return nil
 }
@@ -132,8 +112,8 @@ func (s *Scenario) validatePhases() error {
 			return fmt.Errorf("%s.open %d: want 0 to connections.count, %d", path, p.Open, s.Connections.Count)
 		case !(p.Active >= 0 && p.Active <= 100):
 			return fmt.Errorf("%s.active %v: want 0%% to 100%%", path, p.Active)
-		case s.Protocol == Push && (!p.Arrivals.none() || p.Open > 0 || p.Each != "" || p.Active != 100):
-			return fmt.Errorf("%s with protocol push: the server sends on its own, and all connections receive: want no arrivals, open, each and active", path)
+		case s.Pushes() && (!p.Arrivals.none() || p.Open > 0 || p.Each != "" || p.Active != 100):
+			return fmt.Errorf("%s where the server sends on its own: all connections receive: want no arrivals, open, each and active", path)
 		case p.Active != 100 && s.Connections.Requests > 0:
 			return fmt.Errorf("%s.active %v: want 100%% where connections.requests is set, since each request may open a connection", path, p.Active)
 		case p.Open > 0 && s.Connections.Requests > 0:

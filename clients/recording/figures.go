@@ -18,8 +18,8 @@ func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, con
 		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: share,
 	}
 	// A resolved scenario's work is sound.
-	if kind, d, err := scenarios.ParseWork(rec.plan.Scenario.Work.Kind); err == nil && kind != "none" {
-		l.WorkNs = []int64{int64(d)}
+	if work, err := scenarios.ParseWork(rec.plan.Scenario.Work.Kind); err == nil && work.Duration > 0 {
+		l.WorkNs = []int64{int64(work.Duration)}
 	}
 	for i, s := range rec.tl.Spans {
 		if s.Measure && s.From < end {

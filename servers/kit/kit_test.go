@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/millrace/millrace/scenarios"
 )
 
 // toy is a server that accepts nothing.
@@ -199,7 +201,7 @@ func TestSpinTakesItsCPUTime(t *testing.T) {
 	// A core that changes its clock between calibration and use is the one thing that moves the result: try again.
 	var got time.Duration
 	for range 5 {
-		env := &Env{work: newWork("cpu", want)}
+		env := &Env{work: newWork(scenarios.WorkSpec{Kind: "cpu", Duration: want})}
 		var runs []time.Duration
 		for range 15 {
 			from := threadCPU()

@@ -80,7 +80,7 @@ func (m *Model) parse(args []string) (*Env, *options, error) {
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:0", "HOST:PORT to accept connections at; port 0 takes a free one")
 	fs.StringVar(&o.protocol, "protocol", m.Protocols[0], strings.Join(m.Protocols, ", "))
-	fs.StringVar(&o.work, "work", "none", "what a request that asks for work costs: "+workKinds)
+	fs.StringVar(&o.work, "work", "none", "what a request that asks for work costs: "+scenarios.WorkKinds)
 	fs.IntVar(&o.payload, "payload", defaultPayload, "bytes of the body that GET is answered with")
 	fs.StringVar(&o.inject, "inject", "0s", "CPU time that every request costs beyond its own, up to 1ms: a known slow-down, to test comparisons")
 	fs.StringVar(&o.control, "control", "stdin", "stdin (its end stops the server) or none (run by hand)")
@@ -122,7 +122,7 @@ func flagNames(fs *flag.FlagSet) string {
 }
 
 func newEnv(o options) (*Env, error) {
-	kind, d, err := scenarios.ParseWork(o.work)
+	spec, err := scenarios.ParseWork(o.work)
 	if err != nil {
 		return nil, fmt.Errorf("--work: %w", err)
 	}
@@ -137,7 +137,7 @@ func newEnv(o options) (*Env, error) {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
 	env := &Env{
-		Listen: o.listen, Protocol: o.protocol, work: newWork(kind, d), inject: rounds(inject),
+		Listen: o.listen, Protocol: o.protocol, work: newWork(spec), inject: rounds(inject),
 		body: wire.Payload(o.payload), failed: make(chan error, 1),
 	}
 	env.reply = wire.AppendResponse(nil, 200, env.body, false)

@@ -26,8 +26,8 @@ type Model struct {
 	Doc  string // one line
 	// Module is the import path of the framework's module; empty means Go's standard library.
 	Module string
-	// Protocols that the model speaks, and the reason for each of scenarios.Protocols that it doesn't; for push there is one
-	// already.
+	// Protocols that the model speaks, and the reason for each of scenarios.Protocols that it doesn't; for push and ws there is
+	// one already.
 	Protocols []string
 	Missing   map[string]string
 	Variants  []Variant
@@ -117,15 +117,15 @@ func moduleVersion(path string) string {
 	return "unknown"
 }
 
-// noPush is why a model does not speak push.
-const noPush = "no server speaks push yet"
+// notYet are why a model does not speak protocols that are new.
+var notYet = map[string]string{scenarios.Push: "no server speaks push yet", scenarios.WS: "no server speaks ws yet"}
 
 // missing is why the model does not speak a protocol.
 func (m *Model) missing(protocol string) string {
-	if why := m.Missing[protocol]; why != "" || protocol != scenarios.Push {
+	if why := m.Missing[protocol]; why != "" {
 		return why
 	}
-	return noPush
+	return notYet[protocol]
 }
 
 // validate finds slips in a model's own table; they are the programmer's.

@@ -6,10 +6,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// workKinds are the kinds of work in words, for messages.
-const workKinds = "none, cpu=DURATION, sleep=DURATION"
+	"github.com/millrace/millrace/scenarios"
+)
 
 // maxInject is the most that --inject takes: a slow-down of a ms a request is seen without a benchmark.
 const maxInject = time.Millisecond
@@ -20,12 +19,12 @@ type work struct {
 	spins int // rounds of spin
 }
 
-func newWork(kind string, d time.Duration) work {
-	switch kind {
+func newWork(spec scenarios.WorkSpec) work {
+	switch spec.Kind {
 	case "sleep":
-		return work{sleep: d}
+		return work{sleep: spec.Duration}
 	case "cpu":
-		return work{spins: rounds(d)}
+		return work{spins: rounds(spec.Duration)}
 	}
 	return work{}
 }
