@@ -29,7 +29,8 @@ type Env struct {
 	body     []byte
 	reply    []byte // the whole reply to GET /, of a connection that stays
 	work     work
-	inject   int // rounds of spin for each request counted, zero by default
+	inject   int      // rounds of spin for each request counted, zero by default
+	objects  *Objects // nil is none
 	stopping atomic.Bool
 	failed   chan error
 }

@@ -44,7 +44,9 @@ func (s *Session) Serve(in, out []byte) (n int, reply []byte, closing bool) {
 		}
 		n += taken
 		var size int
+		object := s.env.objects.Take(j.body)
 		out, size = s.env.answer(&j, out)
+		s.env.objects.Release(object)
 		if j.counts {
 			handled, bytesIn, bytesOut = handled+1, bytesIn+len(j.body), bytesOut+size
 		}
@@ -126,7 +128,9 @@ func (j *Job) Work() bool { return j.work }
 
 // Answer does the work that j asks for on the calling goroutine, appends the reply to out and counts it.
 func (e *Env) Answer(j *Job, out []byte) []byte {
+	object := e.objects.Take(j.body)
 	out, size := e.answer(j, out)
+	e.objects.Release(object)
 	if j.counts {
 		e.Count(1, len(j.body), size)
 	}
