@@ -184,18 +184,26 @@ func (m *measurement) span() (from, to int64) {
 
 // cpuPerRequest sets CPU time of the server between two times ÷ good replies in between.
 func (m *measurement) cpuPerRequest(name string, from, to int64) {
-	// The readings nearest to the ends bound the span, and replies are counted over the same span.
-	a, b := m.near(from, (*results.Reading).CPUNs), m.near(to, (*results.Reading).CPUNs)
-	if a == nil || b == nil || b.TNs <= a.TNs {
-		m.note("%s: no readings of the server's CPU time", name)
+	v, why := m.costOfReply(from, to, (*results.Reading).CPUNs)
+	if why != "" {
+		m.note("%s: %s", name, why)
 		return
+	}
+	m.set(name, v)
+}
+
+// costOfReply is the growth of a cumulative reading between two times ÷ good replies in between, or why there is none.
+func (m *measurement) costOfReply(from, to int64, value func(*results.Reading) *int64) (cost float64, why string) {
+	// The readings nearest to the ends bound the span, and replies are counted over the same span.
+	a, b := m.near(from, value), m.near(to, value)
+	if a == nil || b == nil || b.TNs <= a.TNs {
+		return 0, "no readings of it at the server"
 	}
 	replies := m.repliesIn(a.TNs, b.TNs)
 	if replies < 1 {
-		m.note("%s: no good reply in the phase", name)
-		return
+		return 0, "no good reply in the phase"
 	}
-	m.set(name, float64(*b.CPUNs()-*a.CPUNs())/replies)
+	return float64(*value(b)-*value(a)) / replies, ""
 }
 
 // repliesIn counts good replies between two times; an interval that is cut counts by its share.
