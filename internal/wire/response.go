@@ -11,7 +11,7 @@ var statusLines = func() map[int]string {
 	for status, text := range map[int]string{
 		200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 413: "Content Too Large",
 		417: "Expectation Failed", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
-		501: "Not Implemented", 503: "Service Unavailable", 505: "HTTP Version Not Supported",
+		501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 505: "HTTP Version Not Supported",
 	} {
 		lines[status] = "HTTP/1.1 " + strconv.Itoa(status) + " " + text + "\r\nContent-Type: " + ContentType + "\r\nContent-Length: "
 	}

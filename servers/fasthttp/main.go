@@ -84,9 +84,7 @@ func (h *handler) count(_ net.Conn, state fasthttp.ConnState) {
 func (h *handler) serve(ctx *fasthttp.RequestCtx) {
 	defer kit.Crash()
 	route, work := kit.RouteOf(wire.MethodOf(ctx.Method()), ctx.Path())
-	if work {
-		h.env.DoWork()
-	}
+	failed := work && h.env.DoWork(ctx.PostBody()) != nil
 	ctx.SetContentType(wire.ContentType)
 	body, in := h.env.Body(), 0
 	switch route {
@@ -99,6 +97,10 @@ func (h *handler) serve(ctx *fasthttp.RequestCtx) {
 	case kit.RouteNotAllowed:
 		ctx.SetStatusCode(fasthttp.StatusMethodNotAllowed)
 		body = kit.StatusBody(fasthttp.StatusMethodNotAllowed)
+	}
+	if failed {
+		ctx.SetStatusCode(kit.StatusFailed)
+		body = kit.StatusBody(kit.StatusFailed)
 	}
 	ctx.SetBody(body)
 	out := len(body)

@@ -43,7 +43,11 @@ type control struct {
 }
 
 func newControl(env *Env, out io.Writer) *control {
-	return &control{readings: newReadings(&env.Counters), out: out}
+	c := &control{readings: newReadings(&env.Counters), out: out}
+	if call := env.work.call; call != nil {
+		c.readings.more = call.append
+	}
+	return c
 }
 
 // serve answers one request after the other until the input ends, which is no error. A profile is taken beside.

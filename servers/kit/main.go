@@ -136,8 +136,12 @@ func newEnv(o options) (*Env, error) {
 	if err := checkAddress(o.listen); err != nil {
 		return nil, fmt.Errorf("--listen: %w", err)
 	}
+	work, err := newWork(spec)
+	if err != nil {
+		return nil, fmt.Errorf("--work: %w", err)
+	}
 	env := &Env{
-		Listen: o.listen, Protocol: o.protocol, work: newWork(spec), inject: rounds(inject),
+		Listen: o.listen, Protocol: o.protocol, work: work, inject: rounds(inject),
 		body: wire.Payload(o.payload), failed: make(chan error, 1),
 	}
 	env.reply = wire.AppendResponse(nil, 200, env.body, false)

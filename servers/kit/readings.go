@@ -43,6 +43,7 @@ const (
 // readings takes the process's own resource values. It belongs to one goroutine, and allocates only the first time.
 type readings struct {
 	counters *Counters
+	more     func([]byte) []byte // appends further members; nil appends none
 	samples  []metrics.Sample
 	// latencies are the counts of the scheduler latency histogram at the last reading.
 	latencies []uint64
@@ -106,7 +107,11 @@ func (r *readings) appendCounters(b []byte) []byte {
 	b = member(b, "handled", c.Handled.Load())
 	b = member(b, "refused", c.Refused.Load())
 	b = member(b, "body_bytes_in", c.BodyBytesIn.Load())
-	return member(b, "body_bytes_out", c.BodyBytesOut.Load())
+	b = member(b, "body_bytes_out", c.BodyBytesOut.Load())
+	if r.more != nil {
+		b = r.more(b)
+	}
+	return b
 }
 
 func member(b []byte, name string, v int64) []byte {

@@ -172,12 +172,13 @@ func (s *Session) nextFrame(in []byte, j *Job) (n int, ok bool) {
 	return n, true
 }
 
-func (e *Env) hasWork() bool { return e.work != work{} }
+func (e *Env) hasWork() bool { return e.work.some }
 
 // answer appends the reply and returns the size of its body.
 func (e *Env) answer(j *Job, out []byte) (reply []byte, size int) {
-	if j.work {
-		e.DoWork()
+	body, status := j.body, j.status
+	if j.work && e.DoWork(j.body) != nil {
+		body, status = nil, StatusFailed
 	}
 	switch j.kind {
 	case jobClose:
@@ -185,22 +186,24 @@ func (e *Env) answer(j *Job, out []byte) (reply []byte, size int) {
 	case jobContinue:
 		return append(out, wire.Continue...), 0
 	case jobFrame:
-		return wire.AppendFrame(out, j.id, j.body), len(j.body)
+		return wire.AppendFrame(out, j.id, body), len(body)
 	}
-	body := j.body
 	switch {
+	case status != 200:
+		body = StatusBody(status)
 	case j.payload && !j.Last && !j.noBody:
 		return append(out, e.reply...), len(e.body)
 	case j.payload:
 		body = e.body
-	case j.status != 200:
-		body = StatusBody(j.status)
 	}
 	if j.noBody {
-		return wire.AppendHead(out, j.status, len(body), j.Last), 0
+		return wire.AppendHead(out, status, len(body), j.Last), 0
 	}
-	return wire.AppendResponse(out, j.status, body, j.Last), len(body)
+	return wire.AppendResponse(out, status, body, j.Last), len(body)
 }
+
+// StatusFailed is the status of an http1 reply to a request whose work failed. A frame is answered with its id and no body.
+const StatusFailed = 502
 
 // StatusBody is the body of a reply that is no 200.
 func StatusBody(status int) []byte {
@@ -209,6 +212,8 @@ func StatusBody(status int) []byte {
 		return []byte("no such path: want / or /work\n")
 	case 405:
 		return []byte("no such method here: want GET, HEAD or POST\n")
+	case StatusFailed:
+		return []byte("the downstream failed\n")
 	}
 	return []byte("malformed request\n")
 }

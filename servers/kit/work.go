@@ -15,18 +15,26 @@ const maxInject = time.Millisecond
 
 // work is what a request that asks for work costs.
 type work struct {
+	some  bool // false where nothing is to be done
 	sleep time.Duration
 	spins int // rounds of spin
+	bytes int // to be allocated
+	call  *caller
 }
 
-func newWork(spec scenarios.WorkSpec) work {
+func newWork(spec scenarios.WorkSpec) (work, error) {
 	switch spec.Kind {
 	case "sleep":
-		return work{sleep: spec.Duration}
+		return work{some: true, sleep: spec.Duration}, nil
 	case "cpu":
-		return work{spins: rounds(spec.Duration)}
+		return work{some: true, spins: rounds(spec.Duration)}, nil
+	case "alloc":
+		return work{some: true, bytes: spec.Bytes}, nil
+	case scenarios.WorkDownstream, scenarios.WorkUpload:
+		call, err := newCaller(spec)
+		return work{some: true, call: call}, err
 	}
-	return work{}
+	return work{}, nil
 }
 
 // rounds is how many rounds of spin take so much CPU time, at least one; none for zero.
@@ -46,14 +54,38 @@ func parseInject(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// DoWork does the work of --work on the calling goroutine: it blocks it, and its thread too where the work is CPU time.
-func (e *Env) DoWork() {
-	if e.work.sleep > 0 {
-		time.Sleep(e.work.sleep)
+// DoWork does the work of --work on the calling goroutine: it blocks it, and its thread too where the work is CPU time. body is
+// the request's, for uploads; it is not kept. An error is of the downstream that was called, and counted; the request is to be
+// answered with StatusFailed. It is nil where no work was asked for.
+func (e *Env) DoWork(body []byte) error {
+	w := &e.work
+	if w.sleep > 0 {
+		time.Sleep(w.sleep)
 	}
-	if e.work.spins > 0 {
-		burn(e.work.spins)
+	if w.spins > 0 {
+		burn(w.spins)
 	}
+	if w.bytes > 0 {
+		runtime.KeepAlive(allocate(w.bytes))
+	}
+	if w.call != nil {
+		return w.call.do(body)
+	}
+	return nil
+}
+
+// lineBytes is a cache line of amd64 and arm64.
+const lineBytes = 64
+
+// allocate returns n bytes of the heap, each cache line written to.
+//
+//go:noinline
+func allocate(n int) []byte {
+	b := make([]byte, n)
+	for i := 0; i < n; i += lineBytes {
+		b[i] = 1
+	}
+	return b
 }
 
 // burn spins and uses the result, which is never zero, so that no compiler may leave the spinning out.

@@ -93,14 +93,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		in, length = len(body), strconv.Itoa(len(body))
 	case kit.RouteNotFound:
-		h.refuse(w, http.StatusNotFound)
+		h.refuse(w, http.StatusNotFound, 0)
 		return
 	case kit.RouteNotAllowed:
-		h.refuse(w, http.StatusMethodNotAllowed)
+		h.refuse(w, http.StatusMethodNotAllowed, 0)
 		return
 	}
-	if work {
-		h.env.DoWork()
+	if work && h.env.DoWork(body[:in]) != nil {
+		h.refuse(w, kit.StatusFailed, in)
+		return
 	}
 	w.Header().Set("Content-Type", wire.ContentType)
 	w.Header().Set("Content-Length", length)
@@ -135,11 +136,11 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return nil, err
 }
 
-// refuse answers a request that the contract has no answer for.
-func (h *handler) refuse(w http.ResponseWriter, status int) {
+// refuse answers, with a status that is no 200, a request whose body had in bytes.
+func (h *handler) refuse(w http.ResponseWriter, status, in int) {
 	body := kit.StatusBody(status)
 	w.Header().Set("Content-Type", wire.ContentType)
 	w.WriteHeader(status)
-	h.env.Count(1, 0, len(body))
+	h.env.Count(1, in, len(body))
 	w.Write(body)
 }
