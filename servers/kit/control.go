@@ -44,8 +44,8 @@ type control struct {
 
 func newControl(env *Env, out io.Writer) *control {
 	c := &control{readings: newReadings(&env.Counters), out: out}
-	if call := env.work.call; call != nil {
-		c.readings.more = call.append
+	if env.work.call != nil {
+		c.readings.more = env.work.appendCalls
 	}
 	return c
 }

@@ -58,9 +58,6 @@ type Counter struct {
 // Add adds n.
 func (c *Counter) Add(n int64) { c.n.Add(n) }
 
-// add adds n and returns the sum.
-func (c *Counter) add(n int64) int64 { return c.n.Add(n) }
-
 // Load returns the number.
 func (c *Counter) Load() int64 { return c.n.Load() }
 

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/scenarios"
+	"github.com/millrace/millrace/servers/kit/call"
 )
 
 // maxInject is the most that --inject takes: a slow-down of a ms a request is seen without a benchmark.
@@ -19,7 +20,7 @@ type work struct {
 	sleep time.Duration
 	spins int // rounds of spin
 	bytes int // to be allocated
-	call  *caller
+	call  *call.Caller
 }
 
 func newWork(spec scenarios.WorkSpec) (work, error) {
@@ -31,8 +32,8 @@ func newWork(spec scenarios.WorkSpec) (work, error) {
 	case "alloc":
 		return work{some: true, bytes: spec.Bytes}, nil
 	case scenarios.WorkDownstream, scenarios.WorkUpload:
-		call, err := newCaller(spec)
-		return work{some: true, call: call}, err
+		caller, err := call.New(spec)
+		return work{some: true, call: caller}, err
 	}
 	return work{}, nil
 }
@@ -69,9 +70,18 @@ func (e *Env) DoWork(body []byte) error {
 		runtime.KeepAlive(allocate(w.bytes))
 	}
 	if w.call != nil {
-		return w.call.do(body)
+		return w.call.Do(body)
 	}
 	return nil
+}
+
+// appendCalls appends the counts of calls as members of a reading.
+func (w *work) appendCalls(b []byte) []byte {
+	n := w.call.Counts()
+	b = member(b, "downstream_calls", n.Begun)
+	b = member(b, "downstream_answered", n.Answered)
+	b = member(b, "downstream_failed", n.Failed)
+	return member(b, "downstream_waited", n.Waited)
 }
 
 // lineBytes is a cache line of amd64 and arm64.

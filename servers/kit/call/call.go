@@ -1,4 +1,6 @@
-package kit
+// Package call is what a server does for a request whose work is a call: it asks a slow dependency over tcp or http, or puts
+// the request's body to an S3-compatible store. It costs every model the same.
+package call
 
 import (
 	"bytes"
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/internal/wire"
@@ -31,18 +34,32 @@ const (
 	maxReply = 64 << 10
 )
 
-// caller calls the downstream. It is safe for any number of goroutines.
-type caller struct {
-	begun, answered, failed, waited Counter
+// Caller calls the downstream. It is safe for any number of goroutines.
+type Caller struct {
+	begun, answered, failed, waited atomic.Int64
 
 	timeout  time.Duration
 	slots    chan struct{} // one is taken by each call under way
 	exchange func(n uint64, body []byte, deadline time.Time) error
 }
 
-// newCaller returns the caller of a spec with a URL. It connects when it is first used.
-func newCaller(spec scenarios.WorkSpec) (*caller, error) {
-	c := &caller{timeout: callTimeout, slots: make(chan struct{}, maxCalls)}
+// Counts are of calls, cumulative. Those under way are Begun − Answered − Failed.
+type Counts struct {
+	Begun, Answered, Failed int64
+	// Waited counts calls that had to wait since maxCalls were under way.
+	Waited int64
+}
+
+// Counts returns the counts so far.
+func (c *Caller) Counts() Counts {
+	n := Counts{Answered: c.answered.Load(), Failed: c.failed.Load(), Waited: c.waited.Load()}
+	n.Begun = c.begun.Load() // last, so that calls under way are never negative
+	return n
+}
+
+// New returns the caller of work of the kinds downstream and upload, with a URL. It connects when it is first used.
+func New(spec scenarios.WorkSpec) (*Caller, error) {
+	c := &Caller{timeout: callTimeout, slots: make(chan struct{}, maxCalls)}
 	u := spec.URL
 	switch {
 	case u == nil:
@@ -67,9 +84,10 @@ func newCaller(spec scenarios.WorkSpec) (*caller, error) {
 	return c, nil
 }
 
-// do makes one call on the calling goroutine, which waits in a socket for its reply.
-func (c *caller) do(body []byte) error {
-	n := uint64(c.begun.add(1))
+// Do makes one call on the calling goroutine, which waits in a socket for the reply. body is what an upload puts; it is not
+// kept. An error is counted.
+func (c *Caller) Do(body []byte) error {
+	n := uint64(c.begun.Add(1))
 	deadline := time.Now().Add(c.timeout)
 	err := c.enter(deadline)
 	if err == nil {
@@ -86,7 +104,7 @@ func (c *caller) do(body []byte) error {
 
 var errCrowded = errors.New("as many calls as may be are under way, and none ended in time")
 
-func (c *caller) enter(deadline time.Time) error {
+func (c *Caller) enter(deadline time.Time) error {
 	select {
 	case c.slots <- struct{}{}:
 		return nil
@@ -101,16 +119,6 @@ func (c *caller) enter(deadline time.Time) error {
 	case <-timer.C:
 		return errCrowded
 	}
-}
-
-// append appends the counters as members of a reading: calls begun, those of them that were answered and that failed, and
-// those that had to wait since maxCalls were under way.
-func (c *caller) append(b []byte) []byte {
-	answered, failed := c.answered.Load(), c.failed.Load() // before begun, so that those under way are never negative
-	b = member(b, "downstream_calls", c.begun.Load())
-	b = member(b, "downstream_answered", answered)
-	b = member(b, "downstream_failed", failed)
-	return member(b, "downstream_waited", c.waited.Load())
 }
 
 // links are the connections to a downstream that speaks frames, one call at a time on each. The zero value has none.

@@ -1,4 +1,4 @@
-package kit
+package call
 
 import (
 	"crypto/hmac"
