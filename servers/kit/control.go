@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 
@@ -35,7 +37,8 @@ type request struct {
 // control answers requests. Replies may be written by profiles that end while others are answered.
 type control struct {
 	readings *readings
-	line     []byte // of a reply to readings, used again
+	more     map[string]func(line []byte) error // further commands, by name
+	line     []byte                             // of a reply to readings, used again
 	busy     sync.Mutex
 
 	mu  sync.Mutex // guards out
@@ -123,7 +126,11 @@ func (c *control) handle(line []byte) error {
 		}()
 		return nil
 	}
-	return c.send(r.ID, fmt.Errorf("unknown command %q: want one of %s", r.Cmd, strings.Join(commands, ", ")))
+	if do := c.more[r.Cmd]; do != nil {
+		return c.send(r.ID, do(line))
+	}
+	known := append(slices.Clone(commands), slices.Sorted(maps.Keys(c.more))...)
+	return c.send(r.ID, fmt.Errorf("unknown command %q: want one of %s", r.Cmd, strings.Join(known, ", ")))
 }
 
 func isNumber(b []byte) bool {

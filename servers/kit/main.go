@@ -32,12 +32,14 @@ const (
 type usageError struct{ error }
 
 // Main runs a model's program and never returns.
-func Main(m Model) {
-	err := m.run(os.Args[1:], os.Stdin, os.Stdout)
+func Main(m Model) { exit(m.Name, m.run(os.Args[1:], os.Stdin, os.Stdout)) }
+
+// exit ends the program with what its run returned.
+func exit(name string, err error) {
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		os.Exit(exitDone)
 	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", m.Name, err)
+	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 	if errors.As(err, new(usageError)) {
 		os.Exit(exitUsage)
 	}
@@ -161,11 +163,21 @@ func (m *Model) serve(args []string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var c *control
+	if o.control == "stdin" {
+		c = newControl(env, out)
+	}
+	return env.attend(m.Start, c, in, out)
+}
+
+// attend starts a server, prints the ready line, answers requests on the control channel, nil for none, and stops the server
+// when it is told to.
+func (e *Env) attend(start func(*Env) (Server, error), c *control, in io.Reader, out io.Writer) error {
 	// Before the ready line, so that a signal right after it is not lost.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	server, err := m.Start(env)
+	server, err := start(e)
 	if err != nil {
 		return err
 	}
@@ -177,17 +189,16 @@ func (m *Model) serve(args []string, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("writing ready line: %w", err)
 	}
 	var ended chan error // nil without a control channel: never ready
-	if o.control == "stdin" {
+	if c != nil {
 		ended = make(chan error, 1)
-		c := newControl(env, out)
 		go func() { ended <- c.serve(in) }()
 	}
 	select {
 	case <-signals:
 	case err = <-ended:
-	case err = <-env.failed:
+	case err = <-e.failed:
 	}
-	env.stopping.Store(true)
+	e.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	return errors.Join(err, server.Stop(ctx))
