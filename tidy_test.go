@@ -124,6 +124,7 @@ const (
 var larger = map[string]int{
 	"clients/reactor":   2710, // one state machine: its shards and the three transports that call it back
 	"clients/recording": 1600, // one set of books: what is counted, its parts of several processes, and the report
+	"servers/kit":       2150, // one contract: flags, control channel, readings, and the sessions of four protocols
 	"clients/reflect":   1600, // servers of two kinds, those that answer and those that push, with the faults of each
 }
 

@@ -41,9 +41,18 @@ type Reading struct {
 	BodyBytesIn         *int64 `json:"body_bytes_in,omitempty"`
 	BodyBytesOut        *int64 `json:"body_bytes_out,omitempty"`
 
+	// Of a server that sends on its own. Frames that it made; copies of them that its connections took; copies forgotten since
+	// too many waited for a subscriber, and subscribers disconnected for that; and subscribers now.
+	Pushed       *int64 `json:"pushed,omitempty"`
+	Delivered    *int64 `json:"delivered,omitempty"`
+	Dropped      *int64 `json:"dropped,omitempty"`
+	Disconnected *int64 `json:"disconnected,omitempty"`
+	Subscribers  *int64 `json:"subscribers,omitempty"`
+
 	// The host: both ends of every loopback connection are in these.
 	SocketBytes     *int64 `json:"socket_bytes,omitempty"` // sockstat TCP mem
 	SlabBytes       *int64 `json:"slab_bytes,omitempty"`
+	AvailableBytes  *int64 `json:"available_bytes,omitempty"` // MemAvailable
 	SocketsInUse    *int64 `json:"sockets_in_use,omitempty"`
 	TimeWait        *int64 `json:"time_wait,omitempty"`
 	TimeWaitServer  *int64 `json:"time_wait_server,omitempty"` // before and after the phases

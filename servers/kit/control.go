@@ -47,6 +47,7 @@ type control struct {
 
 func newControl(env *Env, out io.Writer) *control {
 	c := &control{readings: newReadings(&env.Counters), out: out}
+	c.readings.hub = env.hub
 	if env.work.call != nil {
 		c.readings.more = env.work.appendCalls
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/servers/kit/push"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 type Env struct {
 	// Listen is the address asked for, host:port; port 0 asks for a free one.
 	Listen string
-	// Protocol is "http1" or "frame".
+	// Protocol is one of scenarios.Protocols that the model speaks.
 	Protocol string
 	// Counters are read by the control channel; a model counts its connections with Opened and Closed.
 	Counters Counters
@@ -29,8 +30,9 @@ type Env struct {
 	body     []byte
 	reply    []byte // the whole reply to GET /, of a connection that stays
 	work     work
-	inject   int      // rounds of spin for each request counted, zero by default
-	objects  *Objects // nil is none
+	inject   int       // rounds of spin for each request counted, zero by default
+	objects  *Objects  // nil is none
+	hub      *push.Hub // nil where the server does not push
 	stopping atomic.Bool
 	failed   chan error
 }
@@ -44,7 +46,7 @@ type Counters struct {
 	Refused Counter
 	// Handled counts requests whose reply was handed on to be written, error replies included.
 	Handled Counter
-	// BodyBytesIn and BodyBytesOut count bodies of handled requests and of their replies, without heads.
+	// BodyBytesIn and BodyBytesOut count bodies of handled requests and of their replies, without heads, and of frames pushed.
 	BodyBytesIn  Counter
 	BodyBytesOut Counter
 }

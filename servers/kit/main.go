@@ -73,6 +73,7 @@ func (m *Model) run(args []string, in io.Reader, out io.Writer) error {
 type options struct {
 	listen, protocol, work, control, inject string
 	payload                                 int
+	push                                    pushOptions
 }
 
 // parse reads the flags of serve. The error of an unknown flag or value names the known ones.
@@ -86,6 +87,7 @@ func (m *Model) parse(args []string) (*Env, *options, error) {
 	fs.IntVar(&o.payload, "payload", defaultPayload, "bytes of the body that GET is answered with")
 	fs.StringVar(&o.inject, "inject", "0s", "CPU time that every request costs beyond its own, up to 1ms: a known slow-down, to test comparisons")
 	fs.StringVar(&o.control, "control", "stdin", "stdin (its end stops the server) or none (run by hand)")
+	o.push.flags(fs)
 	if m.Flags != nil {
 		m.Flags(fs)
 	}
@@ -147,7 +149,8 @@ func newEnv(o options) (*Env, error) {
 		body: wire.Payload(o.payload), failed: make(chan error, 1),
 	}
 	env.reply = wire.AppendResponse(nil, 200, env.body, false)
-	return env, nil
+	env.hub, err = o.push.hub(env)
+	return env, err
 }
 
 // ready is the line that a server prints when it accepts connections.

@@ -118,7 +118,7 @@ func moduleVersion(path string) string {
 }
 
 // notYet are why a model does not speak protocols that are new.
-var notYet = map[string]string{scenarios.Push: "no server speaks push yet", scenarios.WS: "no server speaks ws yet"}
+var notYet = map[string]string{scenarios.Push: "this server does not speak push yet", scenarios.WS: "this server does not speak ws yet"}
 
 // missing is why the model does not speak a protocol.
 func (m *Model) missing(protocol string) string {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/millrace/millrace/servers/kit/push"
 )
 
 // metric is one value of readings: its name in a reading, and the runtime metrics that it is the sum of.
@@ -43,6 +45,7 @@ const (
 // readings takes the process's own resource values. It belongs to one goroutine, and allocates only the first time.
 type readings struct {
 	counters *Counters
+	hub      *push.Hub           // nil where the server does not push
 	more     func([]byte) []byte // appends further members; nil appends none
 	samples  []metrics.Sample
 	// latencies are the counts of the scheduler latency histogram at the last reading.
@@ -108,6 +111,9 @@ func (r *readings) appendCounters(b []byte) []byte {
 	b = member(b, "refused", c.Refused.Load())
 	b = member(b, "body_bytes_in", c.BodyBytesIn.Load())
 	b = member(b, "body_bytes_out", c.BodyBytesOut.Load())
+	if r.hub != nil {
+		b = appendPushes(b, r.hub.Counts())
+	}
 	if r.more != nil {
 		b = r.more(b)
 	}

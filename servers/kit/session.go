@@ -1,12 +1,15 @@
 package kit
 
 import (
+	"github.com/gobwas/ws"
+
 	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/servers/kit/websocket"
 )
 
 // MaxInput is how many bytes of one connection a model must be able to hold for Session: with that many it always makes
 // progress.
-const MaxInput = max(wire.MaxRequest, wire.MaxFrame)
+const MaxInput = max(wire.MaxRequest, wire.MaxFrame, websocket.MaxInput)
 
 // batchBytes is when Serve hands replies over to be written, so that pipelined requests can't pile up replies without
 // limit: as much as a socket buffer takes by default.
@@ -17,13 +20,16 @@ const batchBytes = 64 << 10
 type Session struct {
 	env       *Env
 	req       wire.Request
-	frame     bool
+	messages  websocket.Reader // ws
+	outbox    *Outbox          // of Notify
+	speaks    speech
+	open      bool // ws: the handshake is done
 	continued bool // 100 Continue has been sent for the present request
 	closing   bool
 }
 
 // NewSession returns the session of a new connection, as a value to be kept in the model's own record of it.
-func (e *Env) NewSession() Session { return Session{env: e, frame: e.Protocol == "frame"} }
+func (e *Env) NewSession() Session { return Session{env: e, speaks: speechOf(e.Protocol)} }
 
 // Serve handles the complete requests at the start of in, does their work on the calling goroutine, appends their replies
 // to out in order, and counts them. It returns how many bytes of in it took, and whether the connection is to be closed
@@ -34,12 +40,13 @@ func (s *Session) Serve(in, out []byte) (n int, reply []byte, closing bool) {
 	var j Job
 	handled, bytesIn, bytesOut, begin := 0, 0, 0, len(out)
 	for len(out)-begin < batchBytes {
+		before := s.messages
 		taken, ok := s.Next(in[n:], &j)
 		if !ok {
 			break
 		}
 		if j.work && len(out) > begin {
-			s.closing = false // it is parsed again, at the start of the next call
+			s.closing, s.messages = false, before // it is parsed again, at the start of the next call
 			break
 		}
 		n += taken
@@ -67,6 +74,8 @@ type Job struct {
 	id      uint64
 	status  int
 	kind    jobKind
+	op      ws.OpCode // of a message
+	mask    [4]byte   // to be applied to a message's body
 	work    bool
 	noBody  bool // of the reply: HEAD
 	counts  bool
@@ -79,19 +88,28 @@ const (
 	jobHTTP jobKind = iota
 	jobFrame
 	jobContinue
-	jobClose
+	jobNothing   // has no reply
+	jobRaw       // body is the reply
+	jobMessage   // of ws, with op
+	jobIDMessage // of ws, binary, with an id
 )
 
 // Next takes the first complete request off in into j and returns how many bytes it took; ok false means that there is none
-// yet. (ok with n zero is a 100 Continue to be sent.) j refers to in until Own is called. Answers of http1 must be written
-// in the order of their requests, those of frames in any. A malformed request is a job too, with Last.
+// yet. (ok with n zero is a 100 Continue to be sent.) j refers to in, and to the session until the next Next, until Own is called.
+// Answers of http1 and ws must be written in the order of their requests, those of frames in any. A malformed request is a job
+// too, with Last; so is what has no answer, such as a fragment of a message, or a subscription, which Next has carried out.
 func (s *Session) Next(in []byte, j *Job) (n int, ok bool) {
 	if s.closing || len(in) == 0 {
 		return 0, false
 	}
 	*j = Job{own: j.own}
-	if s.frame {
+	switch s.speaks {
+	case speaksFrame:
 		return s.nextFrame(in, j)
+	case speaksPush:
+		return s.nextPush(in, j)
+	case speaksWS:
+		return s.nextMessage(in, j)
 	}
 	n, err := wire.ParseRequest(in, &s.req)
 	if err != nil {
@@ -161,7 +179,7 @@ func (s *Session) nextFrame(in []byte, j *Job) (n int, ok bool) {
 	id, body, n, err := wire.ParseFrame(in)
 	if err != nil {
 		s.closing = true
-		j.kind, j.Last = jobClose, true
+		j.kind, j.Last = jobNothing, true
 		return len(in), true
 	}
 	if n == 0 {
@@ -181,8 +199,12 @@ func (e *Env) answer(j *Job, out []byte) (reply []byte, size int) {
 		body, status = nil, StatusFailed
 	}
 	switch j.kind {
-	case jobClose:
+	case jobNothing:
 		return out, 0
+	case jobRaw:
+		return append(out, body...), 0
+	case jobMessage, jobIDMessage:
+		return appendMessage(out, j, body), len(body)
 	case jobContinue:
 		return append(out, wire.Continue...), 0
 	case jobFrame:
