@@ -65,7 +65,9 @@ type description struct {
 	Protocols []string          `json:"protocols"`
 	Missing   map[string]string `json:"missing"`
 	Variants  []Variant         `json:"variants"`
-	HalfClose string            `json:"half_close"`
+	// Settings are the model's own flags of serve, without dashes, of which variants are made.
+	Settings  []string `json:"settings"`
+	HalfClose string   `json:"half_close"`
 }
 
 type framework struct {
@@ -76,7 +78,8 @@ type framework struct {
 func (m *Model) describe(w io.Writer) error {
 	d := description{
 		Schema: Schema, Name: m.Name, Doc: m.Doc, Framework: framework{m.Module, moduleVersion(m.Module)},
-		Protocols: m.Protocols, Missing: map[string]string{}, Variants: m.Variants, HalfClose: m.HalfClose,
+		Protocols: m.Protocols, Missing: map[string]string{}, Variants: m.Variants, Settings: m.settings(),
+		HalfClose: m.HalfClose,
 	}
 	for _, p := range scenarios.Protocols {
 		if !slices.Contains(m.Protocols, p) {
@@ -95,6 +98,17 @@ func (m *Model) describe(w io.Writer) error {
 	}
 	_, err = fmt.Fprintf(w, "%s\n", data)
 	return err
+}
+
+// settings are the names of the model's own flags.
+func (m *Model) settings() []string {
+	names := []string{}
+	if m.Flags != nil {
+		fs := flag.NewFlagSet("", flag.ContinueOnError)
+		m.Flags(fs)
+		fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	}
+	return names
 }
 
 // moduleVersion is the version that was built in, "unknown" where the build did not record it.
