@@ -53,14 +53,19 @@ type Latency struct {
 const (
 	maxLatency = time.Minute
 	maxSigma   = 3
-	maxTraced  = 100_000
+	// maxLatencyText is the most characters of a latency, most of a trace: it is an argument of a program, which may have
+	// 128 KiB (MAX_ARG_STRLEN of linux/binfmts.h).
+	maxLatencyText = 100_000
 )
 
 // ParseLatency reads one of Latencies.
 func ParseLatency(text string) (Latency, error) {
 	kind, value, _ := strings.Cut(text, "=")
 	l := Latency{Kind: kind}
-	bad := fmt.Errorf("latency %q: want %s, durations from 0s to %v, sigma above 0 to %d", text, Latencies, maxLatency, maxSigma)
+	if len(text) > maxLatencyText {
+		return Latency{}, fmt.Errorf("latency %.40q…: %d characters: want at most %d", text, len(text), maxLatencyText)
+	}
+	bad := fmt.Errorf("latency %.200q: want %s, durations from 0s to %v, sigma above 0 to %d", text, Latencies, maxLatency, maxSigma)
 	parts := strings.Split(value, ",")
 	var ds []time.Duration
 	for i, p := range parts {
@@ -80,7 +85,7 @@ func ParseLatency(text string) (Latency, error) {
 	}
 	wanted := map[string]int{"constant": 1, "exponential": 1, "lognormal": 2}[kind]
 	switch {
-	case kind == "trace" && len(ds) <= maxTraced:
+	case kind == "trace":
 		l.Trace = ds
 	case wanted == 0 || len(parts) != wanted || kind != "constant" && ds[0] == 0:
 		return Latency{}, bad
@@ -157,12 +162,12 @@ func (s *Scenario) validateWindow(i int) error {
 	return nil
 }
 
-// windowAt is the window's span after the start of the first phase; ok is false where there is no such phase. A phase that is
-// repeated for steps is meant as written, not as expanded: windows there count from its first.
+// windowAt is the window's span after the start of the first phase; ok is false where there is no such phase. Of a phase that is
+// repeated for steps it is the first.
 func (s *Scenario) windowAt(w Window) (from, to time.Duration, ok bool) {
 	var at time.Duration
 	for _, p := range s.Phases {
-		if p.Name == w.Phase {
+		if p.Name == w.Phase || p.Open > 0 && p.Name == fmt.Sprintf("%s-%d", w.Phase, p.Open) {
 			from = at + time.Duration(w.After)
 			return from, from + time.Duration(w.For), true
 		}
