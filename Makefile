@@ -1,6 +1,6 @@
 # Each recipe is one line; longer logic is a subcommand of bin/millrace.
 
-SERVERS_BUILT = goroutine gnet netpoll fasthttp nethttp workers
+SERVERS_BUILT = goroutine gnet netpoll workers fasthttp nethttp echo gin
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo +)
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.commit=$(COMMIT)'
 
@@ -9,7 +9,7 @@ SCENARIO ?= burst
 QUICKLY = $(filter-out 0 no false,$(QUICK))
 ROUNDS ?= $(if $(QUICKLY),1,3)
 FUZZTIME ?= 30s
-FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/wire:FuzzPush ./internal/hist:FuzzReadLog \
+FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/wire:FuzzPush ./internal/wire:FuzzWS ./internal/hist:FuzzReadLog \
 	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile
 comma := ,
 
@@ -18,8 +18,8 @@ comma := ,
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## bin/millrace, bin/millrace-member and bin/servers/*
-	@$(BUILD) -o bin/ ./cmd/millrace ./cmd/millrace-member && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
+build: ## bin/millrace, bin/millrace-member, bin/downstream and bin/servers/*
+	@$(BUILD) -o bin/ ./cmd/millrace ./cmd/millrace-member ./servers/downstream && $(BUILD) -o bin/servers/ $(addprefix ./servers/,$(SERVERS_BUILT))
 
 bench: build ## run a scenario: SCENARIO=burst|idle|churn|steady SERVERS=gnet,goroutine ROUNDS=3 QUICK=1 SET="connections.count=2000 …"
 	@bin/millrace run $(SCENARIO) --rounds $(or $(ROUNDS),3) $(if $(SERVERS),--servers '$(SERVERS)') $(if $(QUICKLY),--quick) $(foreach s,$(SET),--set '$(s)')
