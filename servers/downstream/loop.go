@@ -278,13 +278,17 @@ func (s *server) close(c *conn, as *atomic.Int64) {
 	s.env.Closed()
 }
 
-func monotonic() int64 {
+// begun and begunNs are one moment, by Go's clock and by CLOCK_MONOTONIC.
+var begun, begunNs = time.Now(), func() int64 {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		panic("reading the clock: " + err.Error())
 	}
 	return ts.Nano()
-}
+}()
+
+// monotonic is CLOCK_MONOTONIC in ns, read without a system call.
+func monotonic() int64 { return begunNs + int64(time.Since(begun)) }
 
 // wait waits for up to ns, without end where that is negative. A kernel before 5.11 knows whole milliseconds only.
 func wait(epoll int, events []unix.EpollEvent, ns int64) (int, error) {
@@ -301,7 +305,11 @@ func wait(epoll int, events []unix.EpollEvent, ns int64) (int, error) {
 	case unix.EINTR:
 		return 0, nil
 	case unix.ENOSYS:
-		count, err := unix.EpollWait(epoll, events, int(max(-1, (ns+1e6-1)/1e6)))
+		ms := -1
+		if ns >= 0 {
+			ms = int((ns + 1e6 - 1) / 1e6)
+		}
+		count, err := unix.EpollWait(epoll, events, ms)
 		if err == unix.EINTR {
 			err = nil
 		}
