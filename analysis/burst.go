@@ -40,7 +40,9 @@ var resources = []struct {
 // burst measures what an overload does and leaves behind.
 func (m *measurement) burst(burst *results.Phase) {
 	base := m.baselineBefore(burst)
-	m.drain(burst)
+	if burst.Load == "overload" {
+		m.drain(burst)
+	}
 	for _, r := range resources {
 		m.residue(burst, base, r.name, r.value)
 	}

@@ -24,17 +24,20 @@ func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario
 	m.summary(t.Lag, "lag-p99-ns", func(s hist.Summary) *int64 { return s.P99 })
 	m.achieved()
 	m.shares()
-	if p := m.overload(); p != nil {
+	if p := m.disturbance(); p != nil {
 		m.burst(p)
 	}
 	if len(m.holds()) > 0 {
 		m.idle()
 	}
-	if s.Connections.Requests > 0 {
+	if s.Has(scenarios.Churn) {
 		m.churn()
 	}
 	if p := m.loaded(); p != nil {
 		m.cpuPerRequest("cpu-per-req-ns", p.FromNs, p.ToNs)
+		if s.Has(scenarios.Holding) {
+			m.cores(p)
+		}
 	}
 }
 
@@ -66,18 +69,53 @@ func (m *measurement) overload() *results.Phase {
 	return m.phase(func(p *results.Phase) bool { return p.Measure && p.Load == "overload" })
 }
 
-// loaded is the phase whose requests the headline speaks of: the overload, else the last measured phase with arrivals.
+// loaded is the phase whose requests the headline speaks of: the overload, else the last measured phase with arrivals, else,
+// where connections are only held, the last measured one.
 func (m *measurement) loaded() *results.Phase {
 	if p := m.overload(); p != nil {
 		return p
 	}
+	holding := m.scenario.Has(scenarios.Holding)
 	var last *results.Phase
 	for i, p := range m.trial.Phases {
-		if p.Measure && m.offers(p.Name) {
+		if p.Measure && (holding || m.offers(p.Name)) {
 			last = &m.trial.Phases[i]
 		}
 	}
 	return last
+}
+
+// disturbance is what the trial recovers from: the overload, or the windows in which the downstream behaves otherwise, as a phase
+// from the begin of the first to the end of the last; nil where there is none.
+func (m *measurement) disturbance() *results.Phase {
+	if p := m.overload(); p != nil {
+		return p
+	}
+	spans := m.scenario.Spans()
+	if len(spans) == 0 {
+		return nil
+	}
+	from, to := spans[0][0], spans[0][1]
+	for _, s := range spans[1:] {
+		from, to = min(from, s[0]), max(to, s[1])
+	}
+	within := m.phase(func(p *results.Phase) bool { return p.FromNs < to && to <= p.ToNs })
+	if within == nil {
+		return nil // the trial was cut off before
+	}
+	p := *within
+	p.FromNs, p.ToNs, p.DrainedNs = from, to, to
+	return &p
+}
+
+// cores sets the server's CPU time by time over a phase in which nothing is asked for.
+func (m *measurement) cores(p *results.Phase) {
+	a, b := m.near(p.FromNs, (*results.Reading).CPUNs), m.near(p.ToNs, (*results.Reading).CPUNs)
+	if a == nil || b == nil || b.TNs <= a.TNs {
+		m.note("cpu-cores: no readings of it at the server")
+		return
+	}
+	m.set("cpu-cores", float64(*b.CPUNs()-*a.CPUNs())/float64(b.TNs-a.TNs))
 }
 
 // offers reports whether the scenario's phase of that name has arrivals of its own.

@@ -41,7 +41,7 @@ func invented(t *testing.T, scenario string, variants []string, rounds int, valu
 				ID: fmt.Sprintf("r%02d-%s-%s", r+1, scenario, name), Round: r + 1, Scenario: scenario, Variant: name,
 				Status: results.StatusDone, Verdict: validity.Valid, Metrics: map[string]float64{},
 			}
-			for _, metric := range results.Headline(scenario) {
+			for _, metric := range res.Run.Headline() {
 				info, _ := results.Metric(metric)
 				if v := value(i, r, rng.NormFloat64()); !math.IsNaN(v) {
 					trial.Metrics[metric] = bases[info.Unit] * v

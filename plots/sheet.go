@@ -42,7 +42,11 @@ func newSheet(res *results.Result) *sheet {
 			}
 			all++
 			if why := t.LeftOut(); why != "" {
-				out = append(out, fmt.Sprintf("round %d %s", t.Round, why))
+				at := fmt.Sprintf("round %d", t.Round)
+				if t.Step != "" {
+					at += " at " + t.Step
+				}
+				out = append(out, at+" "+why)
 				continue
 			}
 			c.trials = append(c.trials, t)
@@ -102,8 +106,16 @@ func (s *sheet) source() string {
 	if len(r.Set) > 0 {
 		line += " · changed: " + strings.Join(r.Set, ", ")
 	}
+	if r.Sweep != "" {
+		line += " · swept: " + r.Sweep
+	}
 	if len(r.Scale) > 0 {
 		line += " · scaled down: " + strings.Join(r.Scale, "; ")
+	}
+	for _, step := range r.Steps {
+		if len(step.Scale) > 0 {
+			line += " · step " + step.Name + " scaled down: " + strings.Join(step.Scale, "; ")
+		}
 	}
 	return line
 }

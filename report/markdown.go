@@ -35,6 +35,7 @@ func Markdown(res *results.Result, figures []plots.Figure) ([]byte, error) {
 			p.Table(*t.Spread)
 		}
 	}
+	p.crossings(d)
 	for _, s := range d.support {
 		p.Line("%s", sheet.Escape(s))
 	}
@@ -64,6 +65,22 @@ func Markdown(res *results.Result, figures []plots.Figure) ([]byte, error) {
 
 // page is a run's report in the making.
 type page struct{ sheet.Page }
+
+// crossings says where over what is swept the winner changes.
+func (p *page) crossings(d *document) {
+	if len(d.crossings) == 0 {
+		return
+	}
+	p.Line("## Where the winner changes")
+	p.Line("%s", sheet.Escape(crossingsNote))
+	var list []string
+	for _, c := range d.crossings {
+		for _, s := range c.sentences {
+			list = append(list, fmt.Sprintf("- **%s**: %s", sheet.Escape(c.metric), sheet.Escape(s)))
+		}
+	}
+	p.Line("%s", strings.Join(list, "\n"))
+}
 
 func (p *page) figures(res *results.Result, figures []plots.Figure) error {
 	if len(figures) == 0 {
@@ -132,7 +149,7 @@ func (p *page) variants(r *results.Run) {
 		if len(sum) > 12 {
 			sum = sum[:12]
 		}
-		t.Rows = append(t.Rows, []sheet.Cell{{Text: v.Name}, {Text: v.Framework}, {Text: v.Doc}, {Text: strings.Join(v.Args, " ")}, {Text: sum}})
+		t.Rows = append(t.Rows, []sheet.Cell{{Text: v.Name}, {Text: v.Framework}, {Text: v.Doc}, {Text: strings.Join(v.Settings(), " ")}, {Text: sum}})
 	}
 	p.Table(t)
 	if len(r.Env.Modules) > 0 {
@@ -150,7 +167,15 @@ func (p *page) reproduce(r *results.Run) {
 	p.Line("The seed %d gives the same arrivals and the same order of the variants:", r.Seed)
 	var list []string
 	for i, order := range r.Order {
-		list = append(list, fmt.Sprintf("%d. %s", i+1, sheet.Escape(strings.Join(order, ", "))))
+		text := strings.Join(order, ", ")
+		if i < len(r.StepOrder) && len(r.Variants) > 0 {
+			var parts []string
+			for k, step := range r.StepOrder[i] {
+				parts = append(parts, fmt.Sprintf("at %s %s", step, strings.Join(order[k*len(r.Variants):(k+1)*len(r.Variants)], ", ")))
+			}
+			text = strings.Join(parts, "; ")
+		}
+		list = append(list, fmt.Sprintf("%d. %s", i+1, sheet.Escape(text)))
 	}
 	p.Line("%s", strings.Join(list, "\n"))
 }

@@ -71,17 +71,22 @@ func (d *document) addVerdicts(list []*contender) {
 		d.verdicts.Head = append(d.verdicts.Head, fmt.Sprintf("round %d", r+1))
 	}
 	for _, c := range list {
-		row := []sheet.Cell{{Text: c.name}}
-		for r := range d.res.Run.Rounds {
-			row = append(row, d.verdictOf(c, r+1))
+		for i, step := range d.res.Run.StepNames() {
+			row := []sheet.Cell{{Text: c.name}}
+			if step != "" {
+				row[0].Text += " at " + d.stages[i].name
+			}
+			for r := range d.res.Run.Rounds {
+				row = append(row, d.verdictOf(c, r+1, step))
+			}
+			d.verdicts.Rows = append(d.verdicts.Rows, row)
 		}
-		d.verdicts.Rows = append(d.verdicts.Rows, row)
 	}
 }
 
-func (d *document) verdictOf(c *contender, round int) sheet.Cell {
+func (d *document) verdictOf(c *contender, round int, step string) sheet.Cell {
 	for _, t := range append(slices.Clone(c.counted), c.out...) {
-		if t.Round != round {
+		if t.Round != round || t.Step != step {
 			continue
 		}
 		text, m := string(t.Verdict), sheet.Good

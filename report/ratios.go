@@ -37,7 +37,7 @@ func (d *document) comparison(metric string) *compare.Comparison {
 
 // findGuide sets the comparison that the preface speaks of: the first that has intervals, headline metrics before others.
 func (d *document) findGuide() {
-	metrics := results.Headline(d.res.Run.Scenario.Name)
+	metrics := d.res.Run.Headline()
 	for _, g := range groups {
 		if g.applies(&d.res.Run.Scenario) {
 			for _, k := range g.columns {
@@ -245,7 +245,10 @@ func (d *document) ratioReading() string {
 
 // whyNoRatios is of a run with rounds enough.
 func (d *document) whyNoRatios() string {
-	c := d.comparison(results.Headline(d.res.Run.Scenario.Name)[0])
+	if len(d.stages) > 0 {
+		return d.stages[0].doc.whyNoRatios()
+	}
+	c := d.comparison(d.res.Run.Headline()[0])
 	i := slices.IndexFunc(c.Rows, func(r compare.Row) bool { return r.Variant == c.Reference })
 	switch {
 	case len(c.Rows) < 2:

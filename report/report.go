@@ -16,7 +16,7 @@ import (
 )
 
 // Write reads the run in the directory dir, draws its figures into dir/plots and writes dir/report.md, whose path it
-// returns. Both are derived, and written over if they exist.
+// returns; of a sweep over numbers dir/crossovers.json as well. Both are derived, and written over if they exist.
 func Write(dir string) (path string, err error) {
 	res, err := results.Load(dir)
 	if err != nil {
@@ -34,6 +34,9 @@ func WriteResult(res *results.Result) (path string, err error) {
 	}
 	page, err := Markdown(res, figures)
 	if err != nil {
+		return "", err
+	}
+	if err := writeCrossings(res); err != nil {
 		return "", err
 	}
 	path = filepath.Join(dir, "report.md")
@@ -68,6 +71,14 @@ func (d *document) preface() []string {
 	}
 	for _, s := range r.Scale {
 		lines = append(lines, "Scaled down: "+s)
+	}
+	for _, step := range r.Steps {
+		for _, s := range step.Scale {
+			lines = append(lines, fmt.Sprintf("Scaled down: step %s: %s", step.Name, s))
+		}
+	}
+	if len(r.Steps) > 0 {
+		lines = append(lines, d.sweepReading())
 	}
 	course, rounds := d.course()
 	lines = append(lines, course...)
@@ -131,6 +142,9 @@ func command(r *results.Run) string {
 	}
 	for _, s := range r.Set {
 		args = append(args, "--set", quote(s))
+	}
+	if r.Sweep != "" {
+		args = append(args, "--sweep", quote(r.Sweep))
 	}
 	var names []string
 	for _, v := range r.Variants {

@@ -23,7 +23,7 @@ func (d *document) course() (lines []string, whole int) {
 		}
 	}
 	for _, n := range finished {
-		if n == len(r.Variants) {
+		if n == r.TrialsPerRound() {
 			whole++
 		}
 	}
@@ -31,7 +31,7 @@ func (d *document) course() (lines []string, whole int) {
 	if n := len(d.res.Sessions); n > 0 {
 		last = d.res.Sessions[n-1]
 	}
-	switch planned := r.Rounds * len(r.Variants); {
+	switch planned := r.Rounds * r.TrialsPerRound(); {
 	case all < planned:
 		line := fmt.Sprintf("Not finished: %d of %d trials were run to their end, %d of %d rounds are whole.", all, planned, whole, r.Rounds)
 		if last.Sitting > 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/internal/golden"
 	"github.com/millrace/millrace/plots/synthetic"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // altered writes a run, lets f change its trials, and reads it again.
@@ -190,7 +191,7 @@ func TestReferenceGone(t *testing.T) {
 
 // "No order supported" stands only where nothing in the report supports one.
 func TestNoOrderContradictsNoInterval(t *testing.T) {
-	metric := results.Headline("churn")[0]
+	metric := (&results.Run{}).Headline()[0]
 	check := func(what string, want bool, change func(*compare.Comparison)) {
 		t.Helper()
 		d := newDocument(&results.Result{Run: &results.Run{}})
@@ -244,9 +245,13 @@ func TestRatioDigits(t *testing.T) {
 }
 
 func TestHeadlinesHaveNames(t *testing.T) {
-	for _, scenario := range []string{"burst", "idle", "churn", "steady"} {
-		d := newDocument(&results.Result{Run: &results.Run{}})
-		for _, m := range results.Headline(scenario) {
+	for _, scenario := range scenarios.Names {
+		s, err := scenarios.Named(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newDocument(&results.Result{Run: &results.Run{Scenario: *s}})
+		for _, m := range d.res.Run.Headline() {
 			if d.nameOf(m) == m {
 				t.Errorf("%s: the headline metric %s has no column", scenario, m)
 			}

@@ -18,7 +18,7 @@ type document struct {
 	tables []sheet.Table
 	// outcomes is a sentence, or empty where the last table says it.
 	outcomes string
-	notes    sheet.Footnotes
+	notes    *sheet.Footnotes
 	// support says what the rounds could have shown, a sentence each.
 	support []string
 	// verdicts has a row a variant and a column a round.
@@ -27,6 +27,9 @@ type document struct {
 	comparisons map[string]*compare.Comparison // by metric
 	guide       *compare.Comparison            // the one that the preface speaks of; nil where no cell has a ratio
 	shared      map[string]int                 // rounds that count of a variant and of the reference
+	judged      bool                           // a table has the column of verdicts
+	stages      []*stage                       // the steps of a sweep, in the order given; empty without one
+	crossings   []changes                      // by headline metric of a sweep over numbers
 }
 
 // contender is a variant with its trials: those that count, and those that are left out.
@@ -39,28 +42,45 @@ type contender struct {
 	verdicts []int // why trials are SUSPECT
 }
 
+// newEmpty is a document without anything in it.
+func newEmpty(res *results.Result) *document {
+	return &document{res: res, notes: &sheet.Footnotes{}, comparisons: map[string]*compare.Comparison{}}
+}
+
 func newDocument(res *results.Result) *document {
-	d := &document{res: res, comparisons: map[string]*compare.Comparison{}}
+	d := newEmpty(res)
 	var list []*contender
 	for _, v := range res.Run.Variants {
 		list = append(list, d.contender(v.Name))
 	}
-	if d.findGuide(); d.guide != nil {
-		d.countShared(list)
-	}
-	for _, g := range groups {
-		if len(res.Trials) > 0 && g.applies(&res.Run.Scenario) {
-			d.tables = append(d.tables, d.table(g, list))
-		}
+	if len(res.Run.Steps) > 0 {
+		d.addSweep(list)
+	} else {
+		d.addTables(list)
 	}
 	if len(res.Trials) == 0 {
 		d.outcomes = "No trial was finished: there is nothing to show."
 		return d
 	}
-	d.addTiers(list)
 	d.addOutcomes(list)
 	d.addVerdicts(list)
 	return d
+}
+
+// addTables makes the tables of a run without steps.
+func (d *document) addTables(list []*contender) {
+	if d.findGuide(); d.guide != nil {
+		d.countShared(list)
+	}
+	if len(d.res.Trials) == 0 {
+		return
+	}
+	for _, g := range groups {
+		if g.applies(&d.res.Run.Scenario) {
+			d.tables = append(d.tables, d.table(g, list))
+		}
+	}
+	d.addTiers(list)
 }
 
 func (d *document) contender(name string) *contender {
@@ -158,21 +178,28 @@ func (d *document) table(g group, list []*contender) sheet.Table {
 	if len(spread.Head) > 1 {
 		t.Spread = &spread
 	}
-	if g.verdict {
+	if g.verdict && !d.judged {
+		d.judged = true
 		t.Head, t.HeadMarks = append(t.Head, "verdict"), append(t.HeadMarks, nil)
 		for i, c := range list {
 			t.Rows[i] = append(t.Rows[i], verdictCell(c))
 		}
 	}
+	t.Rows = append(t.Rows, d.notApplicable(len(t.Head))...)
+	return t
+}
+
+// notApplicable are the rows, so many cells wide, of the variants that could not take part.
+func (d *document) notApplicable(width int) (rows [][]sheet.Cell) {
 	for _, name := range slices.Sorted(maps.Keys(d.res.Run.NotApplicable)) {
 		why := "not applicable: " + d.res.Run.NotApplicable[name]
 		row := []sheet.Cell{{Text: name, Marks: []int{d.notes.Mark(why, why)}}}
-		for range t.Head[1:] {
+		for range width - 1 {
 			row = append(row, sheet.Cell{Text: "n/a", Mood: sheet.Absent})
 		}
-		t.Rows = append(t.Rows, row)
+		rows = append(rows, row)
 	}
-	return t
+	return rows
 }
 
 // cell is a column's value for a variant: the median over its rounds that count, with the smallest and the largest. Of a

@@ -22,6 +22,16 @@ func Text(w io.Writer, res *results.Result, color bool) error {
 	for _, t := range d.tables {
 		p.Table(t)
 	}
+	if len(d.crossings) > 0 {
+		p.Line("")
+		p.Line(p.Bold("Where the winner changes"))
+		p.Wrapped(crossingsNote, "")
+		for _, c := range d.crossings {
+			for _, s := range c.sentences {
+				p.Wrapped(c.metric+": "+s+".", "  ")
+			}
+		}
+	}
 	if len(d.support) > 0 {
 		p.Line("")
 		for _, s := range d.support {

@@ -22,7 +22,7 @@ const outOfReach = 10_000
 func (d *document) addTiers(list []*contender) {
 	var metrics []string
 	pairs := 0
-	for _, m := range results.Headline(d.res.Run.Scenario.Name) {
+	for _, m := range d.res.Run.Headline() {
 		if c := d.comparison(m); slices.ContainsFunc(c.Rows, func(r compare.Row) bool { return !math.IsNaN(r.Median) }) {
 			metrics = append(metrics, m)
 			pairs = max(pairs, len(c.Pairs))
@@ -153,12 +153,16 @@ func (d *document) nameOf(metric string) string {
 	}
 	for _, applies := range []bool{true, false} {
 		for _, g := range groups {
-			if g.applies(&d.res.Run.Scenario) != applies {
+			if slices.ContainsFunc(d.res.Run.Workloads(), g.applies) != applies {
 				continue
 			}
 			for _, k := range g.columns {
-				if len(k.metrics) == 1 && k.metrics[0] == metric {
+				switch i := slices.Index(k.metrics, metric); {
+				case i < 0:
+				case len(k.metrics) == 1:
 					return k.head
+				default:
+					return k.heads[i]
 				}
 			}
 		}

@@ -33,9 +33,12 @@ func TestIDs(t *testing.T) {
 		{12, "goroutine/GOGC=400", "r12-burst-goroutine+GOGC=400"},
 		{100, "my server", "r100-burst-my_server"},
 	} {
-		if got := TrialID(c.round, "burst", c.variant); got != c.want || checkTrialID(got) != nil {
+		if got := TrialID(c.round, "burst", c.variant, 0); got != c.want || checkTrialID(got) != nil {
 			t.Errorf("trial id %q, want %q", got, c.want)
 		}
+	}
+	if got, want := TrialID(3, "burst", "gnet/ants", 2), "r03-burst-gnet+ants-s02"; got != want {
+		t.Errorf("trial id of the second step %q, want %q", got, want)
 	}
 	for _, id := range []string{"", ".", "..", "../x", "a/b", "/etc"} {
 		if checkTrialID(id) == nil {

@@ -39,7 +39,7 @@ func aRun(t testing.TB) *Run {
 // aTrial is a good trial; change what the test is about.
 func aTrial(round int, variant string, drainNs float64) *Trial {
 	return &Trial{
-		Schema: Schema, ID: TrialID(round, "burst", variant), Round: round, Position: 1, Scenario: "burst", Variant: variant,
+		Schema: Schema, ID: TrialID(round, "burst", variant, 0), Round: round, Position: 1, Scenario: "burst", Variant: variant,
 		Started: started, Seconds: 30, Status: StatusDone, Verdict: validity.Valid,
 		Planned: 10, Outcomes: map[string]int64{"ok": 10},
 		Metrics: map[string]float64{"drain-time-ns": drainNs, "goodput-rps": 1e15 / drainNs, "peak-RSS-bytes": 123456789, "lag-p99-ns": 9000},

@@ -1,27 +1,45 @@
 package results
 
-import "slices"
+import (
+	"slices"
 
-// headlines are the metrics by which a scenario's variants are compared in figures and in the first table, the most telling
-// one first. A scenario without a line of its own has defaultHeadline.
+	"github.com/millrace/millrace/scenarios"
+)
+
+// headlines are the metrics by which the variants of scenarios with a trait are compared in figures and in the first table, the
+// most telling one first. Of several traits the first here holds; a scenario without any has defaultHeadline.
 var headlines = []struct {
-	scenario string
-	metrics  []string
+	of      scenarios.Trait
+	metrics []string
 }{
-	{"burst", []string{"drain-time-ns", "p99-latency-ns", "cpu-per-req-ns", "peak-RSS-bytes"}},
-	{"idle", []string{"user-bytes-per-conn", "kernel-bytes-per-conn", "active-p99-latency-ns"}},
-	{"churn", []string{"p50-connect-ns", "p99-connect-ns", "p50-latency-ns", "p99-latency-ns", "cpu-per-req-ns"}},
+	{scenarios.Overload, []string{"drain-time-ns", "p99-latency-ns", "cpu-per-req-ns", "peak-RSS-bytes"}},
+	{scenarios.Disturbance, []string{"recovery-cpu-per-req-ns", "p99-latency-ns", "peak-RSS-bytes", "peak-goroutines"}},
+	{scenarios.Ladder, []string{"user-bytes-per-conn", "kernel-bytes-per-conn", "active-p99-latency-ns"}},
+	{scenarios.Holding, []string{"cpu-cores", "p99-latency-ns", "p50-latency-ns"}},
+	{scenarios.Churn, []string{"p50-connect-ns", "p99-connect-ns", "p50-latency-ns", "p99-latency-ns", "cpu-per-req-ns"}},
 }
 
 var defaultHeadline = []string{"p50-latency-ns", "p99-latency-ns", "cpu-per-req-ns"}
 
-// Headline lists the names of a scenario's headline metrics, all of them in the table Metrics; those of a scenario that is
-// not known are the response times and the CPU time a request. The list is the caller's.
-func Headline(scenario string) []string {
+// Headline lists the names of a scenario's headline metrics, all of them in the table Metrics. The list is the caller's.
+func Headline(s *scenarios.Scenario) []string {
 	for _, h := range headlines {
-		if h.scenario == scenario {
+		if s.Has(h.of) {
 			return slices.Clone(h.metrics)
 		}
 	}
 	return slices.Clone(defaultHeadline)
+}
+
+// Headline lists the names of the run's headline metrics: those of any of its steps. The list is the caller's.
+func (r *Run) Headline() []string {
+	var list []string
+	for _, s := range r.Workloads() {
+		for _, name := range Headline(s) {
+			if !slices.Contains(list, name) {
+				list = append(list, name)
+			}
+		}
+	}
+	return list
 }

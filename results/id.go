@@ -22,9 +22,14 @@ func NewID(now time.Time, scenario string, rnd *rand.Rand) string {
 	return fmt.Sprintf("%s-%s-%s", now.UTC().Format(idStamp), FileName(scenario), tail)
 }
 
-// TrialID names a trial and its directory: r03-burst-gnet+ants, for round 3 of gnet/ants.
-func TrialID(round int, scenario, variant string) string {
-	return fmt.Sprintf("r%02d-%s-%s", round, FileName(scenario), FileName(variant))
+// TrialID names a trial and its directory: r03-burst-gnet+ants, for round 3 of gnet/ants; of the second step of a sweep
+// r03-burst-gnet+ants-s02. Steps count from 1, and 0 is a run without a sweep.
+func TrialID(round int, scenario, variant string, step int) string {
+	id := fmt.Sprintf("r%02d-%s-%s", round, FileName(scenario), FileName(variant))
+	if step > 0 {
+		id += fmt.Sprintf("-s%02d", step)
+	}
+	return id
 }
 
 // FileName makes a name fit for a file name: slashes become "+", white space and NUL "_".

@@ -149,6 +149,9 @@ func checkTrial(run *Run, most int, t *Trial) error {
 	if t.Scenario != run.Scenario.Name {
 		return fmt.Errorf("trial %s: scenario %q: the run is of %q", t.ID, t.Scenario, run.Scenario.Name)
 	}
+	if run.ScenarioOf(t.Step) == nil {
+		return fmt.Errorf("trial %s: step %q: want one of %q", t.ID, t.Step, run.StepNames())
+	}
 	if t.Round < 1 || t.Round > most {
 		return fmt.Errorf("trial %s: round %d: want 1 to %d", t.ID, t.Round, most)
 	}

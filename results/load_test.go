@@ -55,7 +55,7 @@ func TestLoadAfterCrash(t *testing.T) {
 func TestLoadOfHalfADuet(t *testing.T) {
 	half := func(variant, partner, status string, sitting int) *Trial {
 		x := aTrial(1, variant, 1e9)
-		x.Duet, x.Status, x.Sitting = TrialID(1, "burst", partner), status, sitting
+		x.Duet, x.Status, x.Sitting = TrialID(1, "burst", partner, 0), status, sitting
 		return x
 	}
 	a := func(status string, sitting int) *Trial { return half("goroutine", "gnet/ants", status, sitting) }

@@ -4,7 +4,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace/millrace/scenarios"
 )
+
+func named(t *testing.T, name string) *scenarios.Scenario {
+	t.Helper()
+	s, err := scenarios.Named(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 func TestMetricsTable(t *testing.T) {
 	seen := map[string]bool{}
@@ -20,11 +31,14 @@ func TestMetricsTable(t *testing.T) {
 			t.Errorf("metric %s: unit %s: want the unit last, and no slash", m.Name, m.Unit)
 		}
 	}
-	if m, ok := Metric("drain-time-ns"); !ok || !m.In("burst") || m.In("idle") {
+	if m, ok := Metric("drain-time-ns"); !ok || !m.In(named(t, "burst")) || m.In(named(t, "idle")) {
 		t.Errorf("metric drain-time-ns: %+v, %v", m, ok)
 	}
-	if m, ok := Metric("p99-latency-ns"); !ok || !m.In("churn") {
+	if m, ok := Metric("p99-latency-ns"); !ok || !m.In(named(t, "churn")) {
 		t.Errorf("metric p99-latency-ns: %+v, %v", m, ok)
+	}
+	if m, _ := Metric("residue-1s-goroutines"); !m.In(named(t, "burst")) || m.In(named(t, "steady")) {
+		t.Errorf("metric residue-1s-goroutines: %+v", m)
 	}
 	if _, ok := Metric("qps"); ok {
 		t.Error("qps is a metric")

@@ -3,6 +3,7 @@
 package results
 
 import (
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/scenarios"
@@ -29,8 +30,13 @@ type Run struct {
 	// Scenario as given and as resolved, after --quick, --set and the host's limits.
 	Given    scenarios.Scenario `json:"scenario_given"`
 	Scenario scenarios.Scenario `json:"scenario"`
-	Quick    bool               `json:"quick"`
-	Set      []string           `json:"set,omitempty"`
+	// Steps of a sweep, each a trial of its own with every variant in a round; empty where all trials run Scenario. With Steps no
+	// trial runs Scenario as it stands: it is what they begin with, before a step's fields are set and the host's limits.
+	Steps []Step   `json:"steps,omitempty"`
+	Quick bool     `json:"quick"`
+	Set   []string `json:"set,omitempty"`
+	// Sweep is what took the place of the scenario's own, in the words of --sweep; empty where nothing did.
+	Sweep string `json:"sweep,omitempty"`
 	// Scale says what was made smaller to fit the host, a sentence each; it stands in every table and figure.
 	Scale    []string  `json:"scale,omitempty"`
 	Variants []Variant `json:"variants"`
@@ -47,10 +53,12 @@ type Run struct {
 	Design string `json:"design,omitempty"`
 	// Duet tells that the two trials of a round ran at the same time, the load going from one to the other.
 	Duet bool `json:"duet,omitempty"`
-	// Order[r] is the order of the variants, by name, in round r.
-	Order [][]string `json:"order"`
-	Split CPUSplit   `json:"cpu_split"`
-	Env   Env        `json:"environment"`
+	// Order[r] is the order of the variants, by name, in round r. In a sweep StepOrder[r] is that of the steps, and Order[r] has
+	// the variants of the first of them, then those of the next.
+	Order     [][]string `json:"order"`
+	StepOrder [][]string `json:"step_order,omitempty"`
+	Split     CPUSplit   `json:"cpu_split"`
+	Env       Env        `json:"environment"`
 }
 
 // Variant is a contender of a run.
@@ -60,9 +68,17 @@ type Variant struct {
 	Framework string   `json:"framework"` // module and version
 	Doc       string   `json:"doc"`
 	Args      []string `json:"args"` // after `serve`
-	Binary    string   `json:"binary"`
-	SHA256    string   `json:"sha256"`
+	// Env are variables of the server process beyond those of the runner, KEY=VALUE.
+	Env    []string `json:"env,omitempty"`
+	Binary string   `json:"binary"`
+	// SHA256 is of the program; of a foreign server, of its description and its program.
+	SHA256 string `json:"sha256"`
+	// File is the description of a foreign server, empty of ours.
+	File string `json:"file,omitempty"`
 }
+
+// Settings are the flags and variables by which a variant differs from its model.
+func (v *Variant) Settings() []string { return slices.Concat(v.Env, v.Args) }
 
 // CPUSplit says which CPUs run what. Shared is true where client and server run on the same ones.
 type CPUSplit struct {

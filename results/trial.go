@@ -10,11 +10,13 @@ import (
 // Trial is a line of trials.jsonl: one scenario against one fresh server process.
 type Trial struct {
 	Schema   int    `json:"schema"`
-	ID       string `json:"id"`       // its directory below trials/: r03-burst-gnet+ants
+	ID       string `json:"id"`       // its directory below trials/: r03-burst-gnet+ants, in a sweep r03-burst-gnet+ants-s02
 	Round    int    `json:"round"`    // from 1
 	Position int    `json:"position"` // in its round, from 1
 	Scenario string `json:"scenario"`
 	Variant  string `json:"variant"`
+	// Step of the sweep by name; empty in a run without one.
+	Step string `json:"step,omitempty"`
 	// Duet is the ID of the trial that ran at the same time, their loads taking turns; empty of a trial by itself. DuetSlot is
 	// 0 for the load of the even slots and 1 for the other.
 	Duet     string    `json:"duet,omitempty"`
@@ -35,6 +37,10 @@ type Trial struct {
 	Planned  int64            `json:"planned"`
 	Outcomes map[string]int64 `json:"outcomes"`
 	Phases   []Phase          `json:"phases"`
+	// Push is what subscribers received; nil where the server sends nothing on its own.
+	Push *Push `json:"push,omitempty"`
+	// Downstream is what the downstream saw; nil where the work calls none.
+	Downstream *Downstream `json:"downstream,omitempty"`
 	// Metrics by name as in the table Metrics; a metric that could not be measured is absent. Notes says why, except of
 	// percentiles that too few samples support.
 	Metrics map[string]float64 `json:"metrics"`
@@ -97,8 +103,21 @@ type Phase struct {
 	Service     hist.Summary     `json:"service_ns"`
 	Lag         hist.Summary     `json:"lag_ns"`
 	Connect     hist.Summary     `json:"connect_ns"`
+	// Work and Bystander are the requests that asked for the server's work and those that did not, which are in the figures above
+	// as well; nil where all were of one kind.
+	Work      *Side `json:"work,omitempty"`
+	Bystander *Side `json:"bystander,omitempty"`
+	// Push is what subscribers received; nil where the server sends nothing on its own.
+	Push *PushPhase `json:"push,omitempty"`
 	// DrainedNs is when the last request intended in this phase got its outcome; zero if some never did.
 	DrainedNs int64 `json:"drained_ns"`
+}
+
+// Side is a part of a phase's requests: those that ask for the server's work, or those that don't.
+type Side struct {
+	Planned  int64        `json:"planned"`
+	OK       int64        `json:"ok"`
+	Response hist.Summary `json:"response_ns"`
 }
 
 // Interval counts what happened in one interval of Trial.IntervalNs.

@@ -73,8 +73,10 @@ func checkDuet(sc *scenarios.Scenario, variants int) error {
 
 // makeDuets makes the rounds of a planned run duets: both variants at the same time, on the same CPUs.
 func makeDuets(run *results.Run) error {
-	if err := checkDuet(&run.Scenario, len(run.Variants)); err != nil {
-		return &UsageError{err}
+	for _, s := range run.Workloads() {
+		if err := checkDuet(s, len(run.Variants)); err != nil {
+			return &UsageError{err}
+		}
 	}
 	run.Duet = true
 	return nil

@@ -29,6 +29,9 @@ func PlanExplain(ctx context.Context, c Config, of *results.Run, variants []stri
 		return nil, &UsageError{fmt.Errorf("explaining run %s: its rounds are duets, whose requests cost other than those of a trial by itself, and each look has one of those: run %s without --duet and explain that run, or %s",
 			of.ID, of.Scenario.Name, recordsOnly)}
 	}
+	if len(of.Steps) > 0 {
+		return nil, &UsageError{fmt.Errorf("explaining run %s: it is a sweep, and each of its steps has a cause of its own: run one of them with --set and explain that run, or %s", of.ID, recordsOnly)}
+	}
 	run := &results.Run{
 		Schema: results.Schema, Method: of.Method, Started: time.Now().UTC(), Purpose: results.PurposeExplain, Explains: of.ID, Given: of.Given,
 		Scenario: of.Scenario, Quick: of.Quick, Set: of.Set, Scale: of.Scale, Engine: of.Engine, Rounds: explainRounds, Seed: of.Seed, Split: of.Split,
@@ -76,11 +79,14 @@ func sameVariants(ctx context.Context, dir string, of, run *results.Run, names [
 	frameworks := map[string]string{}
 	for _, name := range names {
 		measured := variantNamed(of.Variants, name)
+		if measured.File != "" {
+			return nil, &UsageError{fmt.Errorf("explaining run %s: %s is a foreign server, which can't be looked into: name two of ours, or %s", of.ID, name, recordsOnly)}
+		}
 		v, err := cat.Variant(name)
 		if err != nil {
 			return nil, fmt.Errorf("explaining run %s: %w: build it with make build, or %s", of.ID, err, recordsOnly)
 		}
-		if v.SHA256 != measured.SHA256 || !slices.Equal(v.Args, measured.Args) {
+		if v.SHA256 != measured.SHA256 || !slices.Equal(v.Settings(), measured.Settings()) {
 			return nil, fmt.Errorf("explaining run %s: server %s is not the program that was measured (sha256 %.12s, now %.12s): run %s again and explain that run, build commit %s, or %s",
 				of.ID, name, measured.SHA256, v.SHA256, of.Scenario.Name, orUnknown(of.Env.Commit), recordsOnly)
 		}

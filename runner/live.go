@@ -19,6 +19,7 @@ type Event struct {
 	// Trial counts from 1 to Trials over all rounds, those of earlier sittings included.
 	Trial, Trials int
 	Variant       string
+	Step          string // of the sweep; empty in a run without one
 	Load          clients.Progress
 	Server        results.Reading
 	// Left is the time left for all that is planned, by its plan and by how long the trials of this sitting took, waiting
@@ -50,7 +51,7 @@ func newLive(emit func(Event), plan *results.Run, left int, deadline time.Time, 
 	if emit == nil {
 		emit = func(Event) {}
 	}
-	trials := plan.Rounds * len(plan.Variants)
+	trials := plan.Rounds * plan.TrialsPerRound()
 	return &live{
 		emit: emit, perTrial: PerTrial(plan), left: left, deadline: deadline, open: open,
 		event: Event{Rounds: plan.Rounds, Trials: trials, Trial: trials - left},
@@ -61,7 +62,7 @@ func newLive(emit func(Event), plan *results.Run, left int, deadline time.Time, 
 func (l *live) wait(s spec) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.event.Kind, l.event.Round, l.event.Variant = "wait", s.round, s.variant.Name
+	l.event.Kind, l.event.Round, l.event.Variant, l.event.Step = "wait", s.round, s.variant.Name, s.step
 	l.event.Trial++
 	l.left--
 	l.event.Load, l.event.Server, l.event.Ended = clients.Progress{}, results.Reading{}, nil

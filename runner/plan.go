@@ -37,7 +37,9 @@ type Config struct {
 	ReadTrace func(file string) ([]byte, error)
 	Quick     bool
 	Set       []string // PATH=VALUE
-	// Servers are names of variants; empty takes every model once.
+	// Sweep replaces the scenario's own: PATH=VALUE,VALUE,… as scenarios.ParseSweep reads it. Empty leaves it.
+	Sweep string
+	// Servers are names of variants; empty takes the scenario's, and where it names none every model once.
 	Servers []string
 	// Reference is the variant that the others are compared with; empty takes the first.
 	Reference string
@@ -102,7 +104,7 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 		return nil, err
 	}
 	run := &results.Run{
-		Schema: results.Schema, Method: Method, Started: time.Now().UTC(), Quick: c.Quick, Set: c.Set, Engine: c.Engine,
+		Schema: results.Schema, Method: Method, Started: time.Now().UTC(), Quick: c.Quick, Set: c.Set, Sweep: c.Sweep, Engine: c.Engine,
 		Rounds: c.Rounds, Seed: seed, Design: design.Williams, Split: split, Given: *c.Scenario,
 	}
 	if err := resolveScenario(c, run); err != nil {
@@ -125,25 +127,22 @@ func MakePlan(ctx context.Context, c Config) (*results.Run, error) {
 	if err := c.settle(run); err != nil {
 		return nil, err
 	}
-	run.Order = design.Order(namesOf(run.Variants), run.Rounds, seed)
+	run.StepOrder, run.Order = orderOf(run, run.Rounds)
 	run.Env = host.CaptureEnv(ctx, frameworks, c.Version, c.Commit)
 	run.ID = results.NewID(run.Started, run.Scenario.Name, rand.New(rand.NewPCG(uint64(run.Started.UnixNano()), seed)))
 	return run, nil
 }
 
-// resolveScenario fills run.Scenario and run.Scale.
+// resolveScenario fills run.Scenario, run.Steps and run.Scale.
 func resolveScenario(c Config, run *results.Run) error {
-	s := c.Scenario
-	var err error
-	if c.Quick {
-		if s, err = s.Quickened(); err != nil {
-			return &UsageError{fmt.Errorf("quick: %w", err)}
-		}
-	}
-	if s, err = s.Apply(c.Set); err == nil {
-		s, err = s.ReadTraces(c.ReadTrace)
-	}
+	s, err := c.changed()
 	if err != nil {
+		return &UsageError{err}
+	}
+	if len(s.Sweep) > 0 {
+		return resolveSteps(c, s, run)
+	}
+	if s, err = s.ReadTraces(c.ReadTrace); err != nil {
 		return &UsageError{err}
 	}
 	if most, why := host.FitConnections(s); s.Connections.Count > most {
@@ -156,6 +155,33 @@ func resolveScenario(c Config, run *results.Run) error {
 	}
 	run.Scenario = *resolved
 	return fitsMessage(resolved)
+}
+
+// changed is the scenario after Quick, Sweep and Set.
+func (c *Config) changed() (*scenarios.Scenario, error) {
+	s := c.Scenario
+	var err error
+	if c.Quick {
+		if s, err = s.Quickened(); err != nil {
+			return nil, fmt.Errorf("quick: %w", err)
+		}
+	}
+	if c.Sweep != "" {
+		s = s.Clone()
+		if s.Sweep, err = scenarios.ParseSweep(c.Sweep); err != nil {
+			return nil, err
+		}
+	}
+	if s, err = s.Apply(c.Set); err != nil {
+		return nil, err
+	}
+	for _, a := range c.Set {
+		key, _, _ := strings.Cut(a, "=")
+		if step, swept := s.Sweeps(key); swept {
+			return nil, fmt.Errorf("set %s: step %s of the sweep sets it again: leave it out, or take another sweep with --sweep %s=VALUE,VALUE,…", a, step, key)
+		}
+	}
+	return s, nil
 }
 
 // maxScenarioBytes of JSON leave a plan room in a message to an agent.
@@ -181,6 +207,9 @@ func resolveVariants(ctx context.Context, c Config, run *results.Run) (map[strin
 	}
 	names := c.Servers
 	if len(names) == 0 {
+		names = run.Scenario.Servers
+	}
+	if len(names) == 0 {
 		names = slices.DeleteFunc(cat.Names(), func(n string) bool { return strings.Contains(n, "/") })
 	}
 	frameworks := map[string]string{}
@@ -190,15 +219,15 @@ func resolveVariants(ctx context.Context, c Config, run *results.Run) (map[strin
 		switch {
 		case err != nil:
 			return nil, &UsageError{err}
-		case seen[name]:
-			return nil, &UsageError{fmt.Errorf("server %s is named twice: want each once", name)}
+		case seen[v.Name]:
+			return nil, &UsageError{fmt.Errorf("server %s is named twice: want each once", v.Name)}
 		}
-		seen[name] = true
-		if why := cat.NotSpoken(v.Model, run.Scenario.Protocol); why != "" {
+		seen[v.Name] = true
+		if why := cannotServe(cat, v, run); why != "" {
 			if run.NotApplicable == nil {
 				run.NotApplicable = map[string]string{}
 			}
-			run.NotApplicable[name] = fmt.Sprintf("does not speak %s: %s", run.Scenario.Protocol, why)
+			run.NotApplicable[v.Name] = why
 			continue
 		}
 		module, version, _ := strings.Cut(v.Framework, " ")
@@ -209,6 +238,16 @@ func resolveVariants(ctx context.Context, c Config, run *results.Run) (map[strin
 		return nil, &UsageError{fmt.Errorf("none of the servers %s speaks %s: %s %s", strings.Join(names, ", "), run.Scenario.Protocol, names[0], run.NotApplicable[names[0]])}
 	}
 	return frameworks, nil
+}
+
+// cannotServe says why a variant can't take part in the run; empty where it can.
+func cannotServe(cat *sut.Catalogue, v results.Variant, run *results.Run) string {
+	for _, s := range run.Workloads() {
+		if why := cat.CannotServe(v, s); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // checkRounds refuses a number of rounds, or a budget, out of range.
@@ -241,20 +280,28 @@ func (c *Config) settle(run *results.Run) error {
 			return &UsageError{fmt.Errorf("until ±%g %%: %s has nothing to be compared with: name two servers or more", c.Until.Width*100, names[0])}
 		}
 	}
-	if round := time.Duration(len(names)) * PerTrial(run); c.Budget > 0 && c.Budget < round {
+	if round := PerRound(run); c.Budget > 0 && c.Budget < round {
 		return &UsageError{fmt.Errorf("budget %v: one round takes about %v: want at least that", c.Budget, round.Round(time.Second))}
 	}
 	return nil
 }
 
 // Estimate is how long all rounds of the run take on a quiet host.
-func Estimate(run *results.Run) time.Duration {
-	return time.Duration(run.Rounds*len(run.Variants)) * PerTrial(run)
+func Estimate(run *results.Run) time.Duration { return time.Duration(run.Rounds) * PerRound(run) }
+
+// PerRound is how long a whole round takes on a quiet host.
+func PerRound(run *results.Run) time.Duration {
+	return time.Duration(run.TrialsPerRound()) * PerTrial(run)
 }
 
-// PerTrial is how long a trial takes on a quiet host, by its phases and TrialOverhead.
+// PerTrial is how long a trial takes on a quiet host, by its phases and TrialOverhead: the mean over the steps of a sweep.
 func PerTrial(run *results.Run) time.Duration {
-	each := run.Scenario.Duration() + TrialOverhead
+	var sum time.Duration
+	list := run.Workloads()
+	for _, s := range list {
+		sum += s.Duration() + TrialOverhead
+	}
+	each := sum / time.Duration(len(list))
 	if run.Duet {
 		each /= duetSlots
 	}
@@ -265,7 +312,15 @@ func PerTrial(run *results.Run) time.Duration {
 // stopping. Measured at about half a second on two cores, and QuietWindow.
 const TrialOverhead = 500*time.Millisecond + host.QuietWindow
 
-// Kinds are the kinds of load that the floor has to have for a run.
+// Kinds are the kinds of load that the floor has to have for a run, each once.
 func Kinds(run *results.Run) []floor.Kind {
-	return floor.Kinds(&clients.Plan{Scenario: run.Scenario, Engine: run.Engine})
+	var list []floor.Kind
+	for _, s := range run.Workloads() {
+		for _, k := range floor.Kinds(&clients.Plan{Scenario: *s, Engine: run.Engine}) {
+			if !slices.Contains(list, k) {
+				list = append(list, k)
+			}
+		}
+	}
+	return list
 }

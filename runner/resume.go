@@ -99,18 +99,20 @@ func (c *Config) sameMeasurement(ctx context.Context, plan *results.Run, env res
 		return err
 	}
 	for _, v := range plan.Variants {
-		now, err := cat.Variant(v.Name)
+		now, err := cat.Again(v)
 		switch {
 		case err != nil:
 			changed = append(changed, err.Error())
 		case now.SHA256 != v.SHA256:
 			changed = append(changed, fmt.Sprintf("the program of %s is not the one that was measured (%s)", v.Name, filepath.Base(now.Binary)))
-		case !slices.Equal(now.Args, v.Args):
-			changed = append(changed, fmt.Sprintf("the flags of %s were %q and are %q", v.Name, v.Args, now.Args))
+		case !slices.Equal(now.Settings(), v.Settings()):
+			changed = append(changed, fmt.Sprintf("the flags of %s were %q and are %q", v.Name, v.Settings(), now.Settings()))
 		}
 	}
-	if most, why := host.FitConnections(&plan.Scenario); plan.Scenario.Connections.Count > most {
-		changed = append(changed, fmt.Sprintf("%d connections don't fit any more: %s", plan.Scenario.Connections.Count, why))
+	for _, s := range plan.Workloads() {
+		if most, why := host.FitConnections(s); s.Connections.Count > most {
+			changed = append(changed, fmt.Sprintf("%d connections don't fit any more: %s", s.Connections.Count, why))
+		}
 	}
 	if len(changed) == 0 {
 		return nil
@@ -148,7 +150,7 @@ func (c *Config) extend(res *results.Result) error {
 	}
 	plan.Rounds = max(plan.Rounds, last)
 	recorded := min(len(plan.Order), c.Rounds)
-	if c.Rounds > len(plan.Order) && !reflect.DeepEqual(design.Order(namesOf(plan.Variants), recorded, plan.Seed), plan.Order[:recorded]) {
+	if steps, order := orderOf(plan, len(plan.Order)); c.Rounds > recorded && !(reflect.DeepEqual(order, plan.Order) && slices.EqualFunc(steps, plan.StepOrder, slices.Equal)) {
 		return &UsageError{fmt.Errorf("its order was drawn by another design than %q, and has %d rounds: it can't be extended beyond these; start a new run", design.Williams, recorded)}
 	}
 	if c.Until != nil || c.Before.Left(plan) > 0 {

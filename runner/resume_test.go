@@ -32,7 +32,7 @@ func begunRun(t *testing.T, c Config, change func(*results.Run), statuses ...str
 	for i, status := range statuses {
 		round, name := i/2+1, plan.Order[i/2][i%2]
 		err := d.Append(&results.Trial{
-			Schema: results.Schema, ID: results.TrialID(round, plan.Scenario.Name, name), Round: round, Position: i%2 + 1,
+			Schema: results.Schema, ID: results.TrialID(round, plan.Scenario.Name, name, 0), Round: round, Position: i%2 + 1,
 			Scenario: plan.Scenario.Name, Variant: name, Status: status, Verdict: validity.Valid,
 		})
 		if err != nil {

@@ -175,29 +175,36 @@ func (r *run) rounds(ctx context.Context) (reason, why string, err error) {
 			}
 		}
 		r.grow(round)
-		missing := r.missingOf(round)
-		if r.duet != nil {
-			if len(missing) > 0 { // then both
-				if err := r.two(ctx, missing[0], missing[1]); err != nil {
-					return "", "", err
-				}
-			}
-			continue
-		}
-		for _, s := range missing {
-			if err := r.one(ctx, s); err != nil {
-				return "", "", err
-			}
+		if err := r.complete(ctx, r.missingOf(round)); err != nil {
+			return "", "", err
 		}
 	}
+}
+
+// complete runs what is missing of a round: one by one, or as duets.
+func (r *run) complete(ctx context.Context, missing []spec) error {
+	if r.duet != nil {
+		for pair := range slices.Chunk(missing, duetSlots) { // missingOf keeps both together
+			if err := r.two(ctx, pair[0], pair[1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, s := range missing {
+		if err := r.one(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grow tells of a round that may be beyond those planned, and lets all trials wait for a quiet host by its share more.
 func (r *run) grow(round int) {
 	if round > r.plan.Rounds {
-		r.quiet.Left += quietFor(time.Duration(len(r.plan.Variants)) * PerTrial(r.plan))
+		r.quiet.Left += quietFor(PerRound(r.plan))
 	}
-	r.live.grow(round, len(r.plan.Variants))
+	r.live.grow(round, r.plan.TrialsPerRound())
 }
 
 // one runs one trial once the host is quiet, and keeps it.
@@ -253,7 +260,7 @@ func (r *run) keep(note string, trials ...*results.Trial) error {
 			t.Notes = append(t.Notes, note)
 		}
 		if i > 0 { // the first was told of when it began
-			r.live.wait(spec{round: t.Round, variant: results.Variant{Name: t.Variant}})
+			r.live.wait(spec{round: t.Round, variant: results.Variant{Name: t.Variant}, step: t.Step})
 		}
 		r.live.end(t)
 	}
@@ -268,18 +275,36 @@ func (r *run) keep(note string, trials ...*results.Trial) error {
 	return nil
 }
 
-// order is that of the variants in a round, as recorded or, beyond that, as it goes on.
-func (r *run) order(round int) []string {
-	if round <= len(r.plan.Order) {
-		return r.plan.Order[round-1]
+// turns are the trials of a round in their order, as recorded or, beyond that, as it goes on.
+func (r *run) turns(round int) []spec {
+	steps, order := r.plan.StepOrder, r.plan.Order
+	if round > len(order) {
+		steps, order = orderOf(r.plan, round)
 	}
-	return design.Order(namesOf(r.plan.Variants), round, r.plan.Seed)[round-1]
+	var list []spec
+	for i, name := range order[round-1] {
+		s := spec{round: round, position: i + 1, variant: variantNamed(r.plan.Variants, name)}
+		if len(steps) > 0 {
+			s.step = steps[round-1][i/len(r.plan.Variants)]
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// orderOf draws the order of a plan's steps and variants in so many rounds.
+func orderOf(plan *results.Run, rounds int) (steps, variants [][]string) {
+	var names []string
+	if len(plan.Steps) > 0 {
+		names = plan.StepNames()
+	}
+	return design.Sweep(names, namesOf(plan.Variants), rounds, plan.Seed)
 }
 
 // measured reports whether a trial was run to its end, failed or not.
-func (r *run) measured(round int, variant string) bool {
+func (r *run) measured(s spec) bool {
 	return slices.ContainsFunc(r.trials, func(t *results.Trial) bool {
-		return t.Round == round && t.Variant == variant && t.Status != results.StatusInterrupted
+		return t.Round == s.round && t.Variant == s.variant.Name && t.Step == s.step && t.Status != results.StatusInterrupted
 	})
 }
 
@@ -294,12 +319,14 @@ func (r *run) missing() []spec {
 
 // missingOf are those of one round, in its order. Of a duet neither or both are: half of one is run again with the other.
 func (r *run) missingOf(round int) []spec {
-	order := r.order(round)
-	half := r.plan.Duet && slices.ContainsFunc(order, func(name string) bool { return !r.measured(round, name) })
+	together := 1
+	if r.plan.Duet {
+		together = duetSlots
+	}
 	var list []spec
-	for i, name := range order {
-		if half || !r.measured(round, name) {
-			list = append(list, spec{round: round, position: i + 1, variant: variantNamed(r.plan.Variants, name)})
+	for group := range slices.Chunk(r.turns(round), together) {
+		if slices.ContainsFunc(group, func(s spec) bool { return !r.measured(s) }) {
+			list = append(list, group...)
 		}
 	}
 	return list

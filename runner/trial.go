@@ -29,12 +29,13 @@ const trialSlack = 60 * time.Second
 type spec struct {
 	round, position int
 	variant         results.Variant
-	duet            *side // nil of a trial by itself
+	step            string // of the sweep; empty in a run without one
+	duet            *side  // nil of a trial by itself
 }
 
 // trialID names a trial and its directory.
 func (r *run) trialID(s spec) string {
-	return results.TrialID(s.round, r.plan.Scenario.Name, s.variant.Name)
+	return r.plan.TrialID(s.round, s.variant.Name, s.step)
 }
 
 // trial runs one scenario against one fresh server process and returns its record. It always returns one: what goes
@@ -42,7 +43,7 @@ func (r *run) trialID(s spec) string {
 func (r *run) trial(ctx context.Context, s spec) *results.Trial {
 	t := &results.Trial{
 		Schema: results.Schema, ID: r.trialID(s), Round: s.round,
-		Position: s.position, Scenario: r.plan.Scenario.Name, Variant: s.variant.Name, Started: time.Now().UTC(),
+		Position: s.position, Scenario: r.plan.Scenario.Name, Variant: s.variant.Name, Step: s.step, Started: time.Now().UTC(),
 		Status: results.StatusDone, Verdict: validity.Invalid, Outcomes: map[string]int64{}, Metrics: map[string]float64{},
 	}
 	if s.duet != nil {
@@ -77,10 +78,11 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("keeping trial: %w", err)
 	}
-	sc := &r.plan.Scenario
+	sc := r.plan.ScenarioOf(s.step)
 	plan, err := json.Marshal(sut.Plan{
 		Variant: s.variant, Protocol: sc.Protocol, Payload: sc.Payload, Work: sc.Work.Kind, CPUs: r.plan.Split.Server,
-		Edges: EdgesOf(sc), CacheDir: r.config.CacheDir, Observe: r.observe(s),
+		Edges: EdgesOf(sc), CacheDir: r.config.CacheDir, Observe: r.observe(s), Replicas: sc.Replicas.Number(),
+		Downstream: sut.PlanDownstream(sc, r.plan.Seed+uint64(s.round), r.plan.Split.Client),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("planning %s: %w", t.ID, err)
@@ -92,7 +94,9 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 			if err := json.Unmarshal(answer, &ready); err != nil {
 				return nil, fmt.Errorf("reading the server's address: %w", err)
 			}
-			return json.Marshal(r.loadPlan(s, ready.Addr, agent, agents))
+			plan := r.loadPlan(s, ready.Addr, agent, agents)
+			spread(&plan, ready.Addrs)
+			return json.Marshal(plan)
 		},
 		Progress: func(role string, p json.RawMessage) { r.live.message(role, p) },
 	}
@@ -108,16 +112,21 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 // loadPlan is the plan of one load agent. The seed is the round's: every variant of a round sees the same arrivals. The
 // body of every http1 reply is compared with the contract's; the client compares a frame with what it sent by itself.
 func (r *run) loadPlan(s spec, addr string, agent, agents int) clients.Plan {
-	sc := r.plan.Scenario
-	url := "frame://" + addr
+	sc := *r.plan.ScenarioOf(s.step)
+	url := sc.Protocol + "://" + addr
 	var body []byte
-	if sc.Protocol == "http1" {
+	switch sc.Protocol {
+	case scenarios.WS:
+		url += "/"
+	case "http1":
 		url = "http://" + addr + "/"
-		body = wire.Payload(sc.Payload)
+		if sc.Request.Method != "POST" { // whose own body is to be echoed
+			body = wire.Payload(sc.Payload)
+		}
 	}
 	p := clients.Plan{
 		URL: url, CheckBody: body, Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(s.round), Agent: agent,
-		Agents: agents, Sources: host.SourceAddresses(&sc), Spin: !r.plan.Split.Shared,
+		Agents: agents, Sources: host.SourceAddresses(&sc), Spin: !r.plan.Split.Shared && !sc.Work.Calls(), // the downstream has the client's CPUs too
 	}
 	if s.duet != nil {
 		p.Slot = s.duet.slot
@@ -153,12 +162,13 @@ func (r *run) record(s spec, t *results.Trial, out *fleet.Outcome) error {
 		return fmt.Errorf("keeping the load's report: %w", err)
 	}
 	copyLoad(t, &load)
+	t.Downstream = done.Downstream
 	readings, err := results.ReadReadings(filepath.Join(dir, "readings.jsonl"))
 	if err != nil {
 		t.Notes = append(t.Notes, "readings: "+err.Error())
 	}
 	t.Checks = checks.Merge(load.Checks, judge.Trial(judge.Evidence{
-		Load: &load, Done: done, Readings: readings, ReadErr: err, Payload: r.plan.Scenario.Payload, Cores: r.plan.Env.Cores,
+		Load: &load, Done: done, Readings: readings, ReadErr: err, Payload: r.plan.ScenarioOf(s.step).Payload, Cores: r.plan.Env.Cores,
 		SkewNs: out.StartSkewNs, Agents: agentIDs(out), Lost: out.Lost, P99Ns: p99s(out),
 		Plan: r.loadPlan(s, "", 0, len(out.Load)), Floor: r.config.Floor,
 	}))
@@ -170,7 +180,7 @@ func (r *run) record(s spec, t *results.Trial, out *fleet.Outcome) error {
 		t.Verdict = validity.Invalid
 	}
 	t.Notes = append(t.Notes, done.Sampler.Notes...)
-	r.config.Measure(t, readings, &r.plan.Scenario)
+	r.config.Measure(t, readings, r.plan.ScenarioOf(s.step))
 	return nil
 }
 
@@ -204,11 +214,41 @@ func copyLoad(t *results.Trial, load *clients.Report) {
 			Name: p.Name, Load: p.Load, Measure: p.Measure, FromNs: p.FromNs, ToNs: p.ToNs, Planned: p.Planned,
 			Outcomes: p.Outcomes, OfferedRPS: p.OfferedRPS, AchievedRPS: p.AchievedRPS, Response: p.ResponseNs,
 			Service: p.ServiceNs, Lag: p.LagNs, Connect: p.ConnectNs, DrainedNs: p.DrainedNs,
+			Work: sideOf(p.Work), Bystander: sideOf(p.Bystander),
 		})
 	}
+	copyPush(t, load.Push)
 	for _, i := range load.Intervals {
 		t.Intervals = append(t.Intervals, results.Interval{Planned: i.Planned, Sent: i.Sent, OK: i.OK, Failed: i.Failed, Opened: i.Opened, P99Ns: i.P99Ns})
 	}
+}
+
+// copyPush takes over what the client's subscribers received, if it had any.
+func copyPush(t *results.Trial, p *clients.PushReport) {
+	if p == nil {
+		return
+	}
+	t.Push = &results.Push{
+		Subscribers: p.Subscribers, Subscriptions: p.Subscriptions, PushCounts: results.PushCounts(p.PushCounts), Expected: p.Expected, Lost: p.Lost,
+		Away: p.Away, Delivery: p.DeliveryNs, Refused: p.Refused, Heartbeats: p.Heartbeats,
+	}
+	if s := p.Slow; s != nil {
+		t.Push.Slow = &results.PushSlow{
+			Subscribers: s.Subscribers, Subscriptions: s.Subscriptions, PushCounts: results.PushCounts(s.PushCounts), Expected: s.Expected, Lost: s.Lost,
+		}
+	}
+	for i, ph := range p.Phases {
+		if i < len(t.Phases) {
+			t.Phases[i].Push = &results.PushPhase{PushCounts: results.PushCounts(ph.PushCounts), Delivery: ph.DeliveryNs}
+		}
+	}
+}
+
+func sideOf(s *clients.Side) *results.Side {
+	if s == nil {
+		return nil
+	}
+	return &results.Side{Planned: s.Planned, OK: s.OK, Response: s.ResponseNs}
 }
 
 // failureOf takes the server's last words from an error that carries them.

@@ -20,6 +20,9 @@ const MaxInject = time.Millisecond
 
 // apply makes a run of one variant one of two.
 func (w *Twin) apply(run *results.Run) error {
+	if len(run.Steps) > 0 {
+		return &UsageError{fmt.Errorf("scenario %s is a sweep: a server is compared with itself at one step: take another scenario, or set sweep=[]", run.Scenario.Name)}
+	}
 	if len(run.Variants) != 1 {
 		return &UsageError{fmt.Errorf("%d servers: want one, which is compared with itself", len(run.Variants))}
 	}

@@ -27,7 +27,7 @@ func (r *run) stop(round int) (reason, why string) {
 	if r.ran == 0 || r.deadline.IsZero() {
 		return "", ""
 	}
-	need := time.Duration(len(r.plan.Variants)) * r.live.each()
+	need := time.Duration(r.plan.TrialsPerRound()) * r.live.each()
 	if left := time.Until(r.deadline); left < need {
 		spent := fmt.Sprintf("of the budget of %v %v are left, and a round takes about %v", r.config.Budget, max(0, left).Round(time.Second), need.Round(time.Second))
 		if why != "" {

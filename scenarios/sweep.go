@@ -36,8 +36,23 @@ func (s *Scenario) validateSweep() error {
 			return fmt.Errorf("%s.value: want it in all steps or in none", path)
 		}
 		seen[step.Name] = true
+		if _, err := s.At(step); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	return nil
+}
+
+// Sweeps reports whether a step of the sweep sets the field of that path, one above it or one below it, and the first that does.
+func (s *Scenario) Sweeps(path string) (step string, swept bool) {
+	for _, step := range s.Sweep {
+		for key := range step.Set {
+			if key == path || strings.HasPrefix(key, path+".") || strings.HasPrefix(path, key+".") {
+				return step.Name, true
+			}
+		}
+	}
+	return "", false
 }
 
 // At returns the scenario of one step of the sweep, without the sweep itself.
@@ -56,8 +71,8 @@ func (s *Scenario) At(step Step) (*Scenario, error) {
 	return one, nil
 }
 
-// ParseSweep reads "PATH=VALUE,VALUE,…" with numbers such as 100, 1k or 2M, durations or shares; PATH may leave out
-// ".count" of connections and ".share" of work.
+// ParseSweep reads "PATH=VALUE,VALUE,…" with numbers such as 100, 1k or 2M, sizes such as 64B or 4KiB, durations or shares; PATH
+// may leave out ".count" of connections and ".share" of work.
 func ParseSweep(text string) ([]Step, error) {
 	path, list, found := strings.Cut(text, "=")
 	if !found || path == "" || list == "" {
@@ -85,13 +100,17 @@ func sweepValue(word string) (number float64, set any, err error) {
 		err = p.UnmarshalText([]byte(word))
 		return float64(p), word, err
 	}
+	if strings.HasSuffix(word, "B") {
+		n, err := ParseSize(word)
+		return float64(n), n, err
+	}
 	var d Duration
 	if d.UnmarshalText([]byte(word)) == nil {
 		return float64(d) / 1e9, word, nil
 	}
 	r, err := ParseRate(word)
 	if err != nil {
-		return 0, nil, fmt.Errorf("want a number such as 100, 1k or 2M, a duration or a share")
+		return 0, nil, fmt.Errorf("want a number such as 100, 1k or 2M, a size such as 4KiB, a duration or a share")
 	}
 	if strings.HasSuffix(word, "/s") {
 		return float64(r), word, nil

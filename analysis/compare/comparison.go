@@ -106,7 +106,8 @@ func Reference(run *results.Run, name string) (string, error) {
 	return known[0], nil
 }
 
-// Run compares the variants of a run by a metric. The reference is as Reference takes it, but that of an unknown name nothing
+// Run compares the variants of a run by a metric; of a sweep take each step by itself, as Result.At gives it: a swept run has no
+// values here, and Why says so. The reference is as Reference takes it, but that of an unknown name nothing
 // is compared with, as with one that isn't placed.
 func Run(res *results.Result, metric, reference string) *Comparison {
 	info, _ := results.Metric(metric)
@@ -121,7 +122,7 @@ func Run(res *results.Result, metric, reference string) *Comparison {
 		names[i], values[i] = v.Name, nans(rounds)
 		counted, all := 0, 0
 		for _, t := range res.Trials {
-			if t.Variant != v.Name {
+			if t.Variant != v.Name || len(res.Run.Steps) > 0 {
 				continue
 			}
 			all++
@@ -141,6 +142,9 @@ func Run(res *results.Result, metric, reference string) *Comparison {
 	}
 	c := Values(info, names, values, placed, slices.Index(names, name))
 	c.Reference = name
+	if len(res.Run.Steps) > 0 {
+		c.Why = "a sweep is compared step by step"
+	}
 	return c
 }
 
@@ -287,6 +291,19 @@ func estimate(d []float64, confidence float64) inference.Estimate {
 		}
 	}
 	return exp(inference.SignedRank(d, confidence))
+}
+
+// Paired is the estimate of a ratio from ln ratios of rounds, at its share of Alpha in so many comparisons: as Row.Ratio is of a
+// variant, with an interval from IntervalRounds on. Without any it is no number.
+func Paired(logs []float64, comparisons int) inference.Estimate {
+	if len(logs) == 0 {
+		return none()
+	}
+	e := estimate(logs, confidenceOf(len(logs), comparisons))
+	if len(logs) < IntervalRounds {
+		e.Lo, e.Hi, e.Confidence, e.P = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	}
+	return e
 }
 
 // reaches tells whether the exact interval of n rounds can have the confidence: the widest misses with 2 ÷ 2ⁿ.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/analysis/inference"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // Runs is the comparison of a run, the head, with another, the base.
@@ -36,6 +37,7 @@ type Runs struct {
 type Change struct {
 	Metric  results.Info
 	Variant string
+	Step    string // of a sweep; empty in runs without one
 	// Base and Head are the values of the rounds that count, in order of the rounds.
 	Base, Head []float64
 	// Ratio is head ÷ base. Value is not a number where there is none, and Off says why.
@@ -80,14 +82,16 @@ func TwoRuns(base, head *results.Result, metrics []string) (*Runs, error) {
 	c.Pairs, c.Why = together(base, head)
 	c.Paired = c.Why == ""
 	if len(metrics) == 0 {
-		metrics = results.Headline(head.Run.Scenario.Name)
+		metrics = head.Run.Headline()
 	}
 	for _, name := range metrics {
 		info, ok := results.Metric(name)
 		if !ok {
 			return nil, fmt.Errorf("comparing runs: metric %q: want one of %s", name, strings.Join(names(), ", "))
 		}
-		c.change(base, head, info)
+		for _, step := range head.Run.StepNames() {
+			c.change(base.At(step), head.At(step), info, step)
+		}
 	}
 	return c, nil
 }
@@ -100,8 +104,8 @@ func names() []string {
 	return list
 }
 
-// change adds the changes of one metric.
-func (c *Runs) change(base, head *results.Result, info results.Info) {
+// change adds the changes of one metric at one step.
+func (c *Runs) change(base, head *results.Result, info results.Info, step string) {
 	was, is := Run(base, info.Name, ""), Run(head, info.Name, "")
 	comparisons := len(is.Rows) - len(c.OnlyHead)
 	for _, row := range is.Rows {
@@ -109,7 +113,7 @@ func (c *Runs) change(base, head *results.Result, info results.Info) {
 		if i < 0 {
 			continue
 		}
-		ch := Change{Metric: info, Variant: row.Variant, Base: known(was.Rows[i].Values), Head: known(row.Values), Ratio: none(), Smallest: math.NaN()}
+		ch := Change{Metric: info, Variant: row.Variant, Step: step, Base: known(was.Rows[i].Values), Head: known(row.Values), Ratio: none(), Smallest: math.NaN()}
 		switch old := was.Rows[i]; {
 		case !old.Placed:
 			ch.Off = "not placed in the base"
@@ -200,8 +204,14 @@ func refusals(a, b *results.Run) []string {
 	differ("different hosts", a.Env.Host, b.Env.Host)
 	if a.Scenario.Name != b.Scenario.Name {
 		differ("different scenarios", a.Scenario.Name, b.Scenario.Name)
-	} else if fields := fieldsThatDiffer(scenarioFields(a), scenarioFields(b)); len(fields) > 0 {
-		list = append(list, "different scenarios: "+strings.Join(fields, ", "))
+	} else if !slices.Equal(a.StepNames(), b.StepNames()) {
+		differ("different steps of the sweep", strings.Join(a.StepNames(), ", "), strings.Join(b.StepNames(), ", "))
+	} else {
+		for _, step := range a.StepNames() {
+			if fields := fieldsThatDiffer(scenarioFields(a.ScenarioOf(step)), scenarioFields(b.ScenarioOf(step))); len(fields) > 0 {
+				list = append(list, strings.TrimSuffix("different scenarios at "+step, " at ")+": "+strings.Join(fields, ", "))
+			}
+		}
 	}
 	if a.Duet != b.Duet {
 		list = append(list, "one ran in duets and the other did not")
@@ -224,8 +234,8 @@ func differences(a, b *results.Run) []string {
 		if w.SHA256 != v.SHA256 {
 			list = append(list, "program of "+v.Name+": another binary")
 		}
-		if !slices.Equal(w.Args, v.Args) {
-			list = append(list, fmt.Sprintf("flags of %s: %q → %q", v.Name, strings.Join(w.Args, " "), strings.Join(v.Args, " ")))
+		if !slices.Equal(w.Settings(), v.Settings()) {
+			list = append(list, fmt.Sprintf("flags of %s: %q → %q", v.Name, strings.Join(w.Settings(), " "), strings.Join(v.Settings(), " ")))
 		}
 	}
 	return list
@@ -252,8 +262,8 @@ func environment(r *results.Run) map[string]string {
 }
 
 // scenarioFields flattens the resolved scenario to paths and values; the paragraph why says nothing about the load.
-func scenarioFields(r *results.Run) map[string]string {
-	data, err := json.Marshal(r.Scenario)
+func scenarioFields(s *scenarios.Scenario) map[string]string {
+	data, err := json.Marshal(s)
 	var tree any
 	if err == nil {
 		err = json.Unmarshal(data, &tree)

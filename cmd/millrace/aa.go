@@ -191,7 +191,7 @@ func judgeOwn(dir string) ([]string, error) {
 		return nil, err
 	}
 	var beyond []string
-	headline := results.Headline(res.Run.Scenario.Name)
+	headline := res.Run.Headline()
 	for _, s := range noise.Studies([]*results.Result{res}) {
 		for _, m := range s.Metrics {
 			if slices.Contains(headline, m.Info.Name) && compare.Beyond(m.Ratio) {

@@ -40,7 +40,7 @@ func (l *liveLine) show(e runner.Event) {
 		l.clear()
 		fmt.Fprintf(l.w, "%s (%s)\n", e.Why, left(e))
 	case !l.terminal && e.Kind == "begin":
-		fmt.Fprintf(l.w, "round %d/%d  %s  begins, %s\n", e.Round, e.Rounds, e.Variant, left(e))
+		fmt.Fprintf(l.w, "round %d/%d  %s  begins, %s\n", e.Round, e.Rounds, who(e), left(e))
 	case l.terminal && (e.Kind == "begin" || e.Kind == "wait" || time.Since(l.shown) >= liveEvery):
 		l.shown = time.Now()
 		l.rewrite(e)
@@ -72,10 +72,10 @@ func (l *liveLine) close() { l.clear() }
 // progressLine is round, server, phase, offered and achieved rate, p99, generator lag, RSS, goroutines, time left.
 func progressLine(e runner.Event) string {
 	if e.Kind == "wait" {
-		return fmt.Sprintf("%d/%d  %s  waits for a quiet host  %s", e.Round, e.Rounds, e.Variant, left(e))
+		return fmt.Sprintf("%d/%d  %s  waits for a quiet host  %s", e.Round, e.Rounds, who(e), left(e))
 	}
 	parts := []string{
-		fmt.Sprintf("%d/%d", e.Round, e.Rounds), e.Variant, or(e.Load.Phase, "starting"),
+		fmt.Sprintf("%d/%d", e.Round, e.Rounds), who(e), or(e.Load.Phase, "starting"),
 		fmt.Sprintf("%s → %s", quantity.Format(e.Load.OfferedRPS, quantity.Number), quantity.Format(e.Load.AchievedRPS, quantity.PerSecond)),
 		"p99 " + quantity.Format(float64(e.Load.P99Ns), quantity.Time), "lag " + quantity.Format(float64(e.Load.LagP99Ns), quantity.Time),
 	}
@@ -91,7 +91,7 @@ func progressLine(e runner.Event) string {
 // endLine says in plain words how a trial ended.
 func endLine(e runner.Event) string {
 	t := e.Ended
-	line := fmt.Sprintf("round %d/%d  %-18s %-8s %s", e.Round, e.Rounds, e.Variant, t.Status, t.Verdict)
+	line := fmt.Sprintf("round %d/%d  %-18s %-8s %s", e.Round, e.Rounds, who(e), t.Status, t.Verdict)
 	if v, ok := t.Metrics["drain-time-ns"]; ok {
 		line += "  drained in " + quantity.Format(v, quantity.Time)
 	}
@@ -108,6 +108,14 @@ func endLine(e runner.Event) string {
 		line += "  " + strings.SplitN(t.Failure.Reason, "\n", 2)[0]
 	}
 	return fmt.Sprintf("%s  (%.1f s, %s)", line, t.Seconds, left(e))
+}
+
+// who is the variant under way, with the step of a sweep.
+func who(e runner.Event) string {
+	if e.Step == "" {
+		return e.Variant
+	}
+	return e.Variant + " at " + e.Step
 }
 
 // left is the time that is left, as far as it is known.

@@ -18,7 +18,7 @@ import (
 const untilBudget = 20 * time.Minute
 
 // ofTheRun are the flags that a run keeps for good.
-var ofTheRun = []string{"servers", "engine", "reference", "quick", "set", "seed", "estimate", "duet", "shared-cpus"}
+var ofTheRun = []string{"servers", "engine", "reference", "quick", "set", "sweep", "seed", "estimate", "duet", "shared-cpus"}
 
 // check refuses flags that don't go together, and fills in the defaults that depend on others. Rounds are 0 where a run that
 // goes on should do as it did.
@@ -69,14 +69,14 @@ func (f *runFlags) untilOf() (*results.Until, error) {
 }
 
 // nameMetrics fills in the metrics that are looked at, and refuses those that the scenario doesn't have.
-func (f *runFlags) nameMetrics(u *results.Until, scenario string) error {
+func (f *runFlags) nameMetrics(u *results.Until, run *results.Run) error {
 	u.Metrics = f.metrics
 	if len(f.metrics) == 0 {
-		u.Metrics = untilMetrics(scenario)
+		u.Metrics = untilMetrics(run)
 	}
 	var known []string
 	for _, m := range results.Metrics {
-		if m.In(scenario) && m.Better != results.BetterNone {
+		if slices.ContainsFunc(run.Workloads(), m.In) && m.Better != results.BetterNone {
 			known = append(known, m.Name)
 		}
 	}
@@ -90,7 +90,7 @@ func (f *runFlags) nameMetrics(u *results.Until, scenario string) error {
 
 // durationOf says how long a run takes, and when it will have ended if it starts now.
 func durationOf(c runner.Config, plan *results.Run) (duration, end string) {
-	left := plan.Rounds * len(plan.Variants)
+	left := plan.Rounds * plan.TrialsPerRound()
 	if c.Before != nil {
 		left = c.Before.Left(plan)
 	}
@@ -111,9 +111,12 @@ func roundsOf(c runner.Config, plan *results.Run) string {
 
 // printRun says what is about to happen, scaling included.
 func printRun(w io.Writer, c runner.Config, plan *results.Run) {
-	s := &plan.Scenario
 	duration, end := durationOf(c, plan)
-	fmt.Fprintf(w, "%s: %d variants × %s, %d connections, %s, over at %s\n", plan.ID, len(plan.Variants), roundsOf(c, plan), s.Connections.Count, duration, end)
+	steps := ""
+	if n := len(plan.Steps); n > 0 {
+		steps = fmt.Sprintf("%d steps (%s) × ", n, strings.Join(plan.StepNames(), ", "))
+	}
+	fmt.Fprintf(w, "%s: %d variants × %s%s, %d connections, %s, over at %s\n", plan.ID, len(plan.Variants), steps, roundsOf(c, plan), mostConnections(plan), duration, end)
 	if c.Before != nil {
 		fmt.Fprintf(w, "resumed: %d trials are left of what is planned\n", c.Before.Left(plan))
 		for _, line := range c.Before.Differs() {
@@ -122,6 +125,11 @@ func printRun(w io.Writer, c runner.Config, plan *results.Run) {
 	}
 	for _, line := range plan.Scale {
 		fmt.Fprintf(w, "scaled down: %s\n", line)
+	}
+	for _, s := range plan.Steps {
+		for _, line := range s.Scale {
+			fmt.Fprintf(w, "scaled down: step %s: %s\n", s.Name, line)
+		}
 	}
 	for name, why := range plan.NotApplicable {
 		fmt.Fprintf(w, "not applicable: %s %s\n", name, why)
@@ -135,11 +143,20 @@ func printRun(w io.Writer, c runner.Config, plan *results.Run) {
 }
 
 func printEstimate(w io.Writer, c runner.Config, plan *results.Run) {
-	s := &plan.Scenario
+	count := mostConnections(plan)
 	duration, end := durationOf(c, plan)
 	fmt.Fprintf(w, "duration     %s\n", strings.TrimPrefix(duration, "about "))
 	fmt.Fprintf(w, "end          %s, if started now\n", end)
-	fmt.Fprintf(w, "trials       %d of %v\n", plan.Rounds*len(plan.Variants), runner.PerTrial(plan).Round(time.Millisecond))
-	fmt.Fprintf(w, "connections  %d\n", s.Connections.Count)
-	fmt.Fprintf(w, "kernel memory  about %d MiB for both ends of them\n", s.Connections.Count*kernelBytesPerConn>>20)
+	fmt.Fprintf(w, "trials       %d of %v\n", plan.Rounds*plan.TrialsPerRound(), runner.PerTrial(plan).Round(time.Millisecond))
+	fmt.Fprintf(w, "connections  %d\n", count)
+	fmt.Fprintf(w, "kernel memory  about %d MiB for both ends of them\n", count*kernelBytesPerConn>>20)
+}
+
+// mostConnections is the largest number of connections of any trial.
+func mostConnections(plan *results.Run) int {
+	most := 0
+	for _, s := range plan.Workloads() {
+		most = max(most, s.Connections.Count)
+	}
+	return most
 }

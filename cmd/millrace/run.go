@@ -18,12 +18,14 @@ import (
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
 	"github.com/millrace/millrace/runner/host"
+	"github.com/millrace/millrace/runner/sut"
 	"github.com/millrace/millrace/scenarios"
 )
 
 // runFlags are the flags of `millrace run`.
 type runFlags struct {
 	servers, engine, results, reference string
+	sweep                               string
 	rounds                              int
 	quick, estimate, duet, sharedCPUs   bool
 	set                                 []string
@@ -45,6 +47,9 @@ With --until 2% rounds go on until the 95 % intervals of the ratios to the refer
 after 6 rounds at least, or until --budget is spent. These are intervals by themselves: those of the report hold together, and are
 wider. Stopping so makes all of them a little too narrow: docs/METHOD.md says how much.
 
+With --sweep, or where the scenario has a sweep, a round runs every variant at every step, and the report says for each pair of
+variants where the winner changes, with an interval.
+
 With --resume an interrupted run goes on in its directory, with the trials that it lacks; --rounds or --until extend it. It is
 refused where programs, host, kernel, CPUs or method are not those of the run, and for runs that other commands made.
 
@@ -53,6 +58,7 @@ written and reported).`,
 		Example: `  millrace run burst
   millrace run burst --quick --servers gnet,goroutine --rounds 3
   millrace run idle --set connections.steps=[500,1000,2000,4000]
+  millrace run mostly-idle --sweep connections=100,1k,10k
   millrace run churn --until 3% --metric p99-latency-ns --budget 30m
   millrace run --resume 20261121T031500Z-burst-k3f9 --rounds 20`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -80,6 +86,7 @@ written and reported).`,
 	c.Flags().StringVar(&f.resume, "resume", "", "path or id of a run to go on with")
 	c.Flags().BoolVar(&f.quick, "quick", false, "a small version of the scenario, to see that all works")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "change a field of the scenario, such as connections.count=2000 (repeatable)")
+	c.Flags().StringVar(&f.sweep, "sweep", "", "steps of a field, each a trial of its own, in place of the scenario's: connections=100,1k,10k")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the order and of the arrivals (default: drawn and recorded)")
 	c.Flags().StringVar(&f.engine, "engine", "epoll", "load engine: epoll, uring (io_uring; epoll where the kernel has none) or vegeta")
 	c.Flags().StringVar(&f.results, "results", "results/runs", "directory of the runs")
@@ -149,19 +156,12 @@ func (f *runFlags) plan(ctx context.Context, name string) (runner.Config, *resul
 		if config, plan, err = runner.Reopen(ctx, config, dir); err != nil {
 			return config, nil, err
 		}
-	} else {
-		if config.Until != nil {
-			if err := f.nameMetrics(config.Until, config.Scenario.Name); err != nil {
-				return config, nil, err
-			}
-		}
-		if plan, err = runner.MakePlan(ctx, config); err != nil {
-			return config, nil, err
-		}
+	} else if plan, err = runner.MakePlan(ctx, config); err != nil {
+		return config, nil, err
 	}
 	if config.Until != nil {
 		if len(config.Until.Metrics) == 0 {
-			err = f.nameMetrics(config.Until, plan.Scenario.Name)
+			err = f.nameMetrics(config.Until, plan)
 		}
 		config.Enough = untilEnough(config.Until)
 	}
@@ -191,7 +191,7 @@ func (f *runFlags) config(name string) (runner.Config, error) {
 	if err != nil {
 		return runner.Config{}, err
 	}
-	c.Scenario, c.ReadTrace, c.Quick, c.Set, c.Servers, c.Reference = s, traceReader(name), f.quick, f.set, splitList(f.servers), f.reference
+	c.Scenario, c.ReadTrace, c.Quick, c.Set, c.Sweep, c.Servers, c.Reference = s, traceReader(name), f.quick, f.set, f.sweep, sut.SplitNames(f.servers), f.reference
 	c.Duet, c.SharedCPUs = f.duet, f.sharedCPUs
 	c.Rounds, c.Until, c.Budget, c.QuietWait, c.Seed, c.Engine, c.Root = f.rounds, until, f.budget, f.quietWait, f.seed, f.engine, f.results
 	return c, nil

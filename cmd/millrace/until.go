@@ -22,8 +22,8 @@ const cpuMetric = "cpu-per-req-ns"
 
 // untilMetrics are those that a run goes on for unless told otherwise: the most telling headline of the scenario and, where
 // it is a headline, cpuMetric.
-func untilMetrics(scenario string) []string {
-	all := results.Headline(scenario)
+func untilMetrics(run *results.Run) []string {
+	all := run.Headline()
 	metrics := all[:1:1]
 	if slices.Contains(all[1:], cpuMetric) {
 		metrics = append(metrics, cpuMetric)
@@ -68,7 +68,7 @@ func untilEnough(u *results.Until) func(*results.Run, []*results.Trial) (bool, s
 
 // ratioWidth is how well the ratio of a variant to the reference is known.
 type ratioWidth struct {
-	metric, variant string
+	metric, variant string  // the variant with the step of a sweep
 	n               int     // rounds in which both count
 	half            float64 // half the width of the interval of ln ratio; +Inf below two rounds
 }
@@ -104,41 +104,55 @@ func halfWidth(d []float64) float64 {
 	return distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile((1+untilConfidence)/2) * stat.StdDev(d, nil) / math.Sqrt(n)
 }
 
-// untilWidths looks at the first rounds: at d = ln value − ln value of the reference in those in which both count.
+// untilWidths looks at the first rounds, at each step of a sweep for itself.
 func untilWidths(run *results.Run, trials []*results.Trial, metrics []string, rounds int) widths {
+	var w widths
+	for _, metric := range metrics {
+		for _, step := range run.StepNames() {
+			w.add(run, trials, metric, step, rounds)
+		}
+	}
+	return w
+}
+
+// add adds the widths of a metric at a step: of d = ln value − ln value of the reference in the rounds in which both count.
+func (w *widths) add(run *results.Run, trials []*results.Trial, metric, step string, rounds int) {
 	type key struct {
 		variant string
 		round   int
 	}
-	var w widths
-	for _, metric := range metrics {
-		logs := map[key]float64{}
-		for _, t := range trials {
-			if v := t.Metrics[metric]; t.LeftOut() == "" && v > 0 {
-				logs[key{t.Variant, t.Round}] = math.Log(v)
-			}
-		}
-		for _, v := range run.Variants {
-			if v.Name == run.Reference {
-				continue
-			}
-			var d []float64
-			for round := 1; round <= rounds; round++ {
-				a, counts := logs[key{v.Name, round}]
-				b, refCounts := logs[key{run.Reference, round}]
-				if counts && refCounts {
-					d = append(d, a-b)
-				}
-			}
-			if rounds >= runner.MinUntilRounds && !results.Placed(len(d), rounds) {
-				w.counted = w.counted || len(d) > 0
-				w.out = append(w.out, fmt.Sprintf("%s of %s (it and %s count together in %d of %d rounds)", metric, v.Name, run.Reference, len(d), rounds))
-				continue
-			}
-			w.ratios = append(w.ratios, ratioWidth{metric, v.Name, len(d), halfWidth(d)})
+	logs := map[key]float64{}
+	for _, t := range trials {
+		if v := t.Metrics[metric]; t.Step == step && t.LeftOut() == "" && v > 0 {
+			logs[key{t.Variant, t.Round}] = math.Log(v)
 		}
 	}
-	return w
+	if info, _ := results.Metric(metric); len(logs) == 0 && step != "" && !info.In(run.ScenarioOf(step)) {
+		return // not measured at this step
+	}
+	for _, v := range run.Variants {
+		if v.Name == run.Reference {
+			continue
+		}
+		name := v.Name
+		if step != "" {
+			name += " at " + step
+		}
+		var d []float64
+		for round := 1; round <= rounds; round++ {
+			a, counts := logs[key{v.Name, round}]
+			b, refCounts := logs[key{run.Reference, round}]
+			if counts && refCounts {
+				d = append(d, a-b)
+			}
+		}
+		if rounds >= runner.MinUntilRounds && !results.Placed(len(d), rounds) {
+			w.counted = w.counted || len(d) > 0
+			w.out = append(w.out, fmt.Sprintf("%s of %s (it and %s count together in %d of %d rounds)", metric, name, run.Reference, len(d), rounds))
+			continue
+		}
+		w.ratios = append(w.ratios, ratioWidth{metric, name, len(d), halfWidth(d)})
+	}
 }
 
 // percent writes a share for people; an interval without an end is wide.

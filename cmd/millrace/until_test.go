@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // drawn are the trials of a run of a and the reference b, whose ln ratios are d.
@@ -84,9 +85,13 @@ func TestUntilEnough(t *testing.T) {
 
 func TestUntilMetrics(t *testing.T) {
 	for scenario, want := range map[string][]string{
-		"burst": {"drain-time-ns", cpuMetric}, "idle": {"user-bytes-per-conn"}, "own": {"p50-latency-ns", cpuMetric},
+		"burst": {"drain-time-ns", cpuMetric}, "idle": {"user-bytes-per-conn"}, "steady": {"p50-latency-ns", cpuMetric},
 	} {
-		if got := untilMetrics(scenario); !slices.Equal(got, want) {
+		s, err := scenarios.Named(scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := untilMetrics(&results.Run{Scenario: *s}); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", scenario, got, want)
 		}
 	}

@@ -45,7 +45,7 @@ func Forest(res *results.Result, shown []Contender) (page *frame.Page, note stri
 	var list []compared
 	var missing metricNotes
 	enough := s.mostTrials() >= compare.IntervalRounds
-	for _, metric := range results.Headline(s.res.Run.Scenario.Name) {
+	for _, metric := range s.res.Run.Headline() {
 		c := compared{Comparison: compare.Run(s.res, metric, "")}
 		for _, v := range s.shown {
 			i := slices.IndexFunc(c.Rows, func(r compare.Row) bool { return r.Variant == v.Name })
@@ -163,7 +163,7 @@ func howToRead(list []compared) string {
 // forestPanel draws a metric; the first panel of a row has the names of the variants. gap is the least distance of two labels
 // on the axis, as a part of it.
 func (s *sheet) forestPanel(c compared, named bool, gap float64) frame.Panel {
-	forest := &glyph.Forest{Tau: compare.Tau, Heading: heading(c.Metric.Name), ValueHead: "median"}
+	forest := &glyph.Forest{Tau: compare.Tau, Heading: Heading(c.Metric.Name), ValueHead: "median"}
 	var names axis.RowTicks
 	for i, r := range c.rows {
 		row := glyph.ForestRow{
@@ -243,7 +243,7 @@ func (n *metricNotes) add(what, metric, why string) {
 		i = len(*n)
 		*n = append(*n, metricNote{what: what, why: why})
 	}
-	(*n)[i].metrics = append((*n)[i].metrics, heading(metric))
+	(*n)[i].metrics = append((*n)[i].metrics, Heading(metric))
 }
 
 // lines writes "what A, B: why.".

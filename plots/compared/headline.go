@@ -7,20 +7,23 @@ import (
 
 // headings are the names of headline metrics above a narrow panel.
 var headings = map[string]string{
-	"drain-time-ns":         "drain time",
-	"p50-latency-ns":        "response p50",
-	"p99-latency-ns":        "response p99",
-	"cpu-per-req-ns":        "CPU a request",
-	"peak-RSS-bytes":        "peak RSS",
-	"user-bytes-per-conn":   "user bytes/conn",
-	"kernel-bytes-per-conn": "kernel bytes/conn",
-	"active-p99-latency-ns": "active p99",
-	"p50-connect-ns":        "connect p50",
-	"p99-connect-ns":        "connect p99",
+	"drain-time-ns":           "drain time",
+	"cpu-cores":               "CPU cores",
+	"peak-goroutines":         "peak goroutines",
+	"p50-latency-ns":          "response p50",
+	"p99-latency-ns":          "response p99",
+	"cpu-per-req-ns":          "CPU a request",
+	"recovery-cpu-per-req-ns": "CPU/req after",
+	"peak-RSS-bytes":          "peak RSS",
+	"user-bytes-per-conn":     "user bytes/conn",
+	"kernel-bytes-per-conn":   "kernel bytes/conn",
+	"active-p99-latency-ns":   "active p99",
+	"p50-connect-ns":          "connect p50",
+	"p99-connect-ns":          "connect p99",
 }
 
-// heading is the short name of a metric, or its own where it has none.
-func heading(metric string) string {
+// Heading is the short name of a metric, or its own where it has none.
+func Heading(metric string) string {
 	if h, ok := headings[metric]; ok {
 		return h
 	}

@@ -32,11 +32,11 @@ func Rounds(res *results.Result, shown []Contender) (page *frame.Page, note stri
 	f := &frame.Page{Title: s.res.Run.Scenario.Name + ": the headline metrics round by round", HeadRoom: frame.HeadingRoom}
 	var missing []string
 	linear, struck := false, false
-	for _, metric := range results.Headline(s.res.Run.Scenario.Name) {
+	for _, metric := range s.res.Run.Headline() {
 		strip := s.strip(metric, last)
 		lo, hi := strip.Range()
 		if math.IsInf(lo, 0) {
-			missing = append(missing, fmt.Sprintf("not drawn: %s, not measured.", heading(metric)))
+			missing = append(missing, fmt.Sprintf("not drawn: %s, not measured.", Heading(metric)))
 			continue
 		}
 		p := frame.NewPanel(better(metric), "")
@@ -50,7 +50,7 @@ func Rounds(res *results.Result, shown []Contender) (page *frame.Page, note stri
 		for _, k := range strip {
 			struck = struck || slices.ContainsFunc(k.Struck, func(v float64) bool { return !math.IsNaN(v) })
 		}
-		p.Add(frame.Grid{Y: true}, frame.Heading(heading(metric)), strip)
+		p.Add(frame.Grid{Y: true}, frame.Heading(Heading(metric)), strip)
 		f.Panels = append(f.Panels, p)
 	}
 	if len(f.Panels) == 0 {

@@ -43,7 +43,7 @@ func Runs(w io.Writer, c *compare.Runs, color bool) error {
 	measured, notes := 0, &sheet.Footnotes{}
 	usual := usualOf(c)
 	for rest := c.Changes; len(rest) > 0; {
-		n := slices.IndexFunc(rest, func(ch compare.Change) bool { return ch.Metric.Name != rest[0].Metric.Name })
+		n := slices.IndexFunc(rest, func(ch compare.Change) bool { return ch.Metric.Name != rest[0].Metric.Name || ch.Step != rest[0].Step })
 		if n < 0 {
 			n = len(rest)
 		}
@@ -144,7 +144,7 @@ func roundsText(n int, paired bool) string {
 func changeTable(changes []compare.Change, paired bool, usual kind, notes *sheet.Footnotes) sheet.Table {
 	info := changes[0].Metric
 	unit := quantity.UnitOf(info.Unit)
-	t := sheet.Table{Title: info.Name + ": " + info.Title, Head: []string{"variant", "base", "head", "head ÷ base", "sees", "says"}}
+	t := sheet.Table{Title: titleOf(info, changes[0].Step), Head: []string{"variant", "base", "head", "head ÷ base", "sees", "says"}}
 	for _, ch := range changes {
 		row := []sheet.Cell{{Text: ch.Variant}, sample(ch.Base, unit), sample(ch.Head, unit)}
 		if ch.Off != "" {
@@ -156,6 +156,14 @@ func changeTable(changes []compare.Change, paired bool, usual kind, notes *sheet
 		t.Rows = append(t.Rows, append(row, ratio, sheet.Cell{Text: percent(ch.Smallest)}, sheet.Cell{Text: text, Mood: m}))
 	}
 	return t
+}
+
+// titleOf is the title of a metric's table, at a step of a sweep.
+func titleOf(info results.Info, step string) string {
+	if step == "" {
+		return info.Name + ": " + info.Title
+	}
+	return info.Name + " at " + step + ": " + info.Title
 }
 
 func sample(values []float64, unit quantity.Unit) sheet.Cell {

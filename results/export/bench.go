@@ -125,12 +125,15 @@ func benchConfig(run *results.Run) []benchfmt.Config {
 // procsSuffix is what benchmark names end with to tell GOMAXPROCS; a variant such as pool-64 must not.
 var procsSuffix = regexp.MustCompile(`-(\d+)$`)
 
-// benchName is Burst/variant=gnet+ants.
+// benchName is Burst/variant=gnet+ants, and of a sweep Burst/variant=gnet+ants/step=10k.
 func benchName(t *results.Trial) benchfmt.Name {
 	scenario := []rune(results.FileName(t.Scenario))
 	scenario[0] = unicode.ToUpper(scenario[0])
-	variant := procsSuffix.ReplaceAllString(results.FileName(t.Variant), "_$1")
-	return benchfmt.Name(string(scenario) + "/variant=" + variant)
+	name := string(scenario) + "/variant=" + procsSuffix.ReplaceAllString(results.FileName(t.Variant), "_$1")
+	if t.Step != "" {
+		name += "/step=" + procsSuffix.ReplaceAllString(results.FileName(t.Step), "_$1")
+	}
+	return benchfmt.Name(name)
 }
 
 // oneLine is text without line breaks or other white space at length.

@@ -22,7 +22,7 @@ var started = time.Date(2026, 11, 21, 3, 15, 0, 0, time.UTC)
 // aTrial is a good trial; change what the test is about.
 func aTrial(round int, variant string, drainNs float64) *results.Trial {
 	return &results.Trial{
-		Schema: results.Schema, ID: results.TrialID(round, "burst", variant), Round: round, Position: 1, Scenario: "burst", Variant: variant,
+		Schema: results.Schema, ID: results.TrialID(round, "burst", variant, 0), Round: round, Position: 1, Scenario: "burst", Variant: variant,
 		Started: started, Seconds: 30, Status: results.StatusDone, Verdict: validity.Valid,
 		Metrics: map[string]float64{"drain-time-ns": drainNs, "goodput-rps": 1e15 / drainNs, "peak-RSS-bytes": 123456789, "lag-p99-ns": 9000},
 	}

@@ -1,4 +1,4 @@
-// Package design draws the order in which a run's variants take their turns.
+// Package design draws the order in which a run's variants, and the steps of a sweep, take their turns.
 package design
 
 import "math/rand/v2"
@@ -35,6 +35,29 @@ func Order(variants []string, rounds int, seed uint64) [][]string {
 		}
 	}
 }
+
+// Sweep returns for each round the order of the steps, and the order of the variants at the first of them, then at the next, and
+// so on. The steps of the rounds are ordered as Order does it, so that what drifts within a round does not follow what is swept;
+// so are the variants of each step, over the rounds, by a stream of its own. Without steps it is Order, and stepOrder is nil.
+func Sweep(steps, variants []string, rounds int, seed uint64) (stepOrder, order [][]string) {
+	if len(steps) == 0 {
+		return nil, Order(variants, rounds, seed)
+	}
+	stepOrder, order = Order(steps, rounds, seed), make([][]string, rounds)
+	at := map[string][][]string{}
+	for k, step := range steps {
+		at[step] = Order(variants, rounds, seed+uint64(k+1)*apart)
+	}
+	for r, row := range stepOrder {
+		for _, step := range row {
+			order[r] = append(order[r], at[step][r]...)
+		}
+	}
+	return stepOrder, order
+}
+
+// apart is the distance of the seeds of two steps, 2⁶⁴ ÷ the golden ratio: far from those of neighbouring runs.
+const apart = 0x9e3779b97f4a7c15
 
 // williams returns the rows of a Williams design of n treatments. The first row is 0, n−1, 1, n−2, …, whose differences of
 // neighbours mod n are all different where n is even; the others are shifts of it. Where n is odd each difference comes
