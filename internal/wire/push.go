@@ -113,6 +113,11 @@ func (s *PushState) same(want, piece []byte) bool {
 	if want != nil {
 		return sameAt(want, at, total, piece)
 	}
+	return samePattern(at, piece)
+}
+
+// samePattern reports whether a piece of a payload that begins at a place is the contract's.
+func samePattern(at int, piece []byte) bool {
 	for len(piece) > 0 {
 		n, from := min(len(piece), pushBlock), at%len(payloadPattern)
 		if !bytes.Equal(piece[:n], pushPattern[from:from+n]) {
