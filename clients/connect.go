@@ -19,7 +19,7 @@ const (
 	ConnectNoPorts                           // no source address had a port left
 	ConnectNoFiles                           // the process, or its host, may open no more files
 	ConnectNoMemory                          // the kernel had no memory for a socket
-	ConnectHandshake                         // TCP was open, and TLS failed
+	ConnectHandshake                         // TCP was open, and TLS or the upgrade to WebSocket failed
 	ConnectOther                             // any other error of a socket
 	connectFailures                          // how many there are
 )

@@ -9,13 +9,18 @@ import "github.com/millrace/millrace/internal/hist"
 //
 // Where: first and last are the lowest and the highest number that came on a connection, over its whole life.
 type PushReport struct {
-	// Subscribers is how many connections were subscribed at the end, Subscriptions how many ever were.
+	// Subscribers is how many connections were subscribed at the end, Subscriptions how many ever were, those of Slow included;
+	// all else is of the other subscribers.
 	Subscribers   int64 `json:"subscribers"`
 	Subscriptions int64 `json:"subscriptions"`
 	PushCounts
 	Expected int64 `json:"expected"`
 	// Before of the received frames came before the first phase.
 	Before int64 `json:"before_first_phase"`
+	// Slow is what the slow subscribers of the scenario received; nil without.
+	Slow *PushSlow `json:"slow,omitempty"`
+	// Heartbeats were sent, by all subscribers.
+	Heartbeats int64 `json:"heartbeats,omitempty"`
 	// Lost counts the connections that ended before the load did, by outcome: eof, reset, timeout, protocol_error. Each was
 	// opened and subscribed again.
 	Lost map[string]int64 `json:"lost"`
@@ -44,6 +49,16 @@ type PushReport struct {
 	Phases []PushPhase `json:"phases"`
 	// Intervals are the frames received in each of the report's intervals.
 	Intervals []int64 `json:"intervals"`
+}
+
+// PushSlow is what subscribers received that take no more than the scenario says, over the whole load. What a server does with
+// them is its declared overflow's, and no check judges it.
+type PushSlow struct {
+	Subscribers   int64 `json:"subscribers"`
+	Subscriptions int64 `json:"subscriptions"`
+	PushCounts
+	Expected int64            `json:"expected"`
+	Lost     map[string]int64 `json:"lost"`
 }
 
 // PushCounts counts the frames that came, by their numbers.

@@ -44,6 +44,11 @@ type Report struct {
 	Trickled  int64         `json:"trickled,omitempty"`
 	TrickleNs *hist.Summary `json:"trickle_ns,omitempty"`
 
+	// Work and Bystander are the requests of the measured phases that asked for the server's work and those that did not, which
+	// are in the figures above as well; nil where all were of one kind.
+	Work      *Side `json:"work,omitempty"`
+	Bystander *Side `json:"bystander,omitempty"`
+
 	ClientCPUSeconds   float64 `json:"client_cpu_seconds"`
 	ClientPeakRSSBytes int64   `json:"client_peak_rss_bytes"`
 	ConnectionsOpened  int64   `json:"connections_opened"`
@@ -55,13 +60,15 @@ type Report struct {
 	ConnectFailuresByKind map[string]int64 `json:"connect_failures_by_kind,omitempty"`
 	// ConnectionsOpen is how many were open at the end, ConnectionsLost how many ended that should have lived on, and
 	// ConnectionsReopened how many of the opened ones took the place of such. Engine vegeta can't tell the last two.
-	ConnectionsOpen     int64  `json:"connections_open"`
-	ConnectionsLost     int64  `json:"connections_lost"`
-	ConnectionsReopened int64  `json:"connections_reopened"`
-	BodyBytesIn         int64  `json:"body_bytes_in"`
-	BodyBytesOut        int64  `json:"body_bytes_out"`
-	Congestion          string `json:"congestion_control,omitempty"`
-	Interrupted         bool   `json:"interrupted"`
+	ConnectionsOpen     int64 `json:"connections_open"`
+	ConnectionsLost     int64 `json:"connections_lost"`
+	ConnectionsReopened int64 `json:"connections_reopened"`
+	// ConnectionsRenewed are how many of the opened ones took the place of one that the plan had the client close.
+	ConnectionsRenewed int64  `json:"connections_renewed,omitempty"`
+	BodyBytesIn        int64  `json:"body_bytes_in"`
+	BodyBytesOut       int64  `json:"body_bytes_out"`
+	Congestion         string `json:"congestion_control,omitempty"`
+	Interrupted        bool   `json:"interrupted"`
 	// Split is where the time of sampled requests went, by the kernel's time stamps; nil where it gave none.
 	Split *Split `json:"kernel_split,omitempty"`
 	// TLS is what the handshakes agreed on; nil without TLS.
@@ -113,9 +120,19 @@ type PhaseReport struct {
 	ConnectNs   hist.Summary     `json:"connect_ns"`
 	Trickled    int64            `json:"trickled,omitempty"` // as in Report
 	TrickleNs   *hist.Summary    `json:"trickle_ns,omitempty"`
+	Work        *Side            `json:"work,omitempty"` // as in Report
+	Bystander   *Side            `json:"bystander,omitempty"`
 	// DrainedNs is when, after T0, the last request intended in this phase, those of the trickle apart, got its outcome; zero
 	// if some never did.
 	DrainedNs int64 `json:"drained_ns"`
+}
+
+// Side is a part of the requests: those that ask for the server's work, or those that don't.
+type Side struct {
+	Planned int64 `json:"planned"`
+	OK      int64 `json:"ok"`
+	// ResponseNs is from the intended time; requests without a good reply count as infinite.
+	ResponseNs hist.Summary `json:"response_ns"`
 }
 
 // AgentReport is one process's share in a load, as a diagnostic: processes that differ share their CPUs with others.

@@ -175,6 +175,9 @@ func (c *Cursor) exponential() float64 {
 	return -math.Log1p(-float64(c.rng.Uint64()>>11) / (1 << 53))
 }
 
+// Divided reports whether a share of work leaves both requests that ask for it and bystanders.
+func Divided(share scenarios.Percent) bool { return share > 0 && share < 100 }
+
 // AsksForWork reports whether arrival n of a stream asks the server for work, so that a share of all do. It depends on
 // the seed and n only (SplitMix64 of both).
 func AsksForWork(seed uint64, n int64, share scenarios.Percent) bool {

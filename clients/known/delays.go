@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/clients/reflect"
 )
 
@@ -50,6 +51,41 @@ func twoPointDelay() Case {
 				t.about("p99.9", slow, 0.999),
 				exactly("over 60 ms", "requests", t.Report.Planned/every, t.Response.Between(int64((fast+slow)/2), int64(time.Hour))),
 			}
+		},
+	}
+}
+
+// bystanders are the requests beside those of which a third ask for work of 40 ms, on connections enough (1000/s · 0.33 · 40 ms =
+// 13 of them are busy). The work holds up only the connection that asked for it. So the median of those that asked is 40 ms, that
+// of the bystanders is none; how many there are of each follows from the numbers of the requests.
+func bystanders(quick bool) Case {
+	const work, rate, share = 40 * time.Millisecond, 1000, 33
+	length := 2 * time.Second
+	if quick {
+		length = 500 * time.Millisecond
+	}
+	return Case{
+		Name: "bystanders", Script: reflect.Script{Protocol: "http1", WorkDelay: work}, Connections: 100, Share: share, Except: onSharedThreads,
+		Phases: phases(steady(length, constant(rate)), drain(200*time.Millisecond)),
+		Judge: func(t *Trial) []Answer {
+			out := []Answer{all(t, clients.OK)}
+			var asked int64
+			for n := range t.Report.Planned {
+				if arrivals.AsksForWork(t.Plan.Seed, n, share) {
+					asked++
+				}
+			}
+			w, b := t.Report.Work, t.Report.Bystander
+			if w == nil || b == nil {
+				return append(out, exactly("work", "requests", asked, -1))
+			}
+			out = append(out, exactly("work", "requests", asked, w.OK), exactly("bystanders", "requests", t.Report.Planned-asked, b.OK),
+				exactly("work done", "requests", asked, t.Served.Worked))
+			median := within("p50 of work", work, -1, work*(1000-1)/1000, time.Duration(float64(work)*(1+tolerance))+wake+t.late(0.5))
+			if v := w.ResponseNs.P50; v != nil {
+				median = within(median.What, work, *v, time.Duration(median.Low), time.Duration(median.High))
+			}
+			return append(out, median, t.given("p50 of bystanders", b.ResponseNs.P50))
 		},
 	}
 }

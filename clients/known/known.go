@@ -24,6 +24,8 @@ type Case struct {
 	Pipeline    int
 	Timeout     time.Duration
 	Phases      []scenarios.Phase
+	// Share of the requests asks for work; see Script.WorkDelay.
+	Share scenarios.Percent
 	// Judge holds a trial against the prediction.
 	Judge func(t *Trial) []Answer
 	// Beside is whether it may run beside other such cases: it has next to no load and predicts no times.
@@ -197,7 +199,7 @@ const body = "hello, world!"
 
 // Cases are all known answers, timed ones first, or the quick ones: the same with shorter times.
 func Cases(quick bool) []Case {
-	cases := []Case{fixedDelay(quick), freezeInTheMiddle(quick), freezeAtTheEnd(quick, 50), stalls(quick, 10), queue(quick, true)}
+	cases := []Case{fixedDelay(quick), bystanders(quick), freezeInTheMiddle(quick), freezeAtTheEnd(quick, 50), stalls(quick, 10), queue(quick, true)}
 	if !quick {
 		cases = append(cases, twoPointDelay(), queue(quick, false), freezeAtTheEnd(quick, 1500), stalls(quick, 100))
 	}

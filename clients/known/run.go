@@ -216,6 +216,9 @@ func (c *Case) plan(engine, url, dir string) (*Trial, error) {
 		Connections: scenarios.Connections{Count: c.Connections, Pipeline: c.Pipeline},
 		Timeout:     scenarios.Duration(c.Timeout), Phases: c.Phases,
 	}
+	if c.Share > 0 {
+		s.Work = scenarios.Work{Kind: "sleep=" + c.Script.WorkDelay.String(), Share: c.Share}
+	}
 	resolved, err := s.Resolve()
 	if err != nil {
 		return nil, fmt.Errorf("case %s: %w", c.Name, err)

@@ -19,12 +19,15 @@ const (
 	// mean distances are.
 	silenceNs   = 1_000_000_000
 	silenceGaps = 20
+	// dropShare of the frames may be missing where the scenario lets the server drop them.
+	dropShare = 0.01
 )
 
 // figures are what the checks judge.
 type figures struct {
 	push          *clients.PushReport
-	wanted        int64 // connections
+	wanted        int64 // connections, slow ones apart
+	declared      bool  // the scenario says that the server drops frames where a queue is full
 	foreign       bool
 	forgotten     int64 // subscribers for silenceNs or longer that had received nothing at the end
 	deliveryP99Ns int64
@@ -44,6 +47,14 @@ func (f *figures) checks() []validity.Check {
 func (f *figures) books() validity.Check {
 	p := f.push
 	c := validity.Check{Name: "push identity", State: validity.OK, Value: float64(p.Received + p.Missing), Limit: float64(p.Expected), Unit: "frames"}
+	if s := p.Slow; s != nil {
+		c.Value, c.Limit = c.Value+float64(s.Received+s.Missing), c.Limit+float64(s.Expected)
+		if s.Received+s.Missing != s.Expected {
+			c.State = validity.Fail
+			c.Reason = fmt.Sprintf("%d frames expected by slow subscribers, but %d received and %d missing", s.Expected, s.Received, s.Missing)
+			c.Remedy = "this is a fault of the client: please report it"
+		}
+	}
 	if p.Received+p.Missing != p.Expected {
 		c.State = validity.Fail
 		c.Reason = fmt.Sprintf("%d frames expected by their numbers, but %d received and %d missing", p.Expected, p.Received, p.Missing)
@@ -66,6 +77,13 @@ func (f *figures) sequence() validity.Check {
 		}
 	}
 	switch {
+	case f.declared && p.Missing > 0 && c.Value == float64(p.Missing):
+		c.Limit = dropShare * float64(p.Expected)
+		if c.Value > c.Limit {
+			c.State = validity.Warn
+			c.Reason = fmt.Sprintf("%d of %d frames expected are missing, limit %.0f: delivery is of those only that came", p.Missing, p.Expected, c.Limit)
+			c.Remedy = "the server drops for subscribers that are not slow, as push.overflow lets it: lower push.rate, or raise push.queue"
+		}
 	case len(parts) > 0:
 		c.State = validity.Fail
 		c.Reason = fmt.Sprintf("of %d frames expected on connections that were up: %s", p.Expected, strings.Join(parts, ", "))
@@ -79,7 +97,7 @@ func (f *figures) sequence() validity.Check {
 // subscribers judges whether everybody was served until the end.
 func (f *figures) subscribers() validity.Check {
 	p := f.push
-	c := validity.Check{Name: "push subscribers", State: validity.OK, Value: float64(p.Subscribers), Limit: float64(f.wanted), Unit: "connections"}
+	c := validity.Check{Name: "push subscribers", State: validity.OK, Value: float64(f.subscribed()), Limit: float64(f.wanted), Unit: "connections"}
 	var lost []string
 	for _, o := range []clients.Outcome{clients.EOF, clients.Reset, clients.Timeout, clients.ProtocolError} {
 		if n := p.Lost[o.String()]; n > 0 {
@@ -93,8 +111,8 @@ func (f *figures) subscribers() validity.Check {
 		c.Reason = fmt.Sprintf("nobody received a frame in the last %s", quantity.Tick(float64(quiet), quantity.Time))
 		c.Remedy = "the server stopped pushing: see its log"
 	case f.forgotten > 0 && p.Received > 0:
-		c.State, c.Value = validity.Fail, float64(p.Subscribers-f.forgotten)
-		c.Reason = fmt.Sprintf("%d of %d subscribers had received nothing, though they had subscribed for %s or longer", f.forgotten, p.Subscribers, quantity.Tick(silenceNs, quantity.Time))
+		c.State, c.Value = validity.Fail, float64(f.subscribed()-f.forgotten)
+		c.Reason = fmt.Sprintf("%d of %d subscribers had received nothing, though they had subscribed for %s or longer", f.forgotten, f.subscribed(), quantity.Tick(silenceNs, quantity.Time))
 		c.Remedy = "the server forgets subscribers, or sends more seldom than that"
 	case p.BehindMax > f.behind():
 		c.State, c.Value, c.Limit, c.Unit = validity.Warn, float64(p.BehindMax), float64(f.behind()), "frames"
@@ -104,17 +122,25 @@ func (f *figures) subscribers() validity.Check {
 		c.State = validity.Warn
 		c.Reason = fmt.Sprintf("connections were lost and subscribed again: %s; %d frames came while nobody was there for them", strings.Join(lost, ", "), p.Away)
 		c.Remedy = "see the server's log, and its limits for slow receivers"
-	case p.Subscribers < f.wanted:
+	case f.subscribed() < f.wanted:
 		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("%d of %d connections were subscribed at the end", p.Subscribers, f.wanted)
+		c.Reason = fmt.Sprintf("%d of %d connections were subscribed at the end", f.subscribed(), f.wanted)
 		c.Remedy = "lower connections.count or connections.rate"
 	}
 	return c
 }
 
+// subscribed is how many subscribers that are not slow there were at the end.
+func (f *figures) subscribed() int64 {
+	if f.push.Slow == nil {
+		return f.push.Subscribers
+	}
+	return f.push.Subscribers - f.push.Slow.Subscribers
+}
+
 // each is how many frames came to one subscriber in the phases, on average.
 func (f *figures) each() float64 {
-	return float64(f.push.Received-f.push.Before) / float64(max(1, f.push.Subscribers))
+	return float64(f.push.Received-f.push.Before) / float64(max(1, f.subscribed()))
 }
 
 // behind is how many frames a subscriber may lack: those of as long as nothing may come at the end.

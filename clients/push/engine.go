@@ -1,4 +1,4 @@
-// Package push is the load of protocol push: connections that subscribe, and then receive what the server sends on its own. It
+// Package push is the load of protocol push, or of ws where the server sends on its own: connections that subscribe, and then receive what the server sends on its own. It
 // counts the frames by their numbers, and takes the time from the sender's clock to their arrival where both are on this host.
 //
 // Like package reactor it has a locked thread and an epoll for each shard, and allocates nothing for a frame. It needs Linux.
@@ -41,14 +41,17 @@ type Engine struct {
 	plan      *clients.Plan
 	target    *target.Target
 	subscribe [][]byte // by endpoint
+	websocket bool
+	beat      []byte
 	shards    int
 	rec       *recording.Recording
 
 	// What the shards tell each other before the phases start, and what ends them.
-	opened  atomic.Int64 // connections, ever
-	failed  atomic.Int64 // attempts
-	lastErr atomic.Int64 // errno of the last failed attempt
-	start   atomic.Int64 // CLOCK_MONOTONIC ns of the first phase; zero until known
+	opened  atomic.Int64          // connections, ever
+	failed  atomic.Int64          // attempts
+	lastErr atomic.Int64          // errno of the last failed attempt
+	refusal atomic.Pointer[error] // why the last upgrade to WebSocket failed
+	start   atomic.Int64          // CLOCK_MONOTONIC ns of the first phase; zero until known
 	stop    atomic.Bool
 	giveUp  atomic.Bool // nobody could connect
 	once    sync.Once
@@ -73,18 +76,20 @@ func New(plan *clients.Plan) (*Engine, error) {
 	case p.Agent < 0 || p.Agent >= p.Agents:
 		return nil, fmt.Errorf("preparing load: agent %d of %d: want 0 to %d", p.Agent, p.Agents, p.Agents-1)
 	case p.Engine != engineName:
-		return nil, fmt.Errorf("preparing load: engine %s: protocol push has engine %s only", p.Engine, engineName)
+		return nil, fmt.Errorf("preparing load: engine %s: the load of protocol %s has engine %s only", p.Engine, p.Scenario.Protocol, engineName)
 	case mine == 0:
 		return nil, fmt.Errorf("preparing load: %d connections for %d agents: want at least one each", p.Scenario.Connections.Count, p.Agents)
+	case p.Scenario.Connections.Renew > 0:
+		return nil, fmt.Errorf("preparing load: connections.renew %v of subscribers: want none: subscribers stay", p.Scenario.Connections.Renew)
 	}
 	requests, err := request.Of(&p)
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
-	if requests[0].Scheme != scenarios.Push || p.Scenario.Protocol != scenarios.Push {
+	if requests[0].Scheme != p.Scenario.Protocol || !p.Scenario.Pushes() {
 		return nil, fmt.Errorf("preparing load: scenario's protocol is %s, but the URL %s is for %s", p.Scenario.Protocol, p.URL, requests[0].Scheme)
 	}
-	e := &Engine{plan: &p}
+	e := &Engine{plan: &p, websocket: p.Scenario.Protocol == scenarios.WS}
 	if e.target, err = target.New(&p); err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
@@ -92,8 +97,13 @@ func New(plan *clients.Plan) (*Engine, error) {
 		return nil, fmt.Errorf("preparing load: %d URLs for %d hosts and ports: want one channel for each", len(requests), len(e.target.Endpoints))
 	}
 	for i := range requests {
-		e.subscribe = append(e.subscribe, wire.AppendSubscribe(nil, requests[i].Channel))
+		frame := wire.AppendSubscribe(nil, requests[i].Channel)
+		if e.websocket {
+			frame = wire.AppendWSFrame(nil, wire.WSBinary, subscribeMask, frame[wire.FrameHead-8:])
+		}
+		e.subscribe = append(e.subscribe, frame)
 	}
+	e.beat = heartbeat(e.websocket)
 	list, err := procfs.Affinity()
 	if err != nil {
 		list = []int{0}
@@ -179,6 +189,9 @@ func (e *Engine) begin(t0 int64) {
 
 // nobody is the error of a load that measured nothing.
 func (e *Engine) nobody(ctx context.Context) error {
+	if err := e.refusal.Load(); err != nil && e.opened.Load() == 0 {
+		return fmt.Errorf("connecting to %s: %w; does the server speak WebSocket at this path?", e.target.Name, *err)
+	}
 	if errno := syscall.Errno(e.lastErr.Load()); errno != 0 && e.opened.Load() == 0 {
 		return fmt.Errorf("connecting to %s: %w: no connection could be opened in %v (%d attempts); is the server listening there?",
 			e.target.Name, errno, nobodyFor, e.failed.Load())

@@ -87,6 +87,10 @@ func (s *shard) connect(i int32) {
 	to, last := &s.e.target.Endpoints[e], &s.lastSource[e]
 	c.since, c.state = s.now, connecting
 	s.opener.connecting++
+	buffer := 0
+	if c.slow {
+		buffer = sys.LeastReceiveBuffer
+	}
 	var errno syscall.Errno
 	for tries := max(len(to.Sources), 1); tries > 0; tries-- {
 		var from *sys.Address
@@ -94,7 +98,7 @@ func (s *shard) connect(i int32) {
 			*last = (*last + 1) % len(to.Sources)
 			from = &to.Sources[*last]
 		}
-		if c.fd, errno = sys.Dial(to.Family, from, &to.Addr, nil); errno != unix.EADDRNOTAVAIL {
+		if c.fd, errno = sys.Dial(to.Family, from, &to.Addr, nil, buffer); errno != unix.EADDRNOTAVAIL {
 			break
 		}
 	}
@@ -110,6 +114,10 @@ func (s *shard) connect(i int32) {
 // opened subscribes on a connection that has opened.
 func (s *shard) opened(i int32) {
 	c, e := &s.conns[i], s.endpoint(i)
+	if s.messages != nil && c.state == connecting {
+		s.upgrade(i)
+		return
+	}
 	s.now = procfs.Monotonic()
 	s.opener.connecting--
 	s.control = s.now
@@ -120,6 +128,9 @@ func (s *shard) opened(i int32) {
 		s.rec.Reopened++
 	}
 	c.state, c.early, c.frame, c.seq = open, false, wire.PushState{}, sequence{}
+	if s.messages != nil {
+		s.messages[i] = wire.WSState{}
+	}
 	if !s.near[e] {
 		s.near[e] = true
 		if at, near := peer(c.fd); !near {
@@ -132,16 +143,24 @@ func (s *shard) opened(i int32) {
 		return
 	}
 	s.subscriptions++
+	if c.slow {
+		s.slow.subscriptions++
+	}
 	c.since = s.now
 }
 
 // refused ends an attempt to connect.
 func (s *shard) refused(i int32, errno syscall.Errno) {
 	s.e.lastErr.Store(int64(errno))
+	s.unopened(i, clients.ConnectFailureOf(errno))
+}
+
+// unopened ends an attempt to connect.
+func (s *shard) unopened(i int32, why clients.ConnectFailure) {
 	s.e.failed.Add(1)
 	s.opener.connecting--
 	s.control = s.now
-	s.rec.ConnectFailed(clients.ConnectFailureOf(errno), s.now)
+	s.rec.ConnectFailed(why, s.now)
 	if s.firstFailed == 0 {
 		s.firstFailed = s.now
 	}
@@ -152,12 +171,17 @@ func (s *shard) refused(i int32, errno syscall.Errno) {
 // lose ends a connection that should have lived on, and has it opened again.
 func (s *shard) lose(i int32, o clients.Outcome) {
 	c := &s.conns[i]
-	s.lost[o]++
-	s.rec.Lost++
 	s.openNow--
-	s.ended += c.seq.expected()
-	if c.seq.seen != 0 {
-		c.before = c.seq.last
+	if c.slow { // which a server may drop for being so
+		s.slow.lost[o]++
+		s.slow.ended += c.seq.expected()
+	} else {
+		s.lost[o]++
+		s.rec.Lost++
+		s.ended += c.seq.expected()
+		if c.seq.seen != 0 {
+			c.before = c.seq.last
+		}
 	}
 	c.seq, c.early = sequence{}, true
 	s.shut(i)
@@ -173,6 +197,7 @@ func (s *shard) shut(i int32) {
 	}
 	c.fd, c.state = -1, closed
 	c.gen++
+	delete(s.partial, i)
 	s.broken = append(s.broken, i)
 }
 
@@ -183,7 +208,7 @@ func (s *shard) scan() {
 	}
 	s.nextScan = s.now + scanEvery
 	for i := 0; i < s.next && s.opener.connecting > 0; i++ {
-		if c := &s.conns[i]; c.state == connecting && s.now-c.since > int64(s.e.plan.Scenario.Timeout) {
+		if c := &s.conns[i]; (c.state == connecting || c.state == upgrading) && s.now-c.since > int64(s.e.plan.Scenario.Timeout) {
 			s.refused(int32(i), unix.ETIMEDOUT)
 		}
 	}

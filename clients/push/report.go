@@ -46,6 +46,8 @@ func (e *Engine) complete(r *clients.Report, shards []*shard, endNs int64) {
 		}
 	}
 	f.forgotten = e.addConnections(p, shards, endNs)
+	f.wanted -= addSlow(p, shards)
+	f.declared = e.plan.Scenario.Push.Rate > 0 && e.plan.Scenario.Push.Overflow == "drop-oldest"
 	for _, s := range shards {
 		for i := range p.Intervals {
 			p.Intervals[i] += s.got[min(i, len(s.got)-1)]
@@ -78,6 +80,9 @@ func (e *Engine) addConnections(p *clients.PushReport, shards []*shard, endNs in
 		}
 		for i := range s.conns {
 			c := &s.conns[i]
+			if c.slow {
+				continue
+			}
 			p.Expected += c.seq.expected()
 			if at := s.endpoint(int32(i)); c.seq.seen != 0 {
 				tops[at] = max(tops[at], c.seq.last)
@@ -91,6 +96,9 @@ func (e *Engine) addConnections(p *clients.PushReport, shards []*shard, endNs in
 				continue
 			}
 			p.Subscribers++
+			if c.slow {
+				continue
+			}
 			if c.seq.seen == 0 {
 				if p.Silent++; endNs-c.since > silenceNs {
 					forgotten++
@@ -101,6 +109,34 @@ func (e *Engine) addConnections(p *clients.PushReport, shards []*shard, endNs in
 		}
 	}
 	return forgotten
+}
+
+// addSlow adds what the slow subscribers received, and returns how many connections they are.
+func addSlow(p *clients.PushReport, shards []*shard) (wanted int64) {
+	slow := &clients.PushSlow{Lost: map[string]int64{}}
+	for _, s := range shards {
+		p.Heartbeats += s.beats
+		wanted += int64(len(s.slows))
+		slow.PushCounts.Add(&s.slow.PushCounts)
+		slow.Subscriptions += s.slow.subscriptions
+		slow.Expected += s.slow.ended
+		for o, n := range s.slow.lost {
+			if n > 0 {
+				slow.Lost[clients.Outcome(o).String()] += n
+			}
+		}
+		for _, i := range s.slows {
+			c := &s.conns[i]
+			slow.Expected += c.seq.expected()
+			if c.state == open {
+				slow.Subscribers++
+			}
+		}
+	}
+	if wanted > 0 {
+		p.Slow = slow
+	}
+	return wanted
 }
 
 // addDelivery adds the delivery lags, unless both clocks are not one.

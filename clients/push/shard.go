@@ -34,7 +34,10 @@ type shard struct {
 	buf           []byte
 	index, stride int // of the connections of this shard in all
 	conns         []conn
+	messages      []wire.WSState   // nil but in ws
+	partial       map[int32][]byte // by connection: of a reply to an upgrade, or of a ping, what has come
 	opener
+	paced
 
 	now      int64 // as last read
 	t0       int64 // earliest time to connect
@@ -81,6 +84,7 @@ type conn struct {
 	gen    uint32 // of the descriptor, so that events of an earlier one are known
 	state  state
 	early  bool // the last connection was lost
+	slow   bool // it takes no more than push.slow_rate
 }
 
 type state uint8
@@ -88,6 +92,7 @@ type state uint8
 const (
 	closed state = iota
 	connecting
+	upgrading // to WebSocket
 	open
 )
 
@@ -106,6 +111,10 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 	for j := range s.conns {
 		s.conns[j].fd = -1
 	}
+	if e.websocket {
+		s.messages, s.partial = make([]wire.WSState, len(s.conns)), map[int32][]byte{}
+	}
+	s.setPace()
 	s.opener = newOpener(len(s.conns), len(e.target.Endpoints), float64(p.Scenario.Connections.Rate))
 	s.rec.Wanted = int64(len(s.conns))
 	var err error
@@ -173,7 +182,9 @@ func (s *shard) step() bool {
 	s.enterDue()
 	s.openMore()
 	s.scan()
-	s.control = min(s.openAt(), s.nextScan, s.end, s.edge)
+	s.readSlow()
+	s.beatMore()
+	s.control = min(s.openAt(), s.nextScan, s.end, s.edge, s.slowAt(), s.beatAt())
 	if s.start == math.MaxInt64 {
 		s.control = min(s.control, s.now+waitStart)
 		return true
@@ -244,6 +255,13 @@ func (s *shard) handle(i int32, gen uint32, events uint32) {
 		s.opened(i)
 	}
 	const readable = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	if c.slow && c.state == open && c.gen == gen { // it is read when its time comes
+		if events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			s.now = procfs.Monotonic()
+			s.lose(i, streamOutcome(sys.SocketError(c.fd)))
+		}
+		return
+	}
 	if events&readable != 0 && c.gen == gen {
 		s.receive(i, events&(readable&^unix.EPOLLIN) != 0)
 	}
@@ -263,10 +281,10 @@ func (s *shard) receive(i int32, ending bool) {
 		case errno == unix.EINTR:
 			continue
 		case errno != 0:
-			s.lose(i, streamOutcome(errno))
+			s.cutOff(i, streamOutcome(errno))
 			return
 		case n == 0:
-			s.lose(i, clients.EOF)
+			s.cutOff(i, clients.EOF)
 			return
 		}
 		s.arrived(i, s.buf[:n])
@@ -274,6 +292,15 @@ func (s *shard) receive(i int32, ending bool) {
 			return
 		}
 	}
+}
+
+// cutOff ends a connection whose socket has ended, subscribed or not yet.
+func (s *shard) cutOff(i int32, o clients.Outcome) {
+	if s.conns[i].state == upgrading {
+		s.unopened(i, clients.ConnectHandshake)
+		return
+	}
+	s.lose(i, o)
 }
 
 func streamOutcome(errno syscall.Errno) clients.Outcome {
@@ -292,9 +319,13 @@ func (s *shard) arrived(i int32, b []byte) {
 		return
 	}
 	c := &s.conns[i]
+	if s.messages != nil {
+		s.takeMessages(i, b)
+		return
+	}
 	for len(b) > 0 {
 		n, done, err := c.frame.Feed(b, s.e.plan.CheckBody)
-		if err != nil || done && !s.take(c) {
+		if err != nil || done && !s.take(c, c.frame.Sequence(), c.frame.Clock(), c.frame.Matches()) {
 			s.lose(i, clients.ProtocolError)
 			return
 		}
@@ -302,11 +333,18 @@ func (s *shard) arrived(i int32, b []byte) {
 	}
 }
 
-// take counts the frame that is whole. It returns false for a number that can't be one.
-func (s *shard) take(c *conn) bool {
+// take counts a frame that is whole. It returns false for a number that can't be one.
+func (s *shard) take(c *conn, number uint64, at int64, matches bool) bool {
+	if c.slow {
+		fresh, ok := c.seq.take(number, &s.slow.PushCounts)
+		if fresh && !matches {
+			s.slow.Bad++
+		}
+		return ok
+	}
 	t := &s.counts[s.span+1]
 	began := c.seq.seen == 0
-	fresh, ok := c.seq.take(c.frame.Sequence(), &t.PushCounts)
+	fresh, ok := c.seq.take(number, &t.PushCounts)
 	if !fresh {
 		return ok
 	}
@@ -317,11 +355,10 @@ func (s *shard) take(c *conn) bool {
 	if s.span >= 0 {
 		s.got[min(int((s.now-s.first)/recording.IntervalNs), len(s.got)-1)]++
 	}
-	if !c.frame.Matches() {
+	if !matches {
 		t.Bad++
 		return true
 	}
-	at := c.frame.Clock()
 	if at > s.now || at < 0 {
 		s.future++
 		return true

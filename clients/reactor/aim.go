@@ -42,6 +42,8 @@ func (s *shard) prepare(i int32, sl *slot, more bool) {
 	r, n := s.request(i, sl), s.number(sl)
 	s.rec.BodyBytesOut += r.BodyLen(n)
 	switch {
+	case s.messages != nil:
+		s.out = r.AppendMessage(s.out, sl.id, n)
 	case s.target.Frame:
 		s.out = r.AppendFrame(s.out, sl.id, n)
 	case more || len(s.out) > 0 || r.Static(sl.kind) == nil:

@@ -4,6 +4,7 @@ import (
 	"github.com/millrace/millrace/clients/reactor/queue"
 	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // conn is one entry of a shard's connection table: 48 bytes without pointers, so that the garbage collector never looks
@@ -21,6 +22,8 @@ type conn struct {
 	queued  bool // in ready
 	first   bool // to exchange one request as soon as it is open
 	early   bool // the last connection was closed too early: the next one makes up for it
+	// renewing is whether it is to be closed once its requests are answered, or was, and is being opened anew.
+	renewing bool
 	// answered is whether the one that was closed too early had a reply.
 	answered bool
 }
@@ -30,6 +33,7 @@ type state uint8
 const (
 	closed state = iota
 	connecting
+	upgrading // to WebSocket
 	open
 	closing // takes no more requests, waits for the server to close
 )
@@ -51,17 +55,22 @@ type table struct {
 	slots   []slot
 	replies []wire.ReplyState // http1
 	frames  []wire.FrameState // frame
-	depth   int
-	ready   queue.Queue // open connections with room, in the order in which they got it
-	idle    queue.Queue // connections by request: entries without a connection
-	broken  queue.Queue // kept connections that have to be opened again
+	// messages are those of ws.
+	messages []wire.WSState
+	depth    int
+	ready    queue.Queue // open connections with room, in the order in which they got it
+	idle     queue.Queue // connections by request: entries without a connection
+	broken   queue.Queue // kept connections that have to be opened again
 }
 
-func newTable(n, depth int, frame bool) *table {
+func newTable(n, depth int, protocol string) *table {
 	t := &table{conns: make([]conn, n), slots: make([]slot, n*depth), depth: depth}
-	if frame {
+	switch protocol {
+	case "frame":
 		t.frames = make([]wire.FrameState, n)
-	} else {
+	case scenarios.WS:
+		t.messages = make([]wire.WSState, n)
+	default:
 		t.replies = make([]wire.ReplyState, n)
 	}
 	for i := range t.conns {
@@ -69,6 +78,18 @@ func newTable(n, depth int, frame bool) *table {
 	}
 	t.ready, t.idle, t.broken = queue.New(n), queue.New(n), queue.New(n)
 	return t
+}
+
+// afresh forgets what came on connection i before.
+func (t *table) afresh(i int32) {
+	switch {
+	case t.replies != nil:
+		t.replies[i] = wire.ReplyState{}
+	case t.messages != nil:
+		t.messages[i] = wire.WSState{}
+	default:
+		t.frames[i] = wire.FrameState{}
+	}
 }
 
 // slotsOf are the slots of connection i.

@@ -50,12 +50,13 @@ type Engine struct {
 	opened  atomic.Int64 // connections, ever
 	failed  atomic.Int64 // attempts
 	lastErr atomic.Int64 // errno of the last failed attempt
-	// unsecured is the last failed handshake.
-	unsecured atomic.Pointer[secure.Failure]
-	start     atomic.Int64 // CLOCK_MONOTONIC ns of the first phase; zero until known
-	stop      atomic.Bool
-	giveUp    atomic.Bool // nobody could connect
-	once      sync.Once
+	// unsecured is the last failed handshake, unupgraded why the last upgrade to WebSocket was.
+	unsecured  atomic.Pointer[secure.Failure]
+	unupgraded atomic.Pointer[error]
+	start      atomic.Int64 // CLOCK_MONOTONIC ns of the first phase; zero until known
+	stop       atomic.Bool
+	giveUp     atomic.Bool // nobody could connect
+	once       sync.Once
 	// lastOpen is when the last connection opened.
 	lastOpen atomic.Int64
 	// hold is told once, instead of begin being called.
@@ -91,8 +92,11 @@ func New(plan *clients.Plan) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing load: %w", err)
 	}
-	if want := map[bool]string{true: "frame", false: "http1"}[t.Frame]; p.Scenario.Protocol != want {
-		return nil, fmt.Errorf("preparing load: scenario's protocol is %s, but the URL %s is for %s", p.Scenario.Protocol, p.URL, want)
+	if p.Scenario.Pushes() {
+		return nil, fmt.Errorf("preparing load: protocol %s where the server sends on its own: that is the load of package push", p.Scenario.Protocol)
+	}
+	if p.Scenario.Protocol != t.Protocol {
+		return nil, fmt.Errorf("preparing load: scenario's protocol is %s, but the URL %s is for %s", p.Scenario.Protocol, p.URL, t.Protocol)
 	}
 	mine := clients.Share(p.Scenario.Connections.Count, p.Agent, p.Agents)
 	if mine == 0 {
@@ -259,6 +263,9 @@ func (e *Engine) facts(shards []*shard) recording.Facts {
 func (e *Engine) nobody(ctx context.Context) error {
 	if f := e.unsecured.Load(); f != nil && e.opened.Load() == 0 {
 		return fmt.Errorf("securing a connection to %s: %w", e.target.Name, f)
+	}
+	if err := e.unupgraded.Load(); err != nil && e.opened.Load() == 0 {
+		return fmt.Errorf("connecting to %s: %w; does the server speak WebSocket at this path?", e.target.Name, *err)
 	}
 	if errno := syscall.Errno(e.lastErr.Load()); errno != 0 && e.opened.Load() == 0 {
 		return fmt.Errorf("connecting to %s: %w: no connection could be opened in %v (%d attempts); is the server listening there?",

@@ -9,7 +9,6 @@ import (
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
-	"github.com/millrace/millrace/internal/wire"
 )
 
 const (
@@ -117,7 +116,7 @@ func (s *shard) dial(endpoint int) (fd int32, errno syscall.Errno) {
 			*last = (*last + 1) % len(to.Sources)
 			from = &to.Sources[*last]
 		}
-		if fd, errno = sys.Dial(to.Family, from, &to.Addr, s.e.congest); errno != unix.EADDRNOTAVAIL {
+		if fd, errno = sys.Dial(to.Family, from, &to.Addr, s.e.congest, 0); errno != unix.EADDRNOTAVAIL {
 			break
 		}
 	}
@@ -127,6 +126,10 @@ func (s *shard) dial(endpoint int) (fd int32, errno syscall.Errno) {
 // opened takes a connection that has opened into use.
 func (s *shard) opened(i int32) {
 	c := &s.conns[i]
+	if s.messages != nil && c.state == connecting {
+		s.upgrade(i)
+		return
+	}
 	s.now = procfs.Monotonic()
 	s.connecting--
 	s.control = s.now
@@ -140,17 +143,17 @@ func (s *shard) opened(i int32) {
 		s.e.congestion.Store(&name)
 	}
 	c.state, c.freeAt = open, s.now
-	if s.replies != nil {
-		s.replies[i] = wire.ReplyState{}
-	} else {
-		s.frames[i] = wire.FrameState{}
-	}
+	s.afresh(i)
 	if c.early {
 		s.rec.Reopened++
 	} else if s.requests > 0 {
 		s.rec.Wanted++
 	}
-	c.early = false
+	if c.renewing {
+		s.rec.Wanted++
+		s.rec.Renewed++
+	}
+	c.early, c.renewing = false, false
 	switch {
 	case c.flying > 0:
 		s.flushFirst(i)
@@ -195,7 +198,7 @@ func (s *shard) lose(i int32, o clients.Outcome) {
 	s.rec.Lost++
 	s.endAll(i, o)
 	s.shut(i, o == clients.Timeout || o == clients.ProtocolError)
-	s.conns[i].early = true
+	s.conns[i].early, s.conns[i].renewing = true, false
 	if s.requests > 0 {
 		s.idle.Push(i)
 		return
@@ -211,6 +214,10 @@ func (s *shard) retire(i int32) {
 		s.conns[i].state, s.conns[i].since = closing, s.now
 		return
 	}
+	if s.messages != nil && s.policy != "rst" && s.conns[i].pending < 0 {
+		s.farewell(i)
+		return
+	}
 	s.openNow--
 	s.shut(i, s.policy == "rst")
 	s.idle.Push(i)
@@ -219,6 +226,10 @@ func (s *shard) retire(i int32) {
 // ended takes note that a server has closed a connection that was to be closed, or has not in time.
 func (s *shard) ended(i int32) {
 	c := &s.conns[i]
+	if c.renewing && c.flying == 0 {
+		s.anew(i)
+		return
+	}
 	if s.requests == 0 || int(c.sent) < s.requests || c.flying > 0 {
 		s.lose(i, clients.EOF)
 		return
@@ -236,6 +247,8 @@ func (s *shard) shut(i int32, reset bool) {
 	}
 	c.fd, c.state, c.sent, c.head, c.freeAt = -1, closed, 0, 0, s.now
 	c.gen++
+	delete(s.partial, i)
+	delete(s.owed, i)
 }
 
 // endAll gives every request of a connection the same outcome.

@@ -77,7 +77,9 @@ type shard struct {
 	own     int64            // requests outside the schedule
 
 	opener
+	upgrades
 	trickle            trickle
+	renewal            phases.Renewal
 	nextTick, nextScan int64
 	ticked             int64 // the last tick
 	control            int64 // when the next of all these is due
@@ -115,10 +117,12 @@ func newShard(e *Engine, i int, t0 int64) (*shard, error) {
 		s.idShift++
 	}
 	n := clients.Share(sc.Connections.Count, s.index, s.stride)
-	s.table = newTable(n, depth, e.target.Frame)
+	s.table = newTable(n, depth, e.target.Protocol)
 	s.aim, s.ownBase = newAim(e.target), schedule.Beyond()
 	s.stamps.off = e.target.Endpoints[0].Family == unix.AF_UNIX // a stamped write to one fails
 	s.trickle.every = int64(sc.Connections.Trickle)
+	s.renewal = phases.NewRenewal(sc.Connections.Renew, s.index, s.stride)
+	s.upgrades = newUpgrades()
 	s.opener = opener{from: t0, lastSource: make([]int, len(e.target.Endpoints))}
 	if sc.Connections.Rate > 0 {
 		s.gap = 1e9 / float64(sc.Connections.Rate)
@@ -195,6 +199,7 @@ func (s *shard) step() bool {
 	}
 	s.openMore()
 	s.trickleMore(sendBatch)
+	s.renewMore(openBatch)
 	if s.now >= s.nextScan {
 		s.scan(1 + (s.now-s.nextScan)/scanEvery)
 		s.nextScan = s.now + scanEvery
@@ -202,7 +207,7 @@ func (s *shard) step() bool {
 	if s.start != math.MaxInt64 && s.now >= s.nextTick {
 		s.tick()
 	}
-	s.control = min(s.nextScan, s.openAt(), s.trickleAt(), s.end)
+	s.control = min(s.nextScan, s.openAt(), s.trickleAt(), s.renewAt(), s.end)
 	if s.start == math.MaxInt64 {
 		s.control = min(s.control, s.now+waitStart)
 	} else {
@@ -244,6 +249,7 @@ func (s *shard) enter(i int) {
 		s.want(p.Open, s.start+p.From, true)
 	}
 	s.rec.Slots[i] = int64(clients.Share(p.Active, s.index, s.stride) * s.depth)
+	s.renewal.From(s.goal, s.start+p.From)
 	idle := clients.Share(p.Busy, s.index, s.stride)
 	s.idleFrom(idle, clients.Share(p.Open, s.index, s.stride)-idle, s.start+p.From)
 	if active := clients.Share(p.Active, s.index, s.stride); active != s.active {
@@ -295,11 +301,11 @@ func (s *shard) scan(parts int64) {
 		i := int32(s.scanFrom)
 		c := &s.conns[i]
 		switch {
-		case c.state == connecting && s.now-c.since > s.timeout:
+		case (c.state == connecting || c.state == upgrading) && s.now-c.since > s.timeout:
 			s.refused(i, syscall.ETIMEDOUT)
 		case c.state == closing && s.now-c.since > s.timeout:
 			s.ended(i)
-		case c.state != connecting && c.flying > 0 && s.now-s.oldest(i) > s.timeout:
+		case c.state >= open && c.flying > 0 && s.now-s.oldest(i) > s.timeout:
 			s.lose(i, clients.Timeout)
 		}
 	}
@@ -351,9 +357,11 @@ func (s *shard) finish() {
 		if !ok || intended > s.now {
 			break
 		}
+		work := arrivals.AsksForWork(s.seed, s.cursor.Number(), s.work)
 		_, _, _ = s.cursor.Next()
 		c := s.rec.Due(intended)
 		s.rec.Finish(c, clients.Unsent, intended, 0, 0, s.now)
+		s.rec.Side(c, work, clients.Unsent, intended, s.now)
 		if room--; room >= 0 {
 			s.rec.Behind(c, intended)
 		}

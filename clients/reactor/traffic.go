@@ -41,7 +41,7 @@ func (s *shard) drainVacant() int {
 // room is how many more requests connection i takes now.
 func (s *shard) room(i int32) int {
 	c := &s.conns[i]
-	if c.state != open || c.pending >= 0 {
+	if c.state != open || c.pending >= 0 || c.renewing {
 		return 0
 	}
 	room := s.depth - int(c.flying)
@@ -51,9 +51,17 @@ func (s *shard) room(i int32) int {
 	return room
 }
 
-// offer queues a connection that has room, if it is one of the active ones.
+// offer queues a connection that has room, if it is one of the active ones, and renews one whose time has come.
 func (s *shard) offer(i int32) {
-	if c := &s.conns[i]; !c.queued && (int(i) < s.active || s.requests > 0) && s.room(i) > 0 {
+	c := &s.conns[i]
+	if len(s.owed) > 0 && c.pending < 0 {
+		s.payOwed(i)
+	}
+	if c.renewing && c.state == open && c.flying == 0 && c.pending < 0 {
+		s.renew(i)
+		return
+	}
+	if !c.queued && (int(i) < s.active || s.requests > 0) && s.room(i) > 0 {
 		c.queued = true
 		s.ready.Push(i)
 	}
@@ -216,19 +224,25 @@ func (s *shard) flushed(i int32) {
 
 // failed ends an open connection with an error.
 func (s *shard) failed(i int32, errno syscall.Errno) {
-	if s.conns[i].state == closing {
+	switch s.conns[i].state {
+	case closing:
 		s.ended(i)
-		return
+	case upgrading:
+		s.unopened(i, clients.ConnectHandshake, streamOutcome(errno))
+	default:
+		s.lose(i, streamOutcome(errno))
 	}
-	s.lose(i, streamOutcome(errno))
 }
 
 // arrived takes bytes that have come on a connection at s.now.
 func (s *shard) arrived(i int32, b []byte) {
 	gen := s.conns[i].gen
-	if s.replies != nil {
+	switch {
+	case s.replies != nil:
 		s.takeReplies(i, b)
-	} else {
+	case s.messages != nil:
+		s.takeMessages(i, b)
+	default:
 		s.takeFrames(i, b)
 	}
 	if s.conns[i].gen == gen {
@@ -246,11 +260,14 @@ func (s *shard) eof(i int32) {
 		}
 		c.state = closing
 	}
-	if c.state == closing {
+	switch c.state {
+	case closing:
 		s.ended(i)
-		return
+	case upgrading:
+		s.unopened(i, clients.ConnectHandshake, clients.EOF)
+	default:
+		s.lose(i, clients.EOF)
 	}
-	s.lose(i, clients.EOF)
 }
 
 // takeReplies feeds http1 bytes to the replies of a connection, which come in the order of the requests.
@@ -311,18 +328,23 @@ func (s *shard) takeFrames(i int32, b []byte) {
 			return
 		}
 		b = b[n:]
-		sl := s.slotOf(i, f.ID())
-		if sl == nil {
-			s.lose(i, clients.ProtocolError)
-			return
-		}
-		o := clients.OK
-		if !f.Matches() || s.target.Varied && f.BodyLen() != s.request(i, sl).BodyLen(s.number(sl)) {
-			o = clients.BadPayload
-		}
-		s.rec.BodyBytesIn += f.BodyLen()
-		s.complete(i, sl, o)
+		s.answer(i, f.ID(), f.BodyLen(), f.Matches())
 	}
+}
+
+// answer ends the request that a reply on connection i names.
+func (s *shard) answer(i int32, id uint64, bodyLen int64, matches bool) {
+	sl := s.slotOf(i, id)
+	if sl == nil {
+		s.lose(i, clients.ProtocolError)
+		return
+	}
+	o := clients.OK
+	if !matches || s.target.Varied && bodyLen != s.request(i, sl).BodyLen(s.number(sl)) {
+		o = clients.BadPayload
+	}
+	s.rec.BodyBytesIn += bodyLen
+	s.complete(i, sl, o)
 }
 
 // complete ends a request with its reply, and after the last one its connection. A reply that comes after the timeout, before

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reactor/target"
 	"github.com/millrace/millrace/internal/procfs"
 )
 
@@ -84,6 +85,7 @@ func (s *shard) record(sl *slot, o clients.Outcome) {
 		s.rec.FinishTrickle(sl.cell, o, sl.intended, sl.sent, s.now)
 	} else {
 		s.rec.Finish(sl.cell, o, sl.intended, sl.begun, sl.sent, s.now)
+		s.rec.Side(sl.cell, sl.kind&target.Work != 0, o, sl.intended, s.now)
 	}
 	sl.begun, sl.trickle = 0, false
 }

@@ -44,9 +44,11 @@ type shardPart struct {
 	Cells        []cellPart           `json:"cells"`
 	Windows      []windowPart         `json:"windows"`
 	Flows        []flowPart           `json:"flows"`
-	Trickles     []trickled           `json:"trickles"` // by span
+	Trickles     []apart              `json:"trickles"` // by span
+	Sides        []sides              `json:"sides,omitempty"`
 	Lost         int64                `json:"lost"`
 	Reopened     int64                `json:"reopened"`
+	Renewed      int64                `json:"renewed,omitempty"`
 	Open         int64                `json:"open"`
 }
 
@@ -105,7 +107,7 @@ func (r *Recorder) part() shardPart {
 	p := shardPart{
 		BodyBytesIn: r.BodyBytesIn, BodyBytesOut: r.BodyBytesOut, Wanted: r.Wanted, Opened: r.opened, Failed: r.failed, Why: r.why, Looks: r.looks,
 		Slots: r.Slots, Before: r.before, Connect: r.connect,
-		Trickles: r.trickles, Lost: r.Lost, Reopened: r.Reopened, Open: r.Open,
+		Trickles: r.trickles, Sides: r.sides, Lost: r.Lost, Reopened: r.Reopened, Renewed: r.Renewed, Open: r.Open,
 	}
 	for s, n := range r.Statuses {
 		if n > 0 {
@@ -138,14 +140,14 @@ func (r *Recorder) part() shardPart {
 func (p *shardPart) recorder(tl *Timeline) (*Recorder, error) {
 	windows := int((tl.End() + IntervalNs - 1) / IntervalNs)
 	if len(p.Cells) != len(tl.cells) || len(p.Windows) != windows || len(p.Flows) != len(tl.Spans) || len(p.Connect) != len(tl.Spans) || len(p.Trickles) != len(tl.Spans) ||
-		len(p.Slots) != len(tl.Spans)-tl.First || p.Before == nil {
+		len(p.Slots) != len(tl.Spans)-tl.First || len(p.Sides) > 0 && len(p.Sides) != len(tl.Spans) || p.Before == nil {
 		return nil, fmt.Errorf("a shard of %d cells and %d windows in %d phases: the plan has %d, %d and %d", len(p.Cells), len(p.Windows),
 			len(p.Flows), len(tl.cells), windows, len(tl.Spans))
 	}
 	r := &Recorder{
 		BodyBytesIn: p.BodyBytesIn, BodyBytesOut: p.BodyBytesOut, Wanted: p.Wanted, Slots: p.Slots, tl: tl, opened: p.Opened, failed: p.Failed,
 		why: p.Why, looks: p.Looks, before: p.Before, connect: p.Connect,
-		trickles: p.Trickles, Lost: p.Lost, Reopened: p.Reopened, Open: p.Open,
+		trickles: p.Trickles, sides: p.Sides, Lost: p.Lost, Reopened: p.Reopened, Renewed: p.Renewed, Open: p.Open,
 	}
 	for s, n := range p.Statuses {
 		if s < 0 || s >= len(r.Statuses) {

@@ -21,6 +21,8 @@ type Recorder struct {
 	// Lost counts connections that ended before they were to, Reopened those that took the place of such, and Open is how many
 	// were open at the end; the shard sets them.
 	Lost, Reopened, Open int64
+	// Renewed counts connections that took the place of one that the plan had closed; the shard adds to it, and to Wanted.
+	Renewed int64
 	// Slots[p] is how many requests the active connections of this shard can carry at once in phase p of the scenario; the
 	// shard sets it.
 	Slots []int64
@@ -47,9 +49,10 @@ type Recorder struct {
 	stallFrom, stallTo int64 // the stall under way, or that was last; counted up to stallFrom
 	looks              bool  // Gap is told
 
-	flow     []flow     // of each span
-	trickles []trickled // of each span
-	span     int        // the span under way
+	flow     []flow  // of each span
+	trickles []apart // of each span
+	sides    []sides // of each span; nil where all requests are of one kind
+	span     int     // the span under way
 	inFlight int64
 	begun    int64 // Σ begun − T0 of the requests in flight
 	changed  int64 // when inFlight was last added up

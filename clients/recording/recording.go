@@ -100,7 +100,7 @@ func NewRecording(plan *clients.Plan, shards int) (*Recording, error) {
 		rec.shards = append(rec.shards, &Recorder{
 			tl: tl, Slots: make([]int64, len(tl.Spans)-tl.First), cells: make([]cell, len(tl.cells)), windows: make([]window, (tl.End()+IntervalNs-1)/IntervalNs),
 			connect: make([]*hist.Histogram, len(tl.Spans)), before: hist.New(), live: hist.New(), lag: hist.New(),
-			flow: make([]flow, len(tl.Spans)), trickles: make([]trickled, len(tl.Spans)), out: rec.in, back: rec.back,
+			flow: make([]flow, len(tl.Spans)), trickles: make([]apart, len(tl.Spans)), sides: newSides(plan, len(tl.Spans)), out: rec.in, back: rec.back,
 		})
 	}
 	warm := warmSets

@@ -95,6 +95,7 @@ func (rec *Recording) report(f Facts) *clients.Report {
 		r.ConnectionsWanted += s.Wanted
 		r.ConnectionsLost += s.Lost
 		r.ConnectionsReopened += s.Reopened
+		r.ConnectionsRenewed += s.Renewed
 		r.ConnectionsOpen += s.Open
 		r.BodyBytesIn += s.BodyBytesIn
 		for status, n := range s.Statuses {
@@ -109,7 +110,8 @@ func (rec *Recording) report(f Facts) *clients.Report {
 	}
 	r.ConnectFailures, r.ConnectFailuresByKind = why.Sum(), why.Named()
 	var total clients.Tally
-	var trickle trickled // of the measured phases
+	var trickle apart // of the measured phases
+	var both sides    // of these as well
 	for i, s := range rec.tl.Spans {
 		p, t, l := rec.phaseReport(i, end)
 		r.Phases = append(r.Phases, p)
@@ -120,11 +122,13 @@ func (rec *Recording) report(f Facts) *clients.Report {
 			measured.add(&l)
 			t := rec.trickled(i)
 			trickle.add(&t)
+			both.add(rec.sides(i))
 		}
 	}
 	r.Outcomes = total.Named()
 	r.ResponseNs, r.ServiceNs, r.LagNs, r.ConnectNs = measured.summaries()
 	r.TrickleNs = trickle.summary()
+	r.Work, r.Bystander = both.reports()
 	if r.DurationSeconds > 0 {
 		r.AchievedRPS = float64(total[clients.OK]) / r.DurationSeconds
 	}
@@ -175,6 +179,7 @@ func (rec *Recording) phaseReport(i int, end int64) (clients.PhaseReport, client
 	p.Outcomes = t.Named()
 	trickle := rec.trickled(i)
 	p.Trickled, p.TrickleNs = trickle.Planned, trickle.summary()
+	p.Work, p.Bystander = rec.sides(i).reports()
 	l.bad = p.Planned - trickle.Planned - (t[clients.OK] - trickle.OK)
 	p.ResponseNs, p.ServiceNs, p.LagNs, p.ConnectNs = l.summaries()
 	return p, t, l

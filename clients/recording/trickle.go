@@ -5,15 +5,15 @@ import (
 	"github.com/millrace/millrace/internal/hist"
 )
 
-// trickled are the requests of one span that idle connections send now and then. They are planned and have their outcomes, but
-// their latencies are kept apart, and nothing of them is in the flows.
-type trickled struct {
+// apart are requests of one span whose latencies are kept apart. Those that idle connections send now and then, the trickle, are
+// planned and have their outcomes, but their latencies are here alone, and nothing of them is in the flows.
+type apart struct {
 	Planned  int64           `json:"planned"`
 	OK       int64           `json:"ok"`
 	Response *hist.Histogram `json:"response"` // nil without any that is ok
 }
 
-func (t *trickled) add(o *trickled) {
+func (t *apart) add(o *apart) {
 	t.Planned += o.Planned
 	t.OK += o.OK
 	if o.Response != nil {
@@ -21,15 +21,15 @@ func (t *trickled) add(o *trickled) {
 	}
 }
 
-func (t *trickled) latencies() *hist.Histogram {
+func (t *apart) latencies() *hist.Histogram {
 	if t.Response == nil {
 		t.Response = hist.New()
 	}
 	return t.Response
 }
 
-// summary is nil without a trickle.
-func (t *trickled) summary() *hist.Summary {
+// summary is nil without requests.
+func (t *apart) summary() *hist.Summary {
 	if t.Planned == 0 {
 		return nil
 	}
@@ -37,8 +37,8 @@ func (t *trickled) summary() *hist.Summary {
 	return &s
 }
 
-// trickled adds up those of a span.
-func (rec *Recording) trickled(span int) (t trickled) {
+// trickled adds up the trickle of a span.
+func (rec *Recording) trickled(span int) (t apart) {
 	for _, r := range rec.shards {
 		t.add(&r.trickles[span])
 	}

@@ -86,6 +86,8 @@ type Pusher struct {
 	Accepted, Subscribed, Made, Pushed, Faulty atomic.Int64
 	// Dropped counts connections that were closed since their client read too slowly, or sent no subscribe frame.
 	Dropped atomic.Int64
+	// Beats counts the heartbeats that came.
+	Beats atomic.Int64
 
 	script PushScript
 	addr   string

@@ -280,7 +280,7 @@ func (l *pushLoop) drop(i int32, reset bool) {
 	}
 }
 
-// read takes a subscribe frame, the first and only thing that a client sends.
+// read takes a subscribe frame, the first thing that a client sends, and heartbeats, frames without a body.
 func (l *pushLoop) read(i int32) {
 	c := &l.conns[i]
 	for {
@@ -295,15 +295,35 @@ func (l *pushLoop) read(i int32) {
 			return
 		}
 		c.in = append(c.in, l.buf[:n]...)
-		_, body, whole, err := wire.ParseFrame(c.in)
-		name, ok := wire.ParseSubscribe(body)
-		if err != nil || c.channel != nil || len(c.in) > maxSubscribe || whole > 0 && (!ok || whole < len(c.in)) {
+		if !l.takeFrames(i) {
 			l.p.Dropped.Add(1)
 			l.drop(i, false)
 			return
 		}
-		if whole > 0 {
+	}
+}
+
+// takeFrames takes what has come of a subscriber. It returns false for what a subscriber must not send.
+func (l *pushLoop) takeFrames(i int32) bool {
+	c := &l.conns[i]
+	for {
+		_, body, whole, err := wire.ParseFrame(c.in)
+		if err != nil || len(c.in) > maxSubscribe && whole == 0 {
+			return false
+		}
+		if whole == 0 {
+			return true
+		}
+		name, ok := wire.ParseSubscribe(body)
+		switch {
+		case c.channel == nil && ok:
 			l.join(i, string(name))
+		case c.channel != nil && len(body) == 0:
+			l.p.Beats.Add(1)
+		default:
+			return false
+		}
+		if c.in = c.in[whole:]; len(c.in) == 0 {
 			c.in = nil
 		}
 	}

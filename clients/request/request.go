@@ -19,6 +19,8 @@ const (
 	MaxRequests = 10_000
 	// maxBody is the largest body in bytes, the codecs' limit.
 	maxBody = 1<<20 - 8
+	// minJSON is the least of a JSON body with a request's number.
+	minJSON = 64
 	// maxHead is the most bytes of a path or of all headers together; servers commonly take 8 KiB.
 	maxHead = 16 << 10
 	// WorkPath is where a request asks for work, by the server contract.
@@ -27,19 +29,22 @@ const (
 
 // Request is one thing to ask for, complete.
 type Request struct {
-	// Scheme is http, https, frame or push.
+	// Scheme is http, https, frame, push or ws.
 	Scheme string
 	// Address is host:port to connect to, with the zone of an IPv6 address; a unix socket may take its place.
 	Address string
 	// Name is the URL's host without port, and Host what the Host header says where no header does.
 	Name, Host string
-	// Method, Path and Headers are empty in frame and push. Path begins with a slash, or is * of OPTIONS.
+	// Method, Path and Headers are empty in frame and push, and ws has a Path only, to upgrade at. Path begins with a slash, or is
+	// * of OPTIONS.
 	Method  string
 	Path    Template
 	Headers []Header
 	// HasBody tells an empty body from none.
 	HasBody bool
 	Body    Template
+	// Echoed says that a good reply has the request's own body, whatever Plan.CheckBody says.
+	Echoed bool
 	// Channel is what to subscribe to, in push; empty for the one without a name.
 	Channel string
 }
@@ -59,6 +64,7 @@ func Of(p *clients.Plan) ([]Request, error) {
 	if len(given) > MaxRequests {
 		return nil, fmt.Errorf("reading requests: %d of them: want at most %d", len(given), MaxRequests)
 	}
+	posts := p.Scenario.Request.Method == "POST" && p.Scenario.Protocol == "http1"
 	out := make([]Request, 0, len(given))
 	for _, g := range given {
 		r, err := newRequest(g)
@@ -68,13 +74,31 @@ func Of(p *clients.Plan) ([]Request, error) {
 		if len(out) > 0 && r.Scheme != out[0].Scheme {
 			return nil, fmt.Errorf("reading URL %q: scheme %s beside %s: want one scheme for all", g.URL, r.Scheme, out[0].Scheme)
 		}
+		if posts && (g.Method != "" || g.Body != nil) {
+			return nil, fmt.Errorf("building request %s: method %s or a body of its own beside the scenario's request.method POST: want one of the two", g.URL, r.Method)
+		}
+		if posts {
+			if err := r.post(p.Scenario.Payload); err != nil {
+				return nil, err
+			}
+		}
 		out = append(out, r)
 	}
 	return out, nil
 }
 
+// post makes the request one of a scenario that posts JSON of so many bytes.
+func (r *Request) post(payload int) error {
+	if payload < minJSON || payload > maxBody {
+		return fmt.Errorf("building request: a JSON body of %d bytes: want %d to %d", payload, minJSON, maxBody)
+	}
+	r.Method, r.HasBody, r.Echoed, r.Body = "POST", true, true, JSONBody(payload)
+	r.Headers = append(r.Headers, Header{"Content-Type", ParseTemplate([]byte("application/json"))})
+	return nil
+}
+
 // defaultPorts are those of the schemes there are; frame and push have none.
-var defaultPorts = map[string]string{"http": "80", "https": "443", "frame": "", "push": ""}
+var defaultPorts = map[string]string{"http": "80", "https": "443", "ws": "80", "frame": "", "push": ""}
 
 func newRequest(g clients.Request) (Request, error) {
 	u, err := url.Parse(unbraced(g.URL))
@@ -84,7 +108,7 @@ func newRequest(g clients.Request) (Request, error) {
 	port, known := defaultPorts[u.Scheme]
 	switch {
 	case !known || u.Host == "" || u.Hostname() == "":
-		return Request{}, fmt.Errorf("reading URL %q: want http://host:port/path, https://host:port/path or frame://host:port, or push://host:port/channel", g.URL)
+		return Request{}, fmt.Errorf("reading URL %q: want http://host:port/path, https://host:port/path, ws://host:port/path, frame://host:port or push://host:port/channel", g.URL)
 	case u.User != nil:
 		return Request{}, fmt.Errorf("reading URL %q: names a user: want a header, such as 'Authorization: Basic …'", g.URL)
 	case braced(u.Host) != u.Host:
@@ -104,6 +128,13 @@ func newRequest(g clients.Request) (Request, error) {
 		if g.Method != "" && g.Method != "GET" || len(g.Headers) > 0 || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
 			return Request{}, fmt.Errorf("building request %s: a frame has no method, no headers and no path: want a body only", g.URL)
 		}
+		return r, nil
+	}
+	if r.Scheme == "ws" {
+		if g.Method != "" && g.Method != "GET" || len(g.Headers) > 0 || braced(u.RequestURI()) != u.RequestURI() || len(u.RequestURI()) > maxHead {
+			return Request{}, fmt.Errorf("building request %s: a WebSocket message has no method and no headers, and one path of up to %d bytes for all: want a body only", g.URL, maxHead)
+		}
+		r.Path = fixedText([]byte(u.RequestURI()))
 		return r, nil
 	}
 	if r.Scheme == "push" {

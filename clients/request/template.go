@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/millrace/millrace/internal/wire"
 )
 
 // The counter's place in a path, a header's value or a body, and how to write those three characters themselves.
@@ -19,6 +21,22 @@ type Template struct {
 	// pieces[i] comes before counter i, the last one behind them all. Nil: empty.
 	pieces [][]byte
 	fixed  int // bytes of all pieces
+	// width is the least that a counter takes: shorter ones are followed by blanks.
+	width int
+}
+
+// numberWidth is the most decimal digits that a number has, of an int64.
+const numberWidth = 19
+
+// JSONBody is an object of exactly n bytes with the request's number: {"n":123 …,"data":"…"}, with blanks behind the number up
+// to the width of the longest. n must be 64 or more.
+func JSONBody(n int) Template {
+	head, middle, tail := `{"n":`, `,"data":"`, `"}`
+	t := Template{width: numberWidth}
+	t.add([]byte(head))
+	data := append([]byte(middle), wire.Payload(n-len(head)-numberWidth-len(middle)-len(tail))...)
+	t.add(append(data, tail...))
+	return t
 }
 
 // ParseTemplate reads a template. It can't fail: whatever is neither {n} nor {{n}} stands for itself, and so does all of a
@@ -55,7 +73,7 @@ func (t *Template) Text(text string) { t.Join(fixedText([]byte(text))) }
 
 // Join appends another template.
 func (t *Template) Join(o Template) {
-	out := Template{pieces: append([][]byte(nil), t.pieces...), fixed: t.fixed + o.fixed}
+	out := Template{pieces: append([][]byte(nil), t.pieces...), fixed: t.fixed + o.fixed, width: max(t.width, o.width)}
 	if last := len(out.pieces) - 1; last >= 0 && len(o.pieces) > 0 {
 		out.pieces[last] = append(bytes.Clone(out.pieces[last]), o.pieces[0]...)
 		o.pieces = o.pieces[1:]
@@ -77,14 +95,18 @@ func (t *Template) Len(n int64) int {
 	if len(t.pieces) <= 1 {
 		return t.fixed
 	}
-	return t.fixed + (len(t.pieces)-1)*digits(n)
+	return t.fixed + (len(t.pieces)-1)*max(t.width, digits(n))
 }
 
 // Append appends the text for a number. It allocates nothing where dst has room.
 func (t *Template) Append(dst []byte, n int64) []byte {
 	for i, p := range t.pieces {
 		if i > 0 {
+			from := len(dst)
 			dst = strconv.AppendInt(dst, n, 10)
+			for len(dst)-from < t.width {
+				dst = append(dst, ' ')
+			}
 		}
 		dst = append(dst, p...)
 	}

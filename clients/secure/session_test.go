@@ -55,7 +55,7 @@ func newExchange(t testing.TB) *exchange {
 	}()
 	addr := l.Addr().(*net.TCPAddr)
 	to, family := sys.NewAddress(addr.IP, addr.Port, "")
-	fd, errno := sys.Dial(family, nil, &to, nil)
+	fd, errno := sys.Dial(family, nil, &to, nil, 0)
 	if errno != 0 && errno != unix.EINPROGRESS {
 		t.Fatal(errno)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/arrivals"
 	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/internal/procfs"
 )
@@ -69,6 +70,7 @@ type journal struct {
 	open   atomic.Int64 // connections
 	once   bool         // a connection carries one request
 	target *target
+	work   func(number int64) bool
 
 	// The same moment on both clocks.
 	base   time.Time
@@ -91,6 +93,7 @@ func newJournal(plan *clients.Plan, t *target, rec *recording.Recording, procs, 
 	return &journal{
 		bySeq: make(map[uint64]*request, workers+1), endings: make([]int64, 2*workers), workers: uint64(workers),
 		rec: rec, procs: procs, once: plan.Scenario.Connections.Requests == 1, target: t,
+		work: func(n int64) bool { return arrivals.AsksForWork(plan.Seed, n, plan.Scenario.Work.Share) },
 		base: time.Now(), baseNs: procfs.Monotonic(), quit: make(chan struct{}), next: never,
 	}
 }
@@ -281,6 +284,7 @@ func (j *journal) apply(e event) {
 			shard.Statuses[r.status%len(shard.Statuses)]++
 		}
 		shard.Finish(r.cell, r.outcome, r.intended, r.begun, r.sent, e.at)
+		shard.Side(r.cell, j.work(r.number), r.outcome, r.intended, e.at)
 	}
 }
 
@@ -297,11 +301,15 @@ func (j *journal) close(p *pacer, end int64) {
 	for _, r := range j.bySeq {
 		if r.counted && r.begun == 0 {
 			shard.Finish(r.cell, clients.Unsent, r.intended, 0, 0, end)
+			shard.Side(r.cell, j.work(r.number), clients.Unsent, r.intended, end)
 		}
 	}
 	for at := p.nextDue(); at <= end; at = p.nextDue() {
+		work := j.work(p.cursor.Number())
 		p.cursor.Next()
-		shard.Finish(shard.Due(at), clients.Unsent, at, 0, 0, end)
+		c := shard.Due(at)
+		shard.Finish(c, clients.Unsent, at, 0, 0, end)
+		shard.Side(c, work, clients.Unsent, at, end)
 	}
 	for i := range j.procs {
 		j.rec.Shard(i).Close()

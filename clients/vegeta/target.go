@@ -91,6 +91,9 @@ func (t *target) bodyLen(n int64) int64 { return int64(t.pick(n).Body.Len(n)) }
 
 // wanted is the body that a good reply to the request with a number has, nil for any.
 func (t *target) wanted(n int64) []byte {
+	if r := t.pick(n); r.Echoed {
+		return r.Body.Append([]byte{}, n)
+	}
 	if t.check == nil || t.pick(n).Method == http.MethodHead {
 		return nil
 	}
@@ -161,6 +164,8 @@ func supported(plan *clients.Plan) error {
 		return fmt.Errorf("connections.close fin-server: net/http closes without waiting for the server, want fin-client or rst%s wait", instead)
 	case c.Trickle > 0:
 		return fmt.Errorf("connections.trickle %v: vegeta can't send on a certain connection%s", c.Trickle, instead)
+	case c.Renew > 0:
+		return fmt.Errorf("connections.renew %v: vegeta can't tell which connection is idle%s", c.Renew, instead)
 	case len(s.Phases) == 0:
 		return fmt.Errorf("phases: none, want at least one")
 	}

@@ -81,10 +81,14 @@ func NewUnixAddress(path string) (a Address, err error) {
 // bindNoPort is IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, so that it need only be free towards the target.
 const bindNoPort = 24
 
+// LeastReceiveBuffer makes the kernel give a socket the smallest receive buffer that it has.
+const LeastReceiveBuffer = 1
+
 // Dial begins to connect a nonblocking socket: one of TCP without Nagle's delay, from a source address unless it is nil, and
-// with a congestion control unless that is empty; one of AF_UNIX with neither. A zero errno or EINPROGRESS means that it is
+// with a congestion control unless that is empty, and a receive buffer of so many bytes unless that is zero; one of AF_UNIX with
+// none of these. A zero errno or EINPROGRESS means that it is
 // under way; with any other one there is no socket. A unix socket whose backlog is full refuses.
-func Dial(family int, from, to *Address, congestion []byte) (fd int32, errno syscall.Errno) {
+func Dial(family int, from, to *Address, congestion []byte, receive int) (fd int32, errno syscall.Errno) {
 	sock, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, errnoOf(err)
@@ -99,8 +103,11 @@ func Dial(family int, from, to *Address, congestion []byte) (fd int32, errno sys
 		}
 		return int32(sock), errno
 	}
-	// Neither option can fail of a TCP socket; both would show in the connections.
+	// None of these options can fail of a TCP socket; all would show in the connections.
 	_ = unix.SetsockoptInt(sock, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if receive > 0 {
+		_ = unix.SetsockoptInt(sock, unix.SOL_SOCKET, unix.SO_RCVBUF, receive)
+	}
 	if len(congestion) > 0 {
 		errno = setOption(sock, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
 	}

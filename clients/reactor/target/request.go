@@ -2,12 +2,14 @@ package target
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/request"
 	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // Kind is a set of what is special about a request.
@@ -35,7 +37,7 @@ type Request struct {
 
 // compile builds what is sent for a request of a plan.
 func (t *Target) compile(r *request.Request, p *clients.Plan) Request {
-	if t.Push {
+	if t.Protocol == scenarios.Push || p.Scenario.Pushes() {
 		return Request{}
 	}
 	c := Request{body: r.Body, length: r.SendsLength()}
@@ -46,7 +48,9 @@ func (t *Target) compile(r *request.Request, p *clients.Plan) Request {
 		c.expectBody(c.body)
 	} else {
 		c.expect.Head = r.Method == "HEAD"
-		if p.CheckBody != nil {
+		if r.Echoed {
+			c.expectBody(r.Body)
+		} else if p.CheckBody != nil {
 			c.expectBody(request.ParseTemplate(p.CheckBody))
 		}
 	}
@@ -132,6 +136,18 @@ func (r *Request) AppendFrame(dst []byte, id uint64, n int64) []byte {
 		return wire.AppendFrame(dst, id, r.fixed)
 	}
 	return r.body.Append(wire.AppendFrameHead(dst, id, r.body.Len(n)), n)
+}
+
+// AppendMessage appends the WebSocket message with a number and an id: what a frame has behind its length, masked. The mask follows
+// from the id; it is to keep proxies from taking it for something else (RFC 6455, 10.3), and no secret here. It allocates nothing
+// where dst has room.
+func (r *Request) AppendMessage(dst []byte, id uint64, n int64) []byte {
+	key := uint32((id + 1) * 0x9e3779b97f4a7c15 >> 32)
+	dst = wire.AppendWSHead(dst, wire.WSBinary, key, 8+r.body.Len(n))
+	from := len(dst)
+	dst = r.body.Append(binary.BigEndian.AppendUint64(dst, id), n)
+	wire.MaskWS(dst[from:], key)
+	return dst
 }
 
 // BodyLen is the bytes of the body of the request with a number.

@@ -5,10 +5,12 @@ package target
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/clients"
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/clients/request"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // Target is where requests go and what they look like: built once, shared by all shards, never changed.
@@ -17,10 +19,10 @@ type Target struct {
 	Name string
 	// Host is the first URL's host without port.
 	Host string
-	// Frame and HTTPS tell the protocol: http1 without either.
+	// Protocol is one of scenarios.Protocols.
+	Protocol string
+	// Frame says that requests and replies have ids and bodies: frames, or in ws messages. HTTPS is http1 over TLS.
 	Frame, HTTPS bool
-	// Push says that nothing is sent but what subscribes: there are endpoints only.
-	Push bool
 	// Endpoints are what connections are made to, at least one: connection i of the whole load to Endpoints[i mod their
 	// number].
 	Endpoints []Endpoint
@@ -36,6 +38,8 @@ type Endpoint struct {
 	Addr   sys.Address
 	// Sources are the addresses of the family to connect from, with port 0; empty leaves it to the kernel.
 	Sources []sys.Address
+	// Host and Path are of the request that upgrades a connection; Path is empty but in ws.
+	Host, Path string
 
 	requests []Request
 }
@@ -46,7 +50,11 @@ func New(p *clients.Plan) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{Host: requests[0].Name, Frame: requests[0].Scheme == "frame", HTTPS: requests[0].Scheme == "https", Push: requests[0].Scheme == "push"}
+	t := &Target{Host: requests[0].Name, HTTPS: requests[0].Scheme == "https", Protocol: "http1"}
+	if scheme := requests[0].Scheme; slices.Contains(scenarios.Protocols, scheme) {
+		t.Protocol = scheme
+	}
+	t.Frame = t.Protocol == "frame" || t.Protocol == scenarios.WS
 	pool, err := newPool(p.Sources)
 	if err != nil {
 		return nil, err
@@ -69,6 +77,13 @@ func New(p *clients.Plan) (*Target, error) {
 				return nil, err
 			}
 			t.Endpoints = append(t.Endpoints, place)
+		}
+		if at := &t.Endpoints[e]; t.Protocol == scenarios.WS {
+			path := string(r.Path.Append(nil, 0))
+			if known && at.Path != path {
+				return nil, fmt.Errorf("reading URLs: paths %s and %s of %s: a connection is upgraded once: want one path", at.Path, path, at.Name)
+			}
+			at.Host, at.Path = r.Host, path
 		}
 		t.Endpoints[e].requests = append(t.Endpoints[e].requests, t.compile(r, p))
 	}

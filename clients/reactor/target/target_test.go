@@ -237,7 +237,7 @@ func TestDial(t *testing.T) {
 		if len(e.Sources) > 0 {
 			from = &e.Sources[0]
 		}
-		fd, errno := sys.Dial(e.Family, from, &e.Addr, nil)
+		fd, errno := sys.Dial(e.Family, from, &e.Addr, nil, 0)
 		if errno != 0 && errno != unix.EINPROGRESS {
 			t.Fatalf("%s: %v", url, errno)
 		}
@@ -274,7 +274,7 @@ func TestDialFullBacklog(t *testing.T) {
 	}
 	var open []int32
 	for range 10 {
-		fd, errno := sys.Dial(unix.AF_UNIX, nil, &a, nil)
+		fd, errno := sys.Dial(unix.AF_UNIX, nil, &a, nil, 0)
 		if errno != 0 {
 			if errno != unix.ECONNREFUSED || fd >= 0 {
 				t.Errorf("descriptor %d, %v: want a refusal", fd, errno)
