@@ -41,6 +41,8 @@ type Plan struct {
 	Agents int `json:"agents"`
 	// Threads is the most that may send in each agent; zero is one for every CPU that it may use.
 	Threads int `json:"threads,omitempty"`
+	// Processes of the agent's host that make the load together, each with Threads; zero or one is the agent by itself.
+	Processes int `json:"processes,omitempty"`
 	// Sources are the local addresses to connect from, used in turn; empty leaves the choice to the kernel.
 	Sources []string `json:"sources,omitempty"`
 	// Congestion is the congestion control of the client's sockets. Empty takes cubic where the host allows it, since a

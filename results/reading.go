@@ -49,6 +49,13 @@ type Reading struct {
 	Disconnected *int64 `json:"disconnected,omitempty"`
 	Subscribers  *int64 `json:"subscribers,omitempty"`
 
+	// Calls of a downstream, cumulative: begun, answered, failed, and those that waited for a connection. Absent where the work
+	// calls none.
+	DownstreamCalls    *int64 `json:"downstream_calls,omitempty"`
+	DownstreamAnswered *int64 `json:"downstream_answered,omitempty"`
+	DownstreamFailed   *int64 `json:"downstream_failed,omitempty"`
+	DownstreamWaited   *int64 `json:"downstream_waited,omitempty"`
+
 	// The host: both ends of every loopback connection are in these.
 	SocketBytes     *int64 `json:"socket_bytes,omitempty"` // sockstat TCP mem
 	SlabBytes       *int64 `json:"slab_bytes,omitempty"`

@@ -7,17 +7,19 @@ import (
 	"time"
 )
 
+// MaxConnections is the most that a scenario may ask for.
+const MaxConnections = 10_000_000
+
 // Limits on what a scenario may ask for, so that a slip of the pen is an error and not a day of load.
 const (
-	maxConnections = 10_000_000
-	maxPipeline    = 1024
-	maxPayload     = 1<<20 - 8 // a frame's body beside its id; the codecs' limit
-	maxPhases      = 64
-	maxPhase       = 24 * time.Hour
-	maxPlanned     = 2_000_000_000 // arrivals in a phase
-	minTrickle     = Duration(10 * time.Millisecond)
-	maxTrickle     = Duration(24 * time.Hour)
-	maxRenew       = 50 // percent a second: a connection that lives less than 2 s is one for connections.requests
+	maxPipeline = 1024
+	maxPayload  = 1<<20 - 8 // a frame's body beside its id; the codecs' limit
+	maxPhases   = 64
+	maxPhase    = 24 * time.Hour
+	maxPlanned  = 2_000_000_000 // arrivals in a phase
+	minTrickle  = Duration(10 * time.Millisecond)
+	maxTrickle  = Duration(24 * time.Hour)
+	maxRenew    = 50 // percent a second: a connection that lives less than 2 s is one for connections.requests
 )
 
 // Validate checks every field and names the first that is wrong, with its path, value and the offered range.
@@ -30,8 +32,8 @@ func (s *Scenario) Validate() error {
 		return fmt.Errorf("why is empty: say what the scenario shows, what it can't, and its ceiling by arithmetic")
 	case s.Payload < 1 || s.Payload > maxPayload:
 		return fmt.Errorf("payload %d: want 1 to %d bytes", s.Payload, maxPayload)
-	case c.Count < 1 || c.Count > maxConnections:
-		return fmt.Errorf("connections.count %d: want 1 to %d", c.Count, maxConnections)
+	case c.Count < 1 || c.Count > MaxConnections:
+		return fmt.Errorf("connections.count %d: want 1 to %d", c.Count, MaxConnections)
 	case c.Pipeline < 1 || c.Pipeline > maxPipeline:
 		return fmt.Errorf("connections.pipeline %d: want 1 to %d", c.Pipeline, maxPipeline)
 	case c.Requests < 0:
@@ -85,8 +87,8 @@ func (s *Scenario) validateConnections() error {
 		return fmt.Errorf("connections.rate %v with connections.requests %d: has no effect, since the arrivals open the connections: want 0, and the rate in the phases' arrivals", float64(c.Rate), c.Requests)
 	}
 	for i, n := range c.Steps {
-		if n < 1 || n > maxConnections || i > 0 && n <= c.Steps[i-1] {
-			return fmt.Errorf("connections.steps[%d] %d: want increasing counts from 1 to %d", i, n, maxConnections)
+		if n < 1 || n > MaxConnections || i > 0 && n <= c.Steps[i-1] {
+			return fmt.Errorf("connections.steps[%d] %d: want increasing counts from 1 to %d", i, n, MaxConnections)
 		}
 	}
 	return nil

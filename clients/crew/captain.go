@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/clients"
@@ -50,6 +51,31 @@ type Config struct {
 // before its part was told is lost: the others are ended, and the report is INVALID. There is an error and no report if that
 // happened before the load began. A cancelled ctx ends the load early; what was measured is reported.
 func Run(ctx context.Context, c Config, plan *clients.Plan) (*clients.Report, error) {
+	crew, err := New(c, plan)
+	if err != nil {
+		return nil, err
+	}
+	defer crew.Close()
+	f := crew.captain
+	if err := f.open(ctx); err != nil {
+		return nil, crew.fault(err)
+	}
+	f.conduct(ctx, 0)
+	return f.report()
+}
+
+// Crew is members that are prepared, as an engine of a run: its phases start at a T0 that is fixed before connections are opened.
+// Whoever makes one calls Close.
+type Crew struct {
+	captain *captain
+	members int
+	spool   string
+}
+
+var _ clients.Engine = (*Crew)(nil)
+
+// New starts the members and has them prepare a plan's load.
+func New(c Config, plan *clients.Plan) (*Crew, error) {
 	if c.Members < 1 || c.Members > MaxMembers {
 		return nil, fmt.Errorf("making a load with %d processes: want 1 to %d", c.Members, MaxMembers)
 	}
@@ -60,18 +86,52 @@ func Run(ctx context.Context, c Config, plan *clients.Plan) (*clients.Report, er
 	if err != nil {
 		return nil, fmt.Errorf("making a directory for logs: %w", err)
 	}
-	defer os.RemoveAll(spool)
 	f := &captain{plan: plan, words: make(chan said, wordsEach*c.Members), calls: make(chan func()), opened: c.Opened}
 	go keep(f.calls)
-	defer f.dismiss()
+	crew := &Crew{captain: f, members: c.Members, spool: spool}
 	if err := f.enlist(c, spool); err != nil {
-		return nil, fmt.Errorf("making a load with %d processes: %w", c.Members, err)
+		crew.Close()
+		return nil, crew.fault(err)
 	}
-	if err := f.open(ctx); err != nil {
-		return nil, fmt.Errorf("making a load with %d processes: %w", c.Members, err)
+	return crew, nil
+}
+
+// Run makes the load from t0 on, as clients.Engine says, once.
+func (c *Crew) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
+	c.captain.all(order{ConnectNs: t0, Fixed: true})
+	c.captain.conduct(ctx, t0)
+	return c.captain.report()
+}
+
+// Progress tells the phase only: what members count is added up when they end.
+func (c *Crew) Progress() clients.Progress {
+	t0 := c.captain.began.Load()
+	if t0 == 0 {
+		return clients.Progress{Phase: "connect"}
 	}
-	f.conduct(ctx)
-	return f.report()
+	now := procfs.Monotonic() - t0
+	p := clients.Progress{TNs: now, Phase: "connect"}
+	at := int64(c.captain.plan.Scenario.ConnectFor())
+	for _, phase := range c.captain.plan.Scenario.Phases {
+		if now >= at {
+			p.Phase = phase.Name
+		}
+		at += int64(phase.For)
+	}
+	return p
+}
+
+// Close ends members that are left, and waits for them. It may be called more than once.
+func (c *Crew) Close() {
+	if c.captain != nil {
+		c.captain.dismiss()
+		_ = os.RemoveAll(c.spool)
+	}
+	c.captain = nil
+}
+
+func (c *Crew) fault(err error) error {
+	return fmt.Errorf("making a load with %d processes: %w", c.members, err)
 }
 
 // captain leads a crew. One goroutine uses it.
@@ -81,7 +141,7 @@ type captain struct {
 	words  chan said
 	calls  chan func() // keep's
 	opened func(int64)
-	t0     int64
+	began  atomic.Int64 // T0 as soon as the load begins, a CLOCK_MONOTONIC time in ns
 }
 
 // said is a word of a member, or that it said its last.
@@ -157,15 +217,16 @@ func (f *captain) open(ctx context.Context) error {
 	return err
 }
 
-// conduct starts the phases and waits for all parts. A lost member ends the others.
-func (f *captain) conduct(ctx context.Context) {
-	f.t0 = procfs.Monotonic() + int64(lead)
-	f.all(order{StartNs: f.t0})
-	var length time.Duration
-	for _, p := range f.plan.Scenario.Phases {
-		length += time.Duration(p.For)
+// conduct starts the phases, unless they start at a T0 that the members know, and waits for all parts. A lost member ends the
+// others.
+func (f *captain) conduct(ctx context.Context, t0 int64) {
+	length := f.plan.Scenario.Duration()
+	if t0 == 0 {
+		t0 = procfs.Monotonic() + int64(lead)
+		f.all(order{StartNs: t0})
 	}
-	late := time.NewTimer(lead + length + endSlack)
+	f.began.Store(t0)
+	late := time.NewTimer(time.Duration(t0-procfs.Monotonic()) + length + endSlack)
 	defer late.Stop()
 	stop := ctx.Done()
 	end := func() {

@@ -50,7 +50,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, prepare func(*clien
 	if err != nil || connect.ConnectNs == 0 {
 		return nil // called off
 	}
-	return m.run(ctx, e, connect.ConnectNs)
+	return m.run(ctx, e, connect)
 }
 
 // member is one that serves.
@@ -73,18 +73,20 @@ func (m *member) say(w word) error {
 }
 
 // run makes the load.
-func (m *member) run(ctx context.Context, e Engine, connectNs int64) error {
+func (m *member) run(ctx context.Context, e Engine, connect order) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	opened := make(chan int64, 1)
-	e.Hold(func(open int64) { opened <- open })
+	if !connect.Fixed {
+		e.Hold(func(open int64) { opened <- open })
+	}
 	type result struct {
 		part *recording.Part
 		err  error
 	}
 	over := make(chan result, 1)
 	go func() {
-		part, err := e.RunPart(ctx, connectNs)
+		part, err := e.RunPart(ctx, connect.ConnectNs)
 		over <- result{part, err}
 	}()
 	started := make(chan int64, 1)

@@ -8,7 +8,7 @@
 //	member → captain   prepared
 //	captain → member   connect, with the time from which on connections may be opened
 //	member → captain   open, with how many: all, or as many as there is hope for
-//	captain → member   start, with T0, the same for all, when all are open
+//	captain → member   start, with T0, the same for all, when all are open; nothing where T0 was fixed before, as in a run
 //	member → captain   its recording.Part, or an error; and it ends
 //
 // The end of its standard input ends a member early: what it measured until then is still told. A member can't outlive its
@@ -27,6 +27,8 @@ type order struct {
 	// ConnectNs and StartNs are CLOCK_MONOTONIC.
 	ConnectNs int64 `json:"connect_ns,omitempty"`
 	StartNs   int64 `json:"start_ns,omitempty"`
+	// Fixed, beside ConnectNs, says that this is T0: the phases start then, whatever is open.
+	Fixed bool `json:"fixed,omitempty"`
 }
 
 // word is what a member says; one field is set at a time.

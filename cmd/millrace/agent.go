@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,12 +17,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/crew"
 	"github.com/millrace/millrace/clients/fleet"
 	"github.com/millrace/millrace/clients/push"
 	"github.com/millrace/millrace/clients/reactor"
 	"github.com/millrace/millrace/clients/vegeta"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/runner/sut"
-	"github.com/millrace/millrace/scenarios"
 )
 
 func agentCommand() *cobra.Command {
@@ -71,7 +74,11 @@ func (l *loader) Prepare(_ context.Context, data json.RawMessage, spool string) 
 	plan.LogDir = spool
 	tuneForLoad()
 	var err error
-	l.engine, err = newEngine(&plan)
+	if plan.Processes > 1 {
+		l.engine, err = newCrew(&plan)
+	} else {
+		l.engine, err = newEngine(&plan)
+	}
 	return json.RawMessage(`{}`), err
 }
 
@@ -102,9 +109,35 @@ func (l *loader) Run(ctx context.Context, t0 int64, progress func(any)) (json.Ra
 }
 
 func (l *loader) Finish(context.Context) (json.RawMessage, error) {
+	if crew, ok := l.engine.(*crew.Crew); ok {
+		crew.Close()
+	}
 	l.engine = nil
 	runtime.GC() // between trials, so that none is needed within one
 	return json.RawMessage(`{}`), nil
+}
+
+// newCrew makes a load of several processes.
+func newCrew(plan *clients.Plan) (clients.Engine, error) {
+	command, err := memberCommand()
+	if err != nil {
+		return nil, err
+	}
+	if !crewEngine(plan.Engine) {
+		return nil, fmt.Errorf("a load of %d processes with engine %s: want engine epoll, uring or tls", plan.Processes, plan.Engine)
+	}
+	plan.Threads = 1
+	if cpus, err := procfs.Affinity(); err == nil {
+		plan.Threads = max(len(cpus)/plan.Processes, 1)
+	}
+	c, err := crew.New(crew.Config{
+		Command: command, Members: plan.Processes, Stderr: os.Stderr,
+		Env: []string{"GOMAXPROCS=" + strconv.Itoa(plan.Threads+1)},
+	}, plan)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // newEngine makes the load engine that a plan names.
@@ -119,7 +152,7 @@ func newEngine(plan *clients.Plan) (clients.Engine, error) {
 func bareEngine(plan *clients.Plan) (clients.Engine, error) {
 	switch plan.Engine {
 	case "epoll", "uring", "tls":
-		if plan.Scenario.Protocol == scenarios.Push {
+		if plan.Scenario.Pushes() {
 			return push.New(plan)
 		}
 		return reactor.New(plan)

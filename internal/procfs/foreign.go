@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -50,14 +51,14 @@ func ReadCPUClocks() (*CPUClocks, error) {
 
 // Foreign returns the CPU time in ns that processes of others took since c was read, and how many ns ago that was, in
 // about 0.3 ms for a hundred processes. Ours are the caller, its parent, all children of its parent and theirs (in a duet
-// another agent has a server too), and the server, but no other child of the caller. Kernel threads are left out: ksoftirqd
+// another agent has a server too), and the server's processes, but no other child of the caller. Kernel threads are left out: ksoftirqd
 // works for the load. A process that came since counts with its whole time; one that ended since is missed.
-func (c *CPUClocks) Foreign(server int) (usedNs, spanNs int64, err error) {
+func (c *CPUClocks) Foreign(servers ...int) (usedNs, spanNs int64, err error) {
 	now, err := ReadCPUClocks()
 	if err != nil {
 		return 0, 0, err
 	}
-	used, err := c.foreign(now, server)
+	used, err := c.foreign(now, servers)
 	for _, ns := range used {
 		usedNs += ns
 	}
@@ -65,14 +66,14 @@ func (c *CPUClocks) Foreign(server int) (usedNs, spanNs int64, err error) {
 }
 
 // foreign returns by pid what foreign processes took from c to now.
-func (c *CPUClocks) foreign(now *CPUClocks, server int) (map[int]int64, error) {
+func (c *CPUClocks) foreign(now *CPUClocks, servers []int) (map[int]int64, error) {
 	self, parent := os.Getpid(), os.Getppid()
 	used := map[int]int64{}
 	for pid, ns := range now.ns {
 		if before := c.ns[pid]; before <= ns { // else the pid is another process's by now
 			ns -= before
 		}
-		if ns == 0 || pid == self || pid == parent || pid == server {
+		if ns == 0 || pid == self || pid == parent || slices.Contains(servers, pid) {
 			continue
 		}
 		above, flags, err := parentOf(pid)

@@ -47,7 +47,7 @@ func TestForeignSeesAnotherProcess(t *testing.T) {
 	whole := used(t, late, 0, spin)
 
 	now := must[*CPUClocks](t)(ReadCPUClocks())
-	by := must[map[int]int64](t)(before.foreign(now, 0))
+	by := must[map[int]int64](t)(before.foreign(now, nil))
 	if by[spinning] < least || by[late] < whole || by[sleeping] >= int64(spin) {
 		t.Errorf("spinning took %d of at least %d ns, a late one %d of %d, sleeping %d", by[spinning], least, by[late], whole, by[sleeping])
 	}
@@ -66,7 +66,7 @@ func TestForeignSeesAnotherProcess(t *testing.T) {
 			t.Errorf("our process %d is among the others", ours)
 		}
 	}
-	if by = must[map[int]int64](t)(before.foreign(now, spinning)); by[spinning] != 0 || by[late] == 0 {
+	if by = must[map[int]int64](t)(before.foreign(now, []int{spinning})); by[spinning] != 0 || by[late] == 0 {
 		t.Errorf("server took %d ns, another process %d", by[spinning], by[late])
 	}
 	if sum, span, err := before.Foreign(late); err != nil || sum < least || span < int64(spin) {
@@ -82,7 +82,7 @@ func TestForeignLeavesBrothersOut(t *testing.T) {
 		before := must[*CPUClocks](t)(ReadCPUClocks())
 		used(t, pid, before.ns[pid], 20*time.Millisecond)
 		now, nephews := must[*CPUClocks](t)(ReadCPUClocks()), 0
-		by := must[map[int]int64](t)(before.foreign(now, 0))
+		by := must[map[int]int64](t)(before.foreign(now, nil))
 		for p := range now.ns {
 			if above, _, err := parentOf(p); p == pid || err == nil && above == pid {
 				if p != pid && now.ns[p] > before.ns[p] {
@@ -110,7 +110,7 @@ func TestForeignLeavesBrothersOut(t *testing.T) {
 func TestForeignOfAReusedPID(t *testing.T) {
 	pid := started(t, "sleep", "600")
 	before, now := &CPUClocks{ns: map[int]int64{pid: 900}}, &CPUClocks{ns: map[int]int64{pid: 70}}
-	if by := must[map[int]int64](t)(before.foreign(now, 0)); by[pid] != 70 {
+	if by := must[map[int]int64](t)(before.foreign(now, nil)); by[pid] != 70 {
 		t.Errorf("%d ns, want all 70 of the new process", by[pid])
 	}
 }

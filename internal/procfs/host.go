@@ -20,6 +20,7 @@ type Host struct {
 type Counters struct {
 	SocketBytes     int64 // memory of all TCP sockets' buffers; the kernel settles it in steps of about 1 MiB per CPU
 	SlabBytes       int64 // kernel objects, the sockets themselves among them
+	AvailableBytes  int64 // memory that programs can still get without swapping
 	SocketsInUse    int64 // TCP, IPv4; TIME_WAIT not included
 	TimeWait        int64
 	ListenOverflows int64
@@ -77,7 +78,7 @@ func (h *Host) Read() (Counters, error) {
 	if b, err = h.meminfo.read(); err != nil {
 		return c, err
 	}
-	c.SlabBytes = scaled(labelled(b, "Slab:"), 1024)
+	c.SlabBytes, c.AvailableBytes = scaled(labelled(b, "Slab:"), 1024), scaled(labelled(b, "MemAvailable:"), 1024)
 	if b, err = h.stat.read(); err != nil {
 		return c, err
 	}

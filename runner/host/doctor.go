@@ -65,6 +65,8 @@ func SourceAddresses(s *scenarios.Scenario) []string {
 // demand is what a scenario asks of a host.
 type demand struct {
 	connections int64
+	perProcess  int64   // of them, that one process of the server or of the client holds
+	bytesEach   int64   // of memory that a connection may take
 	opensPerSec float64 // new connections a second while they last
 	timeWait    int64   // sockets in TIME_WAIT once they come and go at a steady pace
 }
@@ -161,6 +163,14 @@ func fit(s *scenarios.Scenario, l procfs.Limits) (most int, reason string) {
 // diagnose is Doctor for given limits.
 func diagnose(s *scenarios.Scenario, split results.CPUSplit, l procfs.Limits) []Finding {
 	d := demandOf(s)
+	d.perProcess, d.bytesEach = d.connections, connectionBytes
+	replicas := int64(s.Replicas.Number())
+	if s.Replicas == scenarios.Auto {
+		replicas = int64(processesFor(s.Connections.Count, l))
+	}
+	if replicas > 1 {
+		d.perProcess, d.bytesEach = (d.connections+replicas-1)/replicas, replicaConnectionBytes
+	}
 	found := slices.Concat(filesFindings(d, l), portFindings(d, l), kernelFindings(s, d, l), cpuFindings(split, l))
 	for i := range found {
 		if found[i].OK {
@@ -181,16 +191,16 @@ func atLeast(name string, present, needed int64, severity, fix string) Finding {
 }
 
 func filesFindings(d demand, l procfs.Limits) []Finding {
-	need := d.connections + filesReserve
+	need := d.perProcess + filesReserve
 	raise := fmt.Sprintf("as root: ulimit -n %d, or for good: echo '* - nofile %d' >> /etc/security/limits.conf", need, need)
 	if l.FilesNROpen != procfs.Unknown && need > l.FilesNROpen {
 		raise = fmt.Sprintf("as root: sysctl -w fs.nr_open=%d && ulimit -n %d", need, need)
 	}
 	raise += fmt.Sprintf("; or --set connections.count=%d", max(l.FilesPerProcess-filesReserve, 1))
-	all := 2*need + max(l.FilesOpen, 0)
-	memory := baseBytes + d.connections*connectionBytes
+	all := 2*(d.connections+filesReserve) + max(l.FilesOpen, 0)
+	memory := baseBytes + d.connections*d.bytesEach
 	available := atLeast("memory available", l.MemAvailableBytes, memory, Blocking,
-		fmt.Sprintf("end other programs; or --set connections.count=%d", max((l.MemAvailableBytes-baseBytes)/connectionBytes, 1)))
+		fmt.Sprintf("end other programs; or --set connections.count=%d", max((l.MemAvailableBytes-baseBytes)/d.bytesEach, 1)))
 	available.Needed = bytesText(memory)
 	if l.MemAvailableBytes != procfs.Unknown {
 		available.Present = bytesText(l.MemAvailableBytes)

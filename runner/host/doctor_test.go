@@ -13,7 +13,7 @@ import (
 func roomy() procfs.Limits {
 	return procfs.Limits{
 		FilesPerProcess: 1 << 20, FilesOpen: 1000, FilesMax: 1 << 30, FilesNROpen: 1 << 20, PortLow: 32768, PortHigh: 60999,
-		SoMaxConn: 4096, SynBacklog: 4096, TimeWaitBuckets: 1 << 20, TCPPressurePages: 1 << 20, MemAvailableBytes: 64 << 30,
+		SoMaxConn: 1 << 16, SynBacklog: 1 << 16, TimeWaitBuckets: 1 << 20, TCPPressurePages: 1 << 22, MemAvailableBytes: 64 << 30,
 		ConntrackMax: procfs.Unknown, ConntrackCount: procfs.Unknown, LoopbackPool: true,
 	}
 }
@@ -50,6 +50,8 @@ func TestDoctorFindsWhatIsShort(t *testing.T) {
 			t.Errorf("findings %+v, want %s with %q for %q", bad, name, present, needed)
 		}
 	}
+	million := scenario(t, "million", "replicas=8")
+	check(million, two, func(l *procfs.Limits) { l.FilesPerProcess, l.FilesNROpen = 100_000, 1 << 20 }, "open files per process", Blocking, "100000", "125100", "ulimit -n 125100")
 	burst, churn := scenario(t, "burst"), scenario(t, "churn", fast...)
 	none := func(*procfs.Limits) {}
 	check(burst, two, func(l *procfs.Limits) { l.FilesPerProcess = 4096 }, "open files per process", Blocking, "4096", "10100", "ulimit -n 10100")

@@ -19,7 +19,7 @@ func TestLoadsOfSeveralProcesses(t *testing.T) {
 	check := func(processes, want int, reason string) {
 		t.Helper()
 		s := &scenarios.Scenario{Connections: scenarios.Connections{Count: 1_000_000}}
-		if most, why := fitLoad(s, processes, l); most != want || !strings.Contains(why, reason) {
+		if most, why := fitLoad(s, processes, loadConnectionBytes, l); most != want || !strings.Contains(why, reason) {
 			t.Errorf("%d processes: %d, %q, want %d and %q", processes, most, why, want, reason)
 		}
 	}

@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/sut/foreign"
+	"github.com/millrace/millrace/runner/sut/setting"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // Models are the server programs in the order in which every table, figure and default run names them.
-var Models = []string{"goroutine", "gnet", "netpoll", "fasthttp", "nethttp", "workers"}
+var Models = []string{"goroutine", "gnet", "netpoll", "workers", "fasthttp", "nethttp", "echo", "gin"}
 
 // Description is what a server program says of itself with `NAME describe`.
 type Description struct {
@@ -32,9 +35,11 @@ type Description struct {
 	} `json:"framework"`
 	Protocols []string `json:"protocols"`
 	// Missing gives the reason for each protocol that the model doesn't speak.
-	Missing   map[string]string `json:"missing"`
-	Variants  []NamedFlags      `json:"variants"`
-	HalfClose string            `json:"half_close"`
+	Missing  map[string]string `json:"missing"`
+	Variants []NamedFlags      `json:"variants"`
+	// Settings are the model's own flags of `serve`, which variants can be made of: pool-size for --pool-size=64.
+	Settings  []string `json:"settings"`
+	HalfClose string   `json:"half_close"`
 }
 
 // NamedFlags is a variant of a model: the flags of `serve` that a name stands for.
@@ -64,15 +69,17 @@ func Describe(ctx context.Context, program string) (*Description, error) {
 	return &d, nil
 }
 
-// Catalogue is the server programs that a host has, by name. It is read-only once made.
+// Catalogue is the server programs that a host has, by name, and the foreign servers that Variant was asked for. It is not safe
+// for concurrent use.
 type Catalogue struct {
-	dir   string
-	descs map[string]*Description
+	dir    string
+	descs  map[string]*Description
+	echoes map[string]bool // of foreign servers
 }
 
 // ReadCatalogue describes the programs in dir that are in Models.
 func ReadCatalogue(ctx context.Context, dir string) (*Catalogue, error) {
-	c := &Catalogue{dir: dir, descs: map[string]*Description{}}
+	c := &Catalogue{dir: dir, descs: map[string]*Description{}, echoes: map[string]bool{}}
 	for _, m := range Models {
 		path := filepath.Join(dir, m)
 		if _, err := os.Stat(path); err != nil {
@@ -107,28 +114,101 @@ func (c *Catalogue) Names() []string {
 // Description returns what a model says of itself, or nil.
 func (c *Catalogue) Description(model string) *Description { return c.descs[model] }
 
-// Variant resolves a name such as "gnet" or "gnet/ants". The error of an unknown one lists the known.
+// Variant resolves a name such as "gnet", "gnet/ants" or "workers/pool-size=64,GOGC=400", or the path of a foreign server's
+// description. The error of an unknown one lists the known.
 func (c *Catalogue) Variant(name string) (results.Variant, error) {
-	unknown := fmt.Errorf("unknown server %q: want one of %s", name, strings.Join(c.Names(), ", "))
-	model, setting, isVariant := strings.Cut(name, "/")
+	if foreign.IsFile(name) {
+		return c.foreign(name)
+	}
+	model, words, isVariant := strings.Cut(name, "/")
 	d := c.descs[model]
 	if d == nil {
-		return results.Variant{}, unknown
+		return results.Variant{}, fmt.Errorf("unknown server %q: want one of %s, or a .yaml file that describes a foreign one", name, strings.Join(c.Names(), ", "))
 	}
 	v := results.Variant{
 		Name: name, Model: model, Doc: d.Doc, Binary: filepath.Join(c.dir, model),
 		Framework: strings.TrimSpace(d.Framework.Module + " " + d.Framework.Version),
 	}
 	if isVariant {
-		i := slices.IndexFunc(d.Variants, func(v NamedFlags) bool { return v.Name == setting })
-		if i < 0 {
-			return results.Variant{}, unknown
+		set, err := d.known().Read(name, words)
+		if err != nil {
+			return results.Variant{}, err
 		}
-		v.Doc, v.Args = d.Variants[i].Doc, d.Variants[i].Flags
+		if v.Args, v.Env, v.Doc = set.Args, set.Env, set.Doc; !set.Named {
+			v.Doc = d.Doc + "; " + set.Doc
+		}
 	}
 	var err error
 	v.SHA256, err = fileSHA256(v.Binary)
 	return v, err
+}
+
+// known is what a variant of the model can set.
+func (d *Description) known() *setting.Known {
+	k := &setting.Known{Flags: d.Settings}
+	for _, n := range d.Variants {
+		k.Named = append(k.Named, setting.Named(n))
+	}
+	return k
+}
+
+func (c *Catalogue) foreign(path string) (results.Variant, error) {
+	f, err := foreign.Read(path, Models)
+	if err != nil {
+		return results.Variant{}, err
+	}
+	c.descs[f.Name] = describeForeign(f)
+	c.echoes[f.Name] = f.Echo
+	return f.Variant(), nil
+}
+
+// Again resolves a variant of an earlier run as it is now.
+func (c *Catalogue) Again(v results.Variant) (results.Variant, error) {
+	if v.File != "" {
+		return c.Variant(v.File)
+	}
+	return c.Variant(v.Name)
+}
+
+// CannotServe returns the reason why a variant can't take part in a scenario, or "".
+func (c *Catalogue) CannotServe(v results.Variant, s *scenarios.Scenario) string {
+	if why := c.NotSpoken(v.Model, s.Protocol); why != "" {
+		return fmt.Sprintf("does not speak %s: %s", s.Protocol, why)
+	}
+	switch {
+	case v.File == "":
+		return ""
+	case s.Work.Kind != "none" && s.Work.Kind != "":
+		return fmt.Sprintf("a foreign server does no work of ours: work.kind %s", s.Work.Kind)
+	case s.Request.Method == "POST" && !c.echoes[v.Model]:
+		return "a foreign server that echoes no bodies: request.method POST"
+	}
+	return ""
+}
+
+// SplitNames splits "goroutine,gnet/ants,GOGC=400" into the names of variants: a word behind the name of a variant belongs to it,
+// unless it is a server's name itself. Blanks separate names in any case.
+func SplitNames(text string) []string {
+	var names []string
+	for _, group := range strings.Fields(text) {
+		first := len(names)
+		for word := range strings.SplitSeq(group, ",") {
+			last := len(names) - 1
+			switch {
+			case word == "":
+			case last >= first && isSetting(names[last], word):
+				names[last] += "," + word
+			default:
+				names = append(names, word)
+			}
+		}
+	}
+	return names
+}
+
+// isSetting reports whether a word belongs to the name before it.
+func isSetting(before, word string) bool {
+	return strings.Contains(before, "/") && !foreign.IsFile(before) && !strings.Contains(word, "/") && !foreign.IsFile(word) && !slices.Contains(Models, word)
 }
 
 // NotSpoken returns the reason why a model doesn't speak a protocol, or "" if it does.

@@ -37,11 +37,11 @@ func spool(t testing.TB) *os.File {
 
 // A panic that was recovered long before the end is still a crash, and its line is told.
 func TestFinishTellsAnOldPanic(t *testing.T) {
-	done := finish(t, &Executor{process: startToy(t, toyCommand("recovering"))})
+	done := finish(t, &Executor{servers: together(startToy(t, toyCommand("recovering")))})
 	if !done.Panicked || len(done.Log) != tailLines+1 || !strings.Contains(done.Log[0], "http: panic serving") || done.Exit != "" {
 		t.Errorf("%+v", done)
 	}
-	if done = finish(t, &Executor{process: startToy(t, toyCommand("good"))}); done.Panicked {
+	if done = finish(t, &Executor{servers: together(startToy(t, toyCommand("good")))}); done.Panicked {
 		t.Errorf("%+v", done)
 	}
 }
@@ -49,7 +49,7 @@ func TestFinishTellsAnOldPanic(t *testing.T) {
 func TestFinishTellsThatTheLogWasCut(t *testing.T) {
 	c := toyCommand("noisy")
 	c.LogPath = filepath.Join(t.TempDir(), "server.log")
-	done := finish(t, &Executor{process: startToy(t, c)})
+	done := finish(t, &Executor{servers: together(startToy(t, c))})
 	if len(done.Sampler.Notes) != 1 || !strings.Contains(done.Sampler.Notes[0], "of server.log were dropped") {
 		t.Errorf("notes %q", done.Sampler.Notes)
 	}
@@ -67,7 +67,7 @@ func TestFinishClosesTheFilesOfADeadServer(t *testing.T) {
 	runtime.GC() // what other tests left to finalizers
 	before := files()
 	p := startToy(t, toyCommand("good"))
-	s := &Executor{process: p, file: spool(t)}
+	s := &Executor{servers: together(p), file: spool(t)}
 	if _, err := p.request("die"); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestFinishWithoutAServerStopsCounting(t *testing.T) {
 
 func TestFinishTellsWhyTheLastReadingIsMissing(t *testing.T) {
 	p := startToy(t, toyCommand("good"))
-	s := &Executor{process: p, file: spool(t)}
+	s := &Executor{servers: together(p), file: spool(t)}
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := s.Run(ctx, procfs.Monotonic(), func(any) { cancel() }); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,9 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
+// memoryReserve is what must stay available: a trial that comes below it ends, before the kernel ends a process of its choice.
+const memoryReserve = 512 << 20
+
 // outside is what is read without the server's help.
 type outside struct {
 	usage                               procfs.Usage
@@ -20,23 +23,25 @@ func (s *Sampler) readOutside(edge string, final bool) error {
 	first, end := edge != "" && s.edge == 0, edge == EndEdge || final
 	o := &outside{pss: procfs.Unknown, files: procfs.Unknown, twServer: procfs.Unknown, twClient: procfs.Unknown}
 	var err error
-	if o.usage, err = s.usage.Read(); err != nil {
-		return fmt.Errorf("sampling server %s: %w", s.process.command.Name, err)
+	if o.usage, err = s.usage.read(); err != nil {
+		return fmt.Errorf("sampling server %s: %w", s.servers.First().command.Name, err)
 	}
 	if o.host, err = s.host.Read(); err != nil {
 		return fmt.Errorf("sampling the host: %w", err)
 	}
+	if left := o.host.AvailableBytes; left != procfs.Unknown && left < memoryReserve {
+		return fmt.Errorf("server %s: %d MB of memory are left on this host, less than the %d MB that are kept free: take fewer connections, or a host with more memory",
+			s.servers.First().command.Name, left>>20, memoryReserve>>20)
+	}
 	if edge != "" || final || s.stats.Readings%filesEvery == 0 {
-		if n, err := s.usage.Files(); err == nil {
-			o.files = n
-		}
+		o.files = s.usage.sum((*procfs.Process).Files)
 	}
 	if first || end {
-		if n, err := s.usage.PSS(); err == nil {
-			o.pss = n
-		}
-		if server, client, err := procfs.TimeWait(s.port); err == nil {
-			o.twServer, o.twClient = server, client
+		o.pss = s.usage.sum((*procfs.Process).PSS)
+		if port, err := s.servers.port(); err == nil && len(s.servers.all) == 1 {
+			if server, client, err := procfs.TimeWait(port); err == nil {
+				o.twServer, o.twClient = server, client
+			}
 		}
 	}
 	o.cpu = procfs.Unknown
@@ -57,7 +62,7 @@ func (s *Sampler) watchForeign(edge string, final bool) {
 	switch {
 	case edge == EndEdge || final:
 		if s.clocks != nil {
-			s.stats.ForeignCPUNs, s.stats.ForeignSpanNs, s.unread = s.clocks.Foreign(s.process.PID())
+			s.stats.ForeignCPUNs, s.stats.ForeignSpanNs, s.unread = s.clocks.Foreign(append(s.servers.PIDs(), s.beside...)...)
 			s.clocks = nil
 		}
 	case edge != "" && s.edge == begin:
@@ -74,7 +79,7 @@ func (o *outside) fill(r *results.Reading) {
 		{&r.RSSBytes, &o.usage.RSSBytes}, {&r.RSSAnonBytes, &o.usage.RSSAnonBytes}, {&r.RSSPeakBytes, &o.usage.RSSPeakBytes},
 		{&r.PSSBytes, &o.pss}, {&r.CPUUserNs, &o.usage.CPUUserNs}, {&r.CPUSystemNs, &o.usage.CPUSystemNs},
 		{&r.Threads, &o.usage.Threads}, {&r.Files, &o.files},
-		{&r.SocketBytes, &o.host.SocketBytes}, {&r.SlabBytes, &o.host.SlabBytes}, {&r.SocketsInUse, &o.host.SocketsInUse},
+		{&r.SocketBytes, &o.host.SocketBytes}, {&r.SlabBytes, &o.host.SlabBytes}, {&r.AvailableBytes, &o.host.AvailableBytes}, {&r.SocketsInUse, &o.host.SocketsInUse},
 		{&r.TimeWait, &o.host.TimeWait}, {&r.TimeWaitServer, &o.twServer}, {&r.TimeWaitClient, &o.twClient},
 		{&r.ListenOverflows, &o.host.ListenOverflows}, {&r.ListenDrops, &o.host.ListenDrops},
 		{&r.Retransmits, &o.host.Retransmits}, {&r.SynRetransmits, &o.host.SynRetransmits},

@@ -2,6 +2,7 @@ package sut
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,11 @@ type Command struct {
 	OnThread func()
 	// ReadyWithin bounds the wait for the ready line; zero means 10 s.
 	ReadyWithin time.Duration
+	// Addr, where it is set, makes it a foreign server: it is ready when it accepts connections there, prints no ready line and
+	// has no control channel.
+	Addr string
+	// StopBy is the signal that asks it to stop; zero means SIGTERM.
+	StopBy syscall.Signal
 }
 
 // readyLine is what a server prints when it accepts connections.
@@ -85,6 +91,7 @@ type Process struct {
 	log     *serverLog
 	stdin   *os.File
 	ready   chan error // one value: nil when addr is set
+	guard   *guard     // nil of a server that has no children
 	done    chan struct{}
 	exit    Exit // valid when done is closed
 
@@ -127,7 +134,7 @@ func StartProcess(ctx context.Context, c Command) (*Process, error) {
 		reason = err.Error()
 		_, _ = p.await(drainWithin) // its exit status and last words, if it is about to end
 	case <-limit.C:
-		reason = fmt.Sprintf("no ready line within %v", within)
+		reason = fmt.Sprintf("%s within %v", p.awaited(), within)
 	case <-ctx.Done():
 		reason = ctx.Err().Error()
 	}
@@ -224,7 +231,15 @@ func (p *Process) own(started chan<- error, pipes [3]*os.File) {
 	}
 	p.pid = p.cmd.Process.Pid
 	var readers sync.WaitGroup
-	readers.Go(func() { p.readReplies(pipes[1]) })
+	if p.isForeign() {
+		if p.guard, err = watchOver(p.pid); err != nil {
+			p.log.write([]byte("its children would outlive a runner that is killed: " + err.Error() + "\n"))
+		}
+		readers.Go(func() { p.log.copy(pipes[1]) })
+		go p.awaitConnection()
+	} else {
+		readers.Go(func() { p.readReplies(pipes[1]) })
+	}
 	readers.Go(func() { p.log.copy(pipes[2]) })
 	started <- nil
 
@@ -236,6 +251,7 @@ func (p *Process) own(started chan<- error, pipes [3]*os.File) {
 	unix.Kill(-p.pid, unix.SIGKILL)
 	killed := p.killed
 	p.mu.Unlock()
+	p.guard.release()
 	_ = p.cmd.Wait() // its result is in ProcessState
 
 	for _, f := range pipes[1:] {
@@ -295,7 +311,7 @@ func (p *Process) readReplies(stdout io.Reader) {
 // Stop asks the server to stop, kills its process group when it is still there after 5 s or when ctx ends, and tells
 // how it ended. It may be called more than once, and of a server that has ended it tells the same.
 func (p *Process) Stop(ctx context.Context) Exit {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Process.Signal(cmp.Or(p.command.StopBy, syscall.SIGTERM))
 	grace := time.NewTimer(stopWithin)
 	defer grace.Stop()
 	select {

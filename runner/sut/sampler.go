@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -66,20 +64,22 @@ func (s SamplerStats) Share() float64 {
 	return float64(s.CPUNs) / 1e9 / s.Seconds
 }
 
-// Sampler writes a reading of a server and its host every 100 ms, on the grid T0 + k·100 ms, and at the edges of
-// phases; PSS at the first edge and at the end only, the sides of TIME_WAIT at the end. Each reading asks the server for
+// Sampler writes a reading of a server and its host every 100 ms, on the grid T0 + k·100 ms, once a second where the server is
+// many processes, and at the edges of phases; PSS at the first edge and at the end only, the sides of TIME_WAIT at the end. Each reading asks the server for
 // its own part. Under load a server may answer late: the reading then goes without, and the reply is written as a line
 // of its own, with the time at which it came. So a model that answers slowly when it is busy loses none of its peak.
 //
 // The CPU time of the whole calling process counts as the sampler's: an upper bound, since the agent does little else.
 // Whoever calls Run calls Final or Close.
 type Sampler struct {
-	process *Process
+	servers *Replicas
+	beside  []int         // other processes that the host is not to be blamed for
+	every   time.Duration // between two readings
+	within  time.Duration // for the server's part
 	t0      int64
 	edges   []Edge
 	out     *bufio.Writer
-	port    int
-	usage   *procfs.Process
+	usage   usages
 	host    *procfs.Host
 	cpu0    int64
 	clocks  *procfs.CPUClocks // of the other processes, when the phases began; nil before and after them
@@ -92,10 +92,12 @@ type Sampler struct {
 	last    atomic.Pointer[results.Reading]
 }
 
-// NewSampler returns a sampler of p that writes readings.jsonl to w, which it does not close. t0 is a CLOCK_MONOTONIC
+// NewSampler returns a sampler of a server that writes readings.jsonl to w, which it does not close. t0 is a CLOCK_MONOTONIC
 // time in ns; edges are in order of time.
-func NewSampler(p *Process, w io.Writer, t0 int64, edges []Edge) *Sampler {
-	return &Sampler{process: p, t0: t0, edges: edges, out: bufio.NewWriterSize(w, spoolBuffer)}
+func NewSampler(servers *Replicas, w io.Writer, t0 int64, edges []Edge) *Sampler {
+	s := &Sampler{servers: servers, t0: t0, edges: edges, out: bufio.NewWriterSize(w, spoolBuffer)}
+	s.every, s.within = pace(len(servers.all))
+	return s
 }
 
 // Last returns the latest reading, with only TNs zero before the first. It may be called by any goroutine.
@@ -127,14 +129,8 @@ func (s *Sampler) Run(ctx context.Context) (SamplerStats, error) {
 }
 
 func (s *Sampler) open() error {
-	_, port, err := net.SplitHostPort(s.process.Addr())
-	if err == nil {
-		s.port, err = strconv.Atoi(port)
-	}
-	if err == nil {
-		s.usage, err = procfs.OpenProcess(s.process.PID())
-	}
-	if err == nil {
+	var err error
+	if s.usage, err = openUsages(s.servers.PIDs()); err == nil {
 		s.host, err = procfs.OpenHost()
 	}
 	if err == nil {
@@ -142,16 +138,14 @@ func (s *Sampler) open() error {
 	}
 	if err != nil {
 		s.Close()
-		return fmt.Errorf("sampling server %s: %w", s.process.command.Name, err)
+		return fmt.Errorf("sampling server %s: %w", s.servers.First().command.Name, err)
 	}
 	return nil
 }
 
 // Close closes the files of /proc. Run must have returned. It may be called more than once, and Final calls it.
 func (s *Sampler) Close() {
-	if s.usage != nil {
-		s.usage.Close()
-	}
+	s.usage.close()
 	if s.host != nil {
 		s.host.Close()
 	}
@@ -166,8 +160,8 @@ func (s *Sampler) loop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.process.Done():
-			return s.process.Failure("ended while it was sampled")
+		case <-s.servers.Done():
+			return s.servers.Failure("ended while it was sampled")
 		case reply := <-s.late:
 			if err := s.takeLate(reply); err != nil {
 				return err
@@ -186,7 +180,7 @@ func (s *Sampler) now() int64 { return procfs.Monotonic() - s.t0 }
 
 // due returns when the next reading is due, and the name of the edge that it stands for.
 func (s *Sampler) due() (int64, string) {
-	grid := s.next * int64(sampleEvery)
+	grid := s.next * int64(s.every)
 	if s.edge < len(s.edges) && s.edges[s.edge].AtNs <= grid+int64(sameTime) {
 		return s.edges[s.edge].AtNs, s.edges[s.edge].Name
 	}
@@ -200,18 +194,18 @@ func (s *Sampler) advance(edge string) {
 	} else {
 		at := s.edges[s.edge].AtNs
 		s.edge++
-		if s.next*int64(sampleEvery) <= at+int64(sameTime) {
+		if s.next*int64(s.every) <= at+int64(sameTime) {
 			s.next++
 		}
 	}
-	for now := s.now(); (s.next+1)*int64(sampleEvery) <= now; s.next++ {
+	for now := s.now(); (s.next+1)*int64(s.every) <= now; s.next++ {
 		s.stats.Skipped++
 	}
 }
 
 // take makes and writes one reading. It waits for the server's part, longer for the final one.
 func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
-	within := replyWithin
+	within := s.within
 	if final {
 		within = finalWithin
 	}
@@ -219,7 +213,7 @@ func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
 	var replies <-chan json.RawMessage
 	if s.late == nil {
 		var err error
-		if replies, err = s.process.request("readings"); err != nil {
+		if replies, err = s.servers.readings(); err != nil {
 			s.stats.Missing++
 		}
 	} else {
@@ -239,7 +233,7 @@ func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
 		case <-limit.C:
 			s.stats.Late++
 			s.late = replies
-		case <-s.process.Done():
+		case <-s.servers.Done():
 		case <-ctx.Done():
 			s.late = replies
 		}
@@ -293,7 +287,7 @@ func (s *Sampler) settle() {
 			s.stats.Notes = append(s.stats.Notes, fmt.Sprintf("%d of %d readings %s", n, s.stats.Readings, text))
 		}
 	}
-	note(s.stats.Late, fmt.Sprintf("got the server's part later than %v after asking; it is in lines of its own", replyWithin))
+	note(s.stats.Late, fmt.Sprintf("got the server's part later than %v after asking; it is in lines of its own", s.within))
 	note(s.stats.Missing, "have no server's part: the reply before was still due")
 	note(s.stats.Skipped, "were left out: the one before took too long")
 	if s.unread != nil {
@@ -318,7 +312,7 @@ func (s *Sampler) Final(ctx context.Context) (results.Reading, error) {
 			}
 		case <-limit.C:
 		case <-ctx.Done():
-		case <-s.process.Done():
+		case <-s.servers.Done():
 		}
 	}
 	err := s.take(ctx, "", true)
@@ -327,8 +321,8 @@ func (s *Sampler) Final(ctx context.Context) (results.Reading, error) {
 	}
 	s.settle()
 	r := s.Last()
-	if err == nil && r.Handled == nil {
-		err = s.process.Failure("did not tell its last readings")
+	if err == nil && r.Handled == nil && !s.servers.First().isForeign() {
+		err = s.servers.Failure("did not tell its last readings")
 	}
 	return r, err
 }

@@ -20,7 +20,7 @@ func sample(t testing.TB, p *Process, w io.Writer, d time.Duration, edges []Edge
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	s := NewSampler(p, w, procfs.Monotonic(), edges)
+	s := NewSampler(together(p), w, procfs.Monotonic(), edges)
 	t.Cleanup(s.Close)
 	stats, err := s.Run(ctx)
 	return s, stats, err
@@ -191,7 +191,7 @@ func TestSamplerOfAServerThatDies(t *testing.T) {
 // What is due follows from the grid and the edges alone.
 func TestSamplerGrid(t *testing.T) {
 	ms := int64(time.Millisecond)
-	s := &Sampler{t0: procfs.Monotonic(), edges: []Edge{{"connect", 0}, {"a", 100*ms + 1}, {"b", 150 * ms}, {"c", 150 * ms}, {"d", 299 * ms}}}
+	s := &Sampler{every: sampleEvery, t0: procfs.Monotonic(), edges: []Edge{{"connect", 0}, {"a", 100*ms + 1}, {"b", 150 * ms}, {"c", 150 * ms}, {"d", 299 * ms}}}
 	type point struct {
 		at   int64
 		edge string
@@ -214,7 +214,7 @@ func TestSamplerGrid(t *testing.T) {
 
 func BenchmarkSamplerReading(b *testing.B) {
 	p := startToy(b, toyCommand("good"))
-	s := NewSampler(p, io.Discard, procfs.Monotonic(), nil)
+	s := NewSampler(together(p), io.Discard, procfs.Monotonic(), nil)
 	if err := s.open(); err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,158 @@
+package sut
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/internal/wire"
+	"github.com/millrace/millrace/runner/sut/foreign"
+	"github.com/millrace/millrace/servers/conform"
+	"github.com/millrace/millrace/servers/conform/probe"
+)
+
+// describeForeign is what a foreign server would say with `describe`.
+func describeForeign(f *foreign.Server) *Description {
+	d := &Description{Name: f.Name, Doc: f.Doc, Protocols: f.Protocols, Missing: f.Missing}
+	d.Framework.Module, d.Framework.Version, _ = strings.Cut(f.Framework, " ")
+	return d
+}
+
+// foreignCommand says how to start a foreign server, once it is conformed, which is remembered for the life of the agent.
+func (s *Executor) foreignCommand(ctx context.Context) (Command, error) {
+	p := s.plan
+	f, err := foreign.Read(p.Variant.File, Models)
+	if err != nil {
+		return Command{}, err
+	}
+	if f.Variant().SHA256 != p.Variant.SHA256 {
+		return Command{}, changedError(p.Variant.File + " or " + p.Variant.Binary)
+	}
+	if p.Replicas > 1 {
+		return Command{}, fmt.Errorf("starting %s: %d replicas of a foreign server: want one", f.Name, p.Replicas)
+	}
+	if key := p.Variant.SHA256 + p.Protocol; !s.conformed[key] {
+		report, err := ConformForeign(ctx, f, p.Protocol, 0)
+		if err == nil {
+			err = report.Err()
+		}
+		if err != nil {
+			return Command{}, fmt.Errorf("%w; `millrace conform %s` shows all cases", err, p.Variant.File)
+		}
+		if s.conformed == nil {
+			s.conformed = map[string]bool{}
+		}
+		s.conformed[key] = true
+	}
+	if s.scratch, err = foreignFolder(); err != nil {
+		return Command{}, err
+	}
+	return startForeign(f, s.scratch, p.Protocol, p.Payload, p.CPUs)
+}
+
+// foreignFolder is a fresh folder that other users can read, as which a server may run.
+func foreignFolder() (string, error) {
+	dir, err := os.MkdirTemp("", "millrace-foreign-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		return dir, fmt.Errorf("making a server's folder: %w", err)
+	}
+	return dir, nil
+}
+
+// startForeign says how to start a foreign server, with its files in dir.
+func startForeign(f *foreign.Server, dir, protocol string, payload int, cpus []int) (Command, error) {
+	c, err := f.Prepare(dir, protocol, wire.Payload(payload), len(cpus))
+	if err != nil {
+		return Command{}, err
+	}
+	v := f.Variant()
+	return Command{Name: v.Name, Path: v.Binary, Args: c.Args, Dir: c.Dir, CPUs: cpus, Addr: c.Addr, StopBy: c.Stop}, nil
+}
+
+// ConformForeign starts a foreign server, puts to it the cases of the suite that it can be asked, and stops it.
+func ConformForeign(ctx context.Context, f *foreign.Server, protocol string, payload int) (*conform.Report, error) {
+	if payload == 0 {
+		payload = probe.DefaultPayload
+	}
+	dir, err := foreignFolder()
+	if dir != "" {
+		defer os.RemoveAll(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := startForeign(f, dir, protocol, payload, nil)
+	if err != nil {
+		return nil, err
+	}
+	p, err := StartProcess(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Stop(ctx)
+	return conform.Run(ctx, conform.Target{Protocol: protocol, Payload: payload, Foreign: true, Addr: p.Addr(), NoEcho: !f.Echo}, conform.Options{})
+}
+
+// maxDescendants bounds the processes of one foreign server that are looked at.
+const maxDescendants = 256
+
+// descendants are a process and its children, and theirs. Where the kernel does not tell children, it is the process alone.
+func descendants(pid int) []int {
+	all := []int{pid}
+	for i := 0; i < len(all) && len(all) < maxDescendants; i++ {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
+		for _, path := range threads {
+			data, _ := os.ReadFile(path)
+			for _, word := range bytes.Fields(data) {
+				if child, err := strconv.Atoi(string(word)); err == nil {
+					all = append(all, child)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// isForeign reports whether a process keeps no contract.
+func (p *Process) isForeign() bool { return p.command.Addr != "" }
+
+// awaited is what a server has not done that is not ready.
+func (p *Process) awaited() string {
+	if p.isForeign() {
+		return "no connection to " + p.command.Addr
+	}
+	return "no ready line"
+}
+
+// connectAgain is how often a foreign server is tried until it accepts connections.
+const connectAgain = 5 * time.Millisecond
+
+// awaitConnection makes a foreign server ready once it accepts connections.
+func (p *Process) awaitConnection() {
+	again := time.NewTicker(connectAgain)
+	defer again.Stop()
+	for {
+		if c, err := net.DialTimeout("tcp", p.command.Addr, readyWithin); err == nil {
+			c.Close()
+			p.addr = p.command.Addr
+			p.ready <- nil
+			return
+		}
+		select {
+		case <-p.done:
+			p.ready <- errors.New("it ended before it accepted connections at " + p.command.Addr)
+			return
+		case <-again.C:
+		}
+	}
+}
