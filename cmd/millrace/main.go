@@ -124,7 +124,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath()))
 	})
-	root.AddCommand(runCommand(), aaCommand(), compareCommand(), explainCommand(), loadCommand(), listCommand(), doctorCommand(), calibrateCommand(), conformCommand(), reportCommand(), selfcheckCommand(), reflectCommand(), agentCommand())
+	root.AddCommand(runCommand(), aaCommand(), compareCommand(), explainCommand(), claimsCommand(), loadCommand(), listCommand(), doctorCommand(), calibrateCommand(), conformCommand(), reportCommand(), selfcheckCommand(), reflectCommand(), agentCommand())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
