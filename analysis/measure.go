@@ -24,6 +24,8 @@ func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario
 	m.summary(t.Lag, "lag-p99-ns", func(s hist.Summary) *int64 { return s.P99 })
 	m.achieved()
 	m.shares()
+	m.push()
+	m.sides()
 	if p := m.disturbance(); p != nil {
 		m.burst(p)
 	}
@@ -35,6 +37,7 @@ func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario
 	}
 	if p := m.loaded(); p != nil {
 		m.cpuPerRequest("cpu-per-req-ns", p.FromNs, p.ToNs)
+		m.levels(p)
 		if s.Has(scenarios.Holding) {
 			m.cores(p)
 		}
@@ -106,6 +109,20 @@ func (m *measurement) disturbance() *results.Phase {
 	p := *within
 	p.FromNs, p.ToNs, p.DrainedNs = from, to, to
 	return &p
+}
+
+// levels sets the medians of memory and goroutines over a phase.
+func (m *measurement) levels(p *results.Phase) {
+	for _, r := range resources {
+		if r.name != "RSS-bytes" && r.name != "goroutines" {
+			continue
+		}
+		if v := m.values(p.FromNs, p.ToNs, r.value); len(v) > 0 {
+			m.set(r.name, medianOf(v))
+		} else {
+			m.note("%s: not read during %s", r.name, p.Name)
+		}
+	}
 }
 
 // cores sets the server's CPU time by time over a phase in which nothing is asked for.

@@ -94,6 +94,7 @@ var groups = []group{
 		one("p99", "p99-latency-ns", quantity.Time),
 		one("p99.9", "p99_9-latency-ns", quantity.Time),
 		one("CPU a request", "cpu-per-req-ns", quantity.Time),
+		one("RSS", "RSS-bytes", quantity.Bytes),
 	}, true},
 }
 

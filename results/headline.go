@@ -14,7 +14,10 @@ var headlines = []struct {
 }{
 	{scenarios.Overload, []string{"drain-time-ns", "p99-latency-ns", "cpu-per-req-ns", "peak-RSS-bytes"}},
 	{scenarios.Disturbance, []string{"recovery-cpu-per-req-ns", "p99-latency-ns", "peak-RSS-bytes", "peak-goroutines"}},
+	{scenarios.Pushing, []string{"deliveries-rps", "p50-delivery-ns", "p99-delivery-ns", "missing-share", "cpu-per-delivery-ns"}},
+	{scenarios.Divided, []string{"p99-bystander-ns", "p50-bystander-ns", "p99-work-ns", "cpu-per-req-ns"}},
 	{scenarios.Ladder, []string{"user-bytes-per-conn", "kernel-bytes-per-conn", "active-p99-latency-ns"}},
+	{scenarios.Idling, []string{"p99-latency-ns", "cpu-per-req-ns", "RSS-bytes", "p50-latency-ns"}},
 	{scenarios.Holding, []string{"cpu-cores", "p99-latency-ns", "p50-latency-ns"}},
 	{scenarios.Churn, []string{"p50-connect-ns", "p99-connect-ns", "p50-latency-ns", "p99-latency-ns", "cpu-per-req-ns"}},
 }
@@ -31,15 +34,18 @@ func Headline(s *scenarios.Scenario) []string {
 	return slices.Clone(defaultHeadline)
 }
 
-// Headline lists the names of the run's headline metrics: those of any of its steps. The list is the caller's.
+// Headline lists the names of the run's headline metrics: those of any of its steps, the ones that most steps have first. The
+// list is the caller's.
 func (r *Run) Headline() []string {
 	var list []string
+	steps := map[string]int{}
 	for _, s := range r.Workloads() {
 		for _, name := range Headline(s) {
-			if !slices.Contains(list, name) {
+			if steps[name]++; steps[name] == 1 {
 				list = append(list, name)
 			}
 		}
 	}
+	slices.SortStableFunc(list, func(a, b string) int { return steps[b] - steps[a] })
 	return list
 }

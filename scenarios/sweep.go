@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,6 +19,42 @@ type Step struct {
 }
 
 const maxSteps = 32
+
+// UnmarshalJSON reads a step with whole numbers as the YAML of files has them, so that its fields can be set again.
+func (s *Step) UnmarshalJSON(data []byte) error {
+	type plain Step
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	dec.DisallowUnknownFields()
+	if err := dec.Decode((*plain)(s)); err != nil {
+		return err
+	}
+	for key, value := range s.Set {
+		s.Set[key] = numbered(value)
+	}
+	return nil
+}
+
+// numbered replaces the numbers of JSON, in lists and maps as well.
+func numbered(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if n, err := strconv.ParseUint(string(v), 10, 64); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // JSON has no other numbers
+		return f
+	case []any:
+		for i := range v {
+			v[i] = numbered(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = numbered(v[key])
+		}
+	}
+	return value
+}
 
 func (s *Scenario) validateSweep() error {
 	if len(s.Sweep) > maxSteps {

@@ -14,6 +14,7 @@ var headings = map[string]string{
 	"p99-latency-ns":          "response p99",
 	"cpu-per-req-ns":          "CPU a request",
 	"recovery-cpu-per-req-ns": "CPU/req after",
+	"RSS-bytes":               "RSS",
 	"peak-RSS-bytes":          "peak RSS",
 	"user-bytes-per-conn":     "user bytes/conn",
 	"kernel-bytes-per-conn":   "kernel bytes/conn",
