@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace/millrace/servers/goroutine/conn"
+	"github.com/millrace/millrace/servers/goroutine/listen"
 	"github.com/millrace/millrace/servers/kit"
 )
 
@@ -21,34 +23,45 @@ const (
 
 // server accepts connections and holds them until they end.
 type server struct {
-	env      *kit.Env
-	listener *net.TCPListener
-	duplex   bool
+	env       *kit.Env
+	listeners []listen.Listener
+	serve     conn.Serve
+	end       func(*net.TCPConn) // closes a connection
+	most      int                // connections at a time, beyond which one is refused; 0 is no limit
 
 	mu       sync.Mutex // guards conns and stopping
 	conns    map[*net.TCPConn]struct{}
 	stopping bool
-	serving  sync.WaitGroup // the accept loop and the connections
+	serving  sync.WaitGroup // the accept loops and the connections
 }
 
 var _ kit.Server = (*server)(nil)
 
-func start(env *kit.Env, duplex bool) (kit.Server, error) {
-	l, err := env.Listener(context.Background())
-	if err != nil {
+func start(env *kit.Env, o *settings) (kit.Server, error) {
+	s := &server{env: env, serve: o.serve(), end: func(c *net.TCPConn) { c.Close() }, conns: map[*net.TCPConn]struct{}{}}
+	waiting := o.limit
+	if o.how == "refuse" {
+		waiting, s.most = 0, o.limit
+	}
+	var err error
+	if s.listeners, err = listen.Open(env, o.reuseport, waiting); err != nil {
 		return nil, err
 	}
-	s := &server{env: env, listener: l, duplex: duplex, conns: map[*net.TCPConn]struct{}{}}
-	s.serving.Go(s.accept)
+	for _, l := range s.listeners {
+		if l, ok := l.(*listen.Limited); ok {
+			s.end = l.Release
+		}
+		s.serving.Go(func() { s.accept(l) })
+	}
 	return s, nil
 }
 
 // Addr is where the server listens.
-func (s *server) Addr() string { return s.listener.Addr().String() }
+func (s *server) Addr() string { return s.listeners[0].Addr().String() }
 
-func (s *server) accept() {
+func (s *server) accept(l listen.Listener) {
 	for {
-		c, err := s.listener.AcceptTCP()
+		c, err := l.AcceptTCP()
 		switch {
 		case err == nil:
 			s.open(c)
@@ -63,6 +76,11 @@ func (s *server) accept() {
 func (s *server) open(c *net.TCPConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.most > 0 && len(s.conns) >= s.most {
+		s.env.Counters.Refused.Add(1)
+		c.Close()
+		return
+	}
 	s.env.Opened()
 	s.conns[c] = struct{}{}
 	if s.stopping {
@@ -70,16 +88,12 @@ func (s *server) open(c *net.TCPConn) {
 	}
 	s.serving.Go(func() {
 		defer s.close(c)
-		if s.duplex {
-			serveDuplex(s.env, c)
-		} else {
-			serve(s.env, c)
-		}
+		s.serve(s.env, c)
 	})
 }
 
 func (s *server) close(c *net.TCPConn) {
-	c.Close()
+	s.end(c)
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
@@ -89,7 +103,7 @@ func (s *server) close(c *net.TCPConn) {
 // Stop ends accepting and gives every connection a last moment to be read from. When ctx ends, those that are left,
 // because their client doesn't read or work is long, are closed.
 func (s *server) Stop(ctx context.Context) error {
-	s.listener.Close()
+	listen.Close(s.listeners)
 	s.each(func(c *net.TCPConn) { c.SetReadDeadline(time.Now().Add(lastRequests)) })
 	done := make(chan struct{})
 	go func() {

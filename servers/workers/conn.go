@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -21,8 +22,9 @@ const (
 type conn struct {
 	fd     int
 	server *server
-	task   func()    // run, bound once
-	batch  kit.Batch // belongs to the worker while busy
+	task   func()      // run, bound once
+	batch  kit.Batch   // belongs to the worker while busy
+	told   atomic.Bool // the reader will be told of frames that are pushed
 
 	mu      sync.Mutex // guards what follows
 	in      kit.Input
@@ -31,6 +33,7 @@ type conn struct {
 	sent    int
 	busy    bool
 	waiting bool // for the socket to take the rest of out
+	pushed  bool // frames that the server sends on its own may wait
 	ended   bool // nothing follows: end of input, last request, or a broken connection
 	over    bool // the reader is to close
 }
@@ -44,11 +47,16 @@ func (c *conn) Read(p []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// ready is called by the reader when the socket has input or takes output. It reports whether a worker is to run, or the
-// connection is over.
-func (c *conn) ready() (work, over bool) {
+// ready is called by the reader when the socket has input or takes output, or frames are pushed. It reports whether a worker is
+// to run, or the connection is over.
+func (c *conn) ready(pushed bool) (work, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pushed = c.pushed || pushed
+	if c.waiting && c.session.Overflowed() { // the rest of out is not worth waiting for
+		c.over = true
+		return false, true
+	}
 	if c.waiting && c.flush() {
 		c.waiting, c.busy = false, false
 	}
@@ -68,6 +76,9 @@ func (c *conn) next() bool {
 		switch {
 		case c.batch.Len() > 0:
 			c.busy, c.ended = true, c.ended || c.batch.Last()
+			return true
+		case c.pushed && !c.ended:
+			c.busy = true
 			return true
 		case c.ended:
 			c.over = true
@@ -91,7 +102,7 @@ func (c *conn) read() bool {
 	return true
 }
 
-// run is what a worker does: it answers what was taken, and what has come meanwhile.
+// run is what a worker does: it answers what was taken, writes what is pushed, and answers what has come meanwhile.
 func (c *conn) run() {
 	defer kit.Crash()
 	for again := true; again; {
@@ -104,6 +115,10 @@ func (c *conn) run() {
 		})
 		c.mu.Lock()
 		c.waiting = !c.flush()
+		for c.pushed && !c.waiting && !c.ended {
+			c.out, c.pushed, c.ended = c.session.Pushed(c.out)
+			c.waiting = !c.flush()
+		}
 		c.busy = c.waiting
 		again = !c.waiting && c.next()
 		c.mu.Unlock()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/servers/kit"
+	"github.com/millrace/millrace/servers/kit/inbox"
+	"github.com/millrace/millrace/servers/workers/dispatch"
 )
 
 const (
@@ -25,12 +28,12 @@ const (
 // server is the epoll reader: one goroutine that accepts, reads, parses and closes.
 type server struct {
 	env      *kit.Env
-	submit   func(*conn)
+	submit   dispatch.Submit
 	addr     net.Addr
 	listener *os.File
 	accepts  int // the listener's descriptor; asking the file again would make it block
 	epoll    int
-	wake     int // an eventfd: each of its events is a step of stopping
+	inbox    *inbox.Inbox[*conn] // connections that frames are pushed to; nil is a step of stopping
 	steps    int
 	conns    map[int]*conn
 	done     chan struct{}
@@ -38,7 +41,7 @@ type server struct {
 
 var _ kit.Server = (*server)(nil)
 
-func start(env *kit.Env, submit func(*conn)) (kit.Server, error) {
+func start(env *kit.Env, submit dispatch.Submit) (kit.Server, error) {
 	l, err := env.Listener(context.Background())
 	if err != nil {
 		return nil, err
@@ -51,14 +54,12 @@ func start(env *kit.Env, submit func(*conn)) (kit.Server, error) {
 	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("making an epoll: %w", err)
 	}
-	if s.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("making an eventfd: %w", err)
+	if s.inbox, err = inbox.New[*conn](s.epoll); err != nil {
+		return nil, err
 	}
 	s.accepts = int(s.listener.Fd())
-	for _, step := range []error{unix.SetNonblock(s.accepts, true), s.watch(s.accepts, unix.EPOLLIN), s.watch(s.wake, unix.EPOLLIN)} {
-		if step != nil {
-			return nil, fmt.Errorf("listening: %w", step)
-		}
+	if err := errors.Join(unix.SetNonblock(s.accepts, true), s.watch(s.accepts, unix.EPOLLIN)); err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
 	}
 	go s.loop()
 	return s, nil
@@ -70,16 +71,28 @@ func (s *server) Addr() string { return s.addr.String() }
 // Stop reads on for lastRequests, then lets the workers finish; when ctx ends, what is left is closed.
 func (s *server) Stop(ctx context.Context) error {
 	time.Sleep(lastRequests)
-	one := []byte{1, 0, 0, 0, 0, 0, 0, 0}
-	unix.Write(s.wake, one)
+	s.inbox.Put(nil)
 	select {
 	case <-s.done:
 		return nil
 	case <-ctx.Done():
 	}
-	unix.Write(s.wake, one)
+	s.inbox.Put(nil)
 	<-s.done
 	return nil
+}
+
+// woken does what is in the inbox.
+func (s *server) woken() {
+	for _, c := range s.inbox.Take() {
+		switch {
+		case c == nil:
+			s.stop()
+		case s.conns[c.fd] == c: // not closed meanwhile
+			c.told.Store(false)
+			s.serve(c, true)
+		}
+	}
 }
 
 func (s *server) watch(fd int, events uint32) error {
@@ -107,25 +120,26 @@ func (s *server) loop() {
 			switch fd := int(e.Fd); fd {
 			case s.accepts:
 				s.accept()
-			case s.wake:
-				s.stop()
+			case s.inbox.FD():
+				s.woken()
 			default:
-				s.serve(s.conns[fd])
+				s.serve(s.conns[fd], false)
 			}
 		}
 	}
 }
 
 // serve lets a connection go on. nil is one that this round of events has closed.
-func (s *server) serve(c *conn) {
+func (s *server) serve(c *conn, pushed bool) {
 	if c == nil {
 		return
 	}
-	work, over := c.ready()
+	work, over := c.ready(pushed)
 	if work {
-		s.submit(c)
+		s.submit(c.task)
 	}
 	if over {
+		c.session.End()
 		delete(s.conns, c.fd)
 		unix.Close(c.fd)
 		s.env.Closed()
@@ -146,19 +160,24 @@ func (s *server) accept() {
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		c := &conn{fd: fd, server: s, in: kit.NewInput(), session: s.env.NewSession()}
 		c.task = c.run
+		if s.env.Pushes() {
+			c.session.Notify(func() { // submitting may wait, so the reader does it
+				if c.told.CompareAndSwap(false, true) {
+					s.inbox.Put(c)
+				}
+			})
+		}
 		s.conns[fd] = c
 		s.env.Opened()
 		if s.watch(fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET) != nil {
 			c.over = true
-			s.serve(c)
+			s.serve(c, false)
 		}
 	}
 }
 
 // stop takes the first step: no new connections, and those that are there end when they are answered; or the second: all end.
 func (s *server) stop() {
-	var b [8]byte
-	unix.Read(s.wake, b[:])
 	if s.steps++; s.steps == 1 {
 		s.listener.Close()
 	}
@@ -166,6 +185,6 @@ func (s *server) stop() {
 		c.mu.Lock()
 		c.ended, c.over = true, c.over || s.steps > 1
 		c.mu.Unlock()
-		s.serve(c)
+		s.serve(c, false)
 	}
 }
