@@ -9,7 +9,7 @@ import (
 // Info describes a metric. Its name ends in its unit, as benchstat wants it.
 type Info struct {
 	Name  string
-	Unit  string // ns, bytes, requests/s, connections/s, goroutines, sockets, cores or share
+	Unit  string // ns, bytes, requests/s, connections/s, deliveries/s, goroutines, sockets, cores or share
 	Title string
 	// Better is one of BetterLower, BetterHigher and BetterNone.
 	Better string

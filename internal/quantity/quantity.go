@@ -33,14 +33,14 @@ var steps = map[Unit][]step{
 	PerSecond: {{1, "/s"}, {1e3, " k/s"}, {1e6, " M/s"}, {1e9, " G/s"}},
 }
 
-// UnitOf is the unit for the word that a metric has for its unit: "ns", "bytes", "requests/s", "connections/s", and Number for all others.
+// UnitOf is the unit for the word that a metric has for its unit: "ns", "bytes", "requests/s", "connections/s", "deliveries/s", and Number for all others.
 func UnitOf(word string) Unit {
 	switch word {
 	case "ns":
 		return Time
 	case "bytes":
 		return Bytes
-	case "requests/s", "connections/s":
+	case "requests/s", "connections/s", "deliveries/s":
 		return PerSecond
 	}
 	return Number
