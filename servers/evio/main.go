@@ -18,9 +18,10 @@ func main() {
 		Name:      "evio",
 		Doc:       "tidwall/evio, an epoll loop per core: requests handled on the loop, replies written when it comes round again",
 		Module:    "github.com/tidwall/evio",
-		Protocols: []string{"http1", "frame", "ws"},
+		Protocols: []string{"http1", "frame"},
 		Missing: map[string]string{
 			"push": "Wake, its only way in from outside a loop, overwrites output that is not yet written, and nothing tells when it is",
+			"ws":   "a ws server must be able to push, see push; echo over ws would do",
 		},
 		Variants: []kit.Variant{
 			{Name: "single", Flags: []string{"--single"}, Doc: "one loop, as evio does unless it is told otherwise"},

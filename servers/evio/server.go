@@ -49,9 +49,6 @@ type conn struct {
 }
 
 func start(env *kit.Env, single, reuse bool) (kit.Server, error) {
-	if env.Pushes() {
-		return nil, errors.New("evio can't send on its own: leave --push-rate out")
-	}
 	addr, release, err := env.Reserve()
 	if err != nil {
 		return nil, err

@@ -11,9 +11,13 @@ import (
 	"github.com/millrace/millrace/servers/kit"
 )
 
-// lookAgain is when a connection whose socket was full is looked at again for what is to be pushed: gnet doesn't tell when it
-// has written what it kept.
-const lookAgain = 20 * time.Millisecond
+const (
+	// aheadBytes is how much gnet may have to write when it is given more to be pushed: a default socket buffer.
+	aheadBytes = 64 << 10
+	// lookAgain is when a connection with more is looked at again, since gnet doesn't tell when it has written. It doubles each
+	// time, up to lookLast.
+	lookAgain, lookLast = time.Millisecond, 128 * time.Millisecond
+)
 
 // conn belongs to its loop.
 type conn struct {
@@ -23,7 +27,8 @@ type conn struct {
 	tasks   int         // in the pool
 	last    bool        // nothing follows: the request that ends the connection has been read, or the connection is broken
 	drop    bool        // what is not written is not to be
-	waiting atomic.Bool // for lookAgain
+	waiting atomic.Bool // to be looked at again
+	pause   time.Duration
 }
 
 // task is requests and their replies, or replies alone.
@@ -112,15 +117,17 @@ func (k *conn) push() bool {
 	t := tasks.Get().(*task)
 	defer tasks.Put(t)
 	for more := true; more; {
-		if k.OutboundBuffered() > 0 {
+		if k.OutboundBuffered() >= aheadBytes {
 			if k.waiting.CompareAndSwap(false, true) {
-				time.AfterFunc(lookAgain, func() {
+				k.pause = min(max(2*k.pause, lookAgain), lookLast)
+				time.AfterFunc(k.pause, func() {
 					k.waiting.Store(false)
 					k.wake()
 				})
 			}
 			return true
 		}
+		k.pause = 0
 		if t.out, more, k.drop = k.session.Pushed(t.out[:0]); k.drop {
 			return false
 		}

@@ -14,8 +14,12 @@ import (
 	"github.com/millrace/millrace/servers/kit"
 )
 
-// lateLimit is how long the rest of a closed connection's replies is written.
-const lateLimit = 10 * time.Second
+const (
+	// lateLimit is how long the rest of a closed connection's replies is written.
+	lateLimit = 10 * time.Second
+	// aheadBytes is how much nbio may have to write when it is given more to be pushed: a default socket buffer.
+	aheadBytes = 64 << 10
+)
 
 // Conn is a connection. Its poller reads and answers; a goroutine hands over what is pushed.
 type Conn struct {
@@ -170,9 +174,9 @@ func (k *Conn) push() {
 	}
 }
 
-// blocked reports whether nbio has bytes that the socket didn't take. If so, Written calls push when it has none any more.
+// blocked reports whether nbio has too much to write. If so, Written calls push when it has nothing any more.
 func (k *Conn) blocked() bool {
-	if k.handed.Load() == k.written.Load() {
+	if k.handed.Load()-k.written.Load() < aheadBytes {
 		return false
 	}
 	k.stalled.Store(true)
