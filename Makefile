@@ -1,6 +1,6 @@
 # Each recipe is one line; longer logic is a subcommand of bin/millrace.
 
-SERVERS_BUILT = goroutine gnet netpoll rawepoll workers fasthttp nethttp echo gin
+SERVERS_BUILT = goroutine gnet netpoll nbio evio rawepoll workers fasthttp nethttp echo gin
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo +)
 BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.commit=$(COMMIT)'
 

@@ -22,7 +22,7 @@ import (
 )
 
 // Models are the server programs in the order in which every table, figure and default run names them.
-var Models = []string{"goroutine", "gnet", "netpoll", "rawepoll", "workers", "fasthttp", "nethttp", "echo", "gin"}
+var Models = []string{"goroutine", "gnet", "netpoll", "nbio", "evio", "rawepoll", "workers", "fasthttp", "nethttp", "echo", "gin"}
 
 // Description is what a server program says of itself with `NAME describe`.
 type Description struct {
