@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/runner/sut"
+	"github.com/millrace/millrace/runner/sut/foreign"
 	"github.com/millrace/millrace/servers/conform"
 )
 
@@ -18,11 +20,12 @@ func conformCommand() *cobra.Command {
 	var payload int
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "conform SERVER | conform -- COMMAND… | conform --addr HOST:PORT",
+		Use:   "conform SERVER | conform FILE.yaml | conform -- COMMAND… | conform --addr HOST:PORT",
 		Short: "Run the conformance suite against a server",
 		Long: `Run the black-box conformance suite against one of our servers by name (gnet/ants), against any program that speaks the
-server contract (COMMAND describe, COMMAND serve …), or against a server that is already running (--addr: replies only, and POST / must
-echo its body).
+server contract (COMMAND describe, COMMAND serve …), against a foreign server that a file describes (servers/foreign/nginx.yaml: the
+cases that need nothing but its sockets), or against a server that is already running (--addr: replies only, and POST / must echo its
+body).
 
 Exit status: 0 it conforms, 1 a case failed, 2 usage.`,
 		Example: `  millrace conform gnet/ants --protocol frame
@@ -41,6 +44,9 @@ Exit status: 0 it conforms, 1 a case failed, 2 usage.`,
 			case len(args) == 0:
 				return usage(fmt.Errorf("conform: want a server's name, a command, or --addr HOST:PORT"))
 			default:
+				if cmd.ArgsLenAtDash() < 0 && foreign.IsFile(args[0]) {
+					return conformForeign(cmd, args, t, asJSON)
+				}
 				if err := conformProgram(cmd, args, &t); err != nil {
 					return err
 				}
@@ -52,26 +58,51 @@ Exit status: 0 it conforms, 1 a case failed, 2 usage.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				if err := out.Encode(report); err != nil {
-					return fmt.Errorf("writing the report: %w", err)
-				}
-			} else {
-				printConform(cmd, report)
-			}
-			if !report.Passed {
-				return &statusError{exitFailed, report.Err()}
-			}
-			return nil
+			return tellConform(cmd, report, asJSON)
 		},
 	}
-	c.Flags().StringVar(&protocol, "protocol", "http1", "http1 or frame")
+	c.Flags().StringVar(&protocol, "protocol", "http1", "http1, frame, push or ws")
 	c.Flags().IntVar(&payload, "payload", 13, "bytes in the reply to GET /")
 	c.Flags().StringVar(&addr, "addr", "", "address of a server that is already running")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
+}
+
+// tellConform prints a report and makes its verdict the exit status.
+func tellConform(cmd *cobra.Command, report *conform.Report, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(cmd.OutOrStdout())
+		out.SetIndent("", "  ")
+		if err := out.Encode(report); err != nil {
+			return fmt.Errorf("writing the report: %w", err)
+		}
+	} else {
+		printConform(cmd, report)
+	}
+	if !report.Passed {
+		return &statusError{exitFailed, report.Err()}
+	}
+	return nil
+}
+
+// conformForeign puts to a foreign server, as a file describes it, the cases that it can be asked.
+func conformForeign(cmd *cobra.Command, args []string, t conform.Target, asJSON bool) error {
+	if len(args) > 1 {
+		return usage(fmt.Errorf("servers %s: want one", strings.Join(args, ", ")))
+	}
+	f, err := foreign.Read(args[0], sut.Models)
+	if err != nil {
+		return usage(err)
+	}
+	if !slices.Contains(f.Protocols, t.Protocol) {
+		return usage(fmt.Errorf("%s does not speak %s: want one of %s", f.Name, t.Protocol, strings.Join(f.Protocols, ", ")))
+	}
+	report, err := sut.ConformForeign(cmd.Context(), f, t.Protocol, t.Payload)
+	if err != nil {
+		return err
+	}
+	report.Program = f.Name
+	return tellConform(cmd, report, asJSON)
 }
 
 // conformProgram fills in the program: one of our servers by name, or a command.

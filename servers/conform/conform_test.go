@@ -186,7 +186,7 @@ func TestMisuse(t *testing.T) {
 			t.Errorf("%s: error %v, want %q in it", name, err, words)
 		}
 	}
-	check("protocol", Target{Command: []string{"x"}, Protocol: "gopher"}, Options{}, "want http1 or frame")
+	check("protocol", Target{Command: []string{"x"}, Protocol: "gopher"}, Options{}, "want http1, frame, push or ws")
 	check("command", Target{Protocol: "http1"}, Options{}, "no command")
 	check("address", Target{Protocol: "http1", Foreign: true}, Options{}, "no address")
 	check("program", Target{Command: []string{"./no-such-program"}, Protocol: "http1"}, Options{}, "no-such-program")

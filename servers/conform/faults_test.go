@@ -69,6 +69,36 @@ var faults = []struct {
 	{"cuts-at-shutdown", "http1", []string{"shutdown/finishes-work"}, "closed without a reply"},
 	{"ignores-sigterm", "http1", []string{"shutdown/under-load", "shutdown/finishes-work"}, "still running"},
 	{"ignores-stdin", "http1", []string{"shutdown/stdin-end"}, "still running"},
+	{"push-gap", "push", []string{"push/frames", "push/leaving"}, "behind frame"},
+	{"push-gap", "ws", []string{"push/frames"}, "behind frame"},
+	{"push-zero-clock", "push", []string{"push/frames"}, "not between the subscription"},
+	{"push-wrong-payload", "push", []string{"push/frames", "push/many"}, "payload"},
+	{"push-own-clocks", "push", []string{"push/same-to-all"}, "for one subscriber and"},
+	{"needs-whole-segments", "push", []string{"push/pieces"}, "neither a whole reply nor a close"},
+	{"push-answers-heartbeats", "push", []string{"push/heartbeat"}, "a body of 0 bytes"},
+	{"push-to-all", "push", []string{"push/unasked"}, "did not subscribe"},
+	{"push-forgets-leaving", "push", []string{"push/leaving", "push/counters"}, "subscribers"},
+	{"push-cuts-at-half-close", "push", []string{"push/half-close"}, "in the middle of a reply"},
+	{"leaks-at-reset", "push", []string{"push/hang-up"}, "connections leak"},
+	{"serves-500", "push", []string{"push/many"}, "neither a whole reply nor a close"},
+	{"push-miscounts", "push", []string{"push/counters"}, "delivered"},
+	{"push-unbounded", "push", []string{"push/drop-oldest", "push/disconnect", "push/block"}, "a subscriber that does not read"},
+	{"push-unbounded", "ws", []string{"push/drop-oldest", "push/disconnect", "push/block"}, "a subscriber that"},
+	{"push-cuts-at-shutdown", "push", []string{"shutdown/subscribers"}, "in the middle of a reply"},
+	{"accepts-malformed", "push", []string{"malformed/no-subscription"}, "neither a whole reply nor a close"},
+	{"ws-wrong-accept", "ws", []string{"ws/handshake", "echo"}, "does not answer the key"},
+	{"ws-exact-values", "ws", []string{"ws/handshake"}, "keep-alive, Upgrade"},
+	{"ws-handshake-in-one", "ws", []string{"ws/handshake-pieces"}, "handshake in pieces"},
+	{"ws-accepts-any", "ws", namesBelow("ws", "ws/no-handshake/"), "status 101, want 4xx"},
+	{"ws-mask-of-one-byte", "ws", []string{"ws/masks"}, "body differs"},
+	{"ws-binary-only", "ws", []string{"ws/text", "ws/fragments"}, "opcode 2, want 1"},
+	{"ws-drops-fragments", "ws", []string{"ws/fragments"}, "in fragments"},
+	{"ws-no-pong", "ws", []string{"ws/ping"}, "neither a whole reply nor a close"},
+	{"ws-no-echo-to-subscribers", "ws", []string{"ws/push-and-echo"}, ""},
+	{"ws-silent-close", "ws", namesBelow("ws", "ws/close-"), "want a close frame"},
+	{"ws-lenient", "ws", namesBelow("ws", "ws/refuses/"), ""},
+	{"wrong-counters", "ws", []string{"counters"}, "handled is"},
+	{"answers-twice", "ws", []string{"echo", "pipeline"}, "repl"},
 	{"exit-status", "frame", []string{"shutdown/under-load", "shutdown/stdin-end"}, "exit status 1"},
 }
 
@@ -122,6 +152,16 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// namesBelow are the cases of a protocol whose names begin so.
+func namesBelow(protocol, prefix string) (names []string) {
+	for _, c := range cases.List(protocol) {
+		if strings.HasPrefix(c.Name, prefix) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // malformedNames are the cases of malformed input that the toy's accepting it must fail. What can be read as well as it

@@ -21,7 +21,7 @@ import (
 const Schema = 1
 
 // Version of the suite: part of the cache key, so that a new case is put to every program again.
-const Version = 3
+const Version = 4
 
 // patience is how long a server may leave one thing undone, such as a reply, unless Options.Patience says otherwise: an
 // answer on loopback takes microseconds, so that five seconds are silence even on a busy host. A case has caseShare times
@@ -119,7 +119,11 @@ func Run(ctx context.Context, t Target, opts Options) (*Report, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 
 	started := time.Now()
-	s := &suite{target: t, protocol: probe.Protocols[t.Protocol](t.Payload), patience: opts.Patience, dir: dir}
+	protocol := probe.Protocols[t.Protocol](t.Payload)
+	if t.NoEcho {
+		protocol = probe.WithoutEcho(protocol)
+	}
+	s := &suite{target: t, protocol: protocol, patience: opts.Patience, dir: dir}
 	defer s.close()
 	report.Cases = s.runAll(ctx, chosen)
 	report.Seconds = time.Since(started).Seconds()
@@ -217,6 +221,10 @@ func (s *suite) runOne(ctx context.Context, c cases.Case) CaseResult {
 	result := CaseResult{Name: c.Name}
 	if s.target.Foreign && c.Contract {
 		result.Skipped = "a foreign server keeps only its protocol, not the contract around it"
+		return result
+	}
+	if s.target.NoEcho && c.Echo {
+		result.Skipped = "this server does not answer with what it was sent"
 		return result
 	}
 	started := time.Now()

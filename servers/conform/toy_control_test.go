@@ -85,6 +85,7 @@ func (s *toy) readings(answer map[string]any) {
 	} {
 		answer[name] = value
 	}
+	s.hub.readings(answer)
 	if s.has("no-stacks") {
 		delete(answer, "stack_bytes")
 	}

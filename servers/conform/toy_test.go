@@ -50,6 +50,8 @@ type toy struct {
 
 	accepted, open, closed, handled, bytesIn, bytesOut atomic.Int64
 
+	hub toyHub
+
 	draining atomic.Bool
 	mu       sync.Mutex
 	conns    map[*toyConn]bool
@@ -59,7 +61,18 @@ type toy struct {
 // toyConn is one connection of the toy.
 type toyConn struct {
 	net.Conn
-	busy atomic.Bool
+	busy    atomic.Bool
+	writing sync.Mutex // replies and frames that the hub makes
+	message []byte     // of the fragments so far
+	opcode  byte       // of their message, 0 for none
+	sub     *toySub    // nil before it subscribes
+}
+
+// Write writes one reply or frame.
+func (c *toyConn) Write(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.Conn.Write(b)
 }
 
 func (s *toy) has(fault string) bool { return s.fault == fault }
@@ -70,7 +83,7 @@ func (s *toy) main(args []string) int {
 		if s.has("no-doc") {
 			doc = ""
 		}
-		fmt.Printf(`{"schema":1,"name":"toy","doc":%q,"framework":{"module":"net","version":"go1"},"protocols":["http1","frame"],`+
+		fmt.Printf(`{"schema":1,"name":"toy","doc":%q,"framework":{"module":"net","version":"go1"},"protocols":["http1","frame","push","ws"],`+
 			`"variants":[],"half_close":"replies"}`+"\n", doc)
 		return 0
 	}
@@ -79,6 +92,7 @@ func (s *toy) main(args []string) int {
 	flags.StringVar(&s.protocol, "protocol", "", "")
 	spec := flags.String("work", "none", "")
 	payload := flags.Int("payload", 13, "")
+	s.hub.flags(flags)
 	if flags.Parse(args[1:]) != nil {
 		if s.has("flag-status") {
 			return 1
@@ -87,6 +101,7 @@ func (s *toy) main(args []string) int {
 	}
 	s.payload = bytes.Repeat([]byte{'p'}, *payload)
 	s.setWork(*spec)
+	s.hub.start(s, *payload)
 	s.conns = make(map[*toyConn]bool)
 	var err error
 	if s.listener, err = net.Listen("tcp", *listen); err != nil {
@@ -181,6 +196,12 @@ func (s *toy) handle(c *toyConn) {
 	defer s.wg.Done()
 	in := bufio.NewReaderSize(c, 64<<10)
 	var err error
+	if s.protocol == "ws" {
+		err = s.greet(c, in)
+	}
+	if s.has("push-to-all") {
+		s.hub.subscribe(s, c)
+	}
 	for err == nil && !s.draining.Load() {
 		if s.has("needs-whole-segments") && s.oneRead(c, in) != nil {
 			break
@@ -189,9 +210,14 @@ func (s *toy) handle(c *toyConn) {
 			break
 		}
 		c.busy.Store(true)
-		if s.protocol == "http1" {
+		switch s.protocol {
+		case "http1":
 			err = s.http(c, in)
-		} else {
+		case "ws":
+			err = s.wsFrame(c, in)
+		case "push":
+			err = s.pushFrame(c, in)
+		default:
 			err = s.frame(c, in)
 		}
 		c.busy.Store(false)
@@ -210,7 +236,7 @@ func (s *toy) oneRead(c net.Conn, in *bufio.Reader) error {
 			return err
 		}
 		data, _ := in.Peek(in.Buffered())
-		if s.protocol == "frame" && len(data) >= 12 || s.protocol == "http1" && bytes.Contains(data, []byte("\r\n\r\n")) {
+		if s.protocol != "http1" && len(data) >= 12 || s.protocol == "http1" && bytes.Contains(data, []byte("\r\n\r\n")) {
 			return nil
 		}
 		_, _ = in.Discard(len(data))
@@ -219,6 +245,9 @@ func (s *toy) oneRead(c net.Conn, in *bufio.Reader) error {
 
 func (s *toy) leave(c *toyConn, err error) {
 	eof := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	if c.sub != nil {
+		s.hub.leave(s, c, eof)
+	}
 	switch {
 	case s.has("leaks-goroutines") && s.accepted.Load() > 1:
 		go func() { select {} }()

@@ -4,6 +4,7 @@ package cases
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/servers/conform/probe"
@@ -18,6 +19,8 @@ type Case struct {
 	Args []string
 	// Self: the case starts what it needs.
 	Self bool
+	// Echo: the server must answer with what it was sent.
+	Echo bool
 	// Contract: more is needed than the server's sockets.
 	Contract bool
 	// Ends: the case waits for the end of the server, which may take probe.ExitLimit.
@@ -27,7 +30,20 @@ type Case struct {
 
 // List returns the cases of a protocol in the order of reports.
 func List(protocol string) []Case {
-	list := []Case{
+	switch protocol {
+	case "http1":
+		return slices.Concat(contractCases(), exchangeCases(), http1Cases())
+	case "push":
+		return slices.Concat(contractCases(), pushCases(), rawPushCases())
+	case "ws":
+		return slices.Concat(contractCases(), exchangeCases(), wsCases(), pushCases())
+	}
+	return slices.Concat(contractCases(), exchangeCases(), frameCases())
+}
+
+// contractCases ask for what every program does, whatever it speaks.
+func contractCases() []Case {
+	return []Case{
 		{Name: "describe", Self: true, Contract: true, Run: describe},
 		{Name: "ready-line", Own: true, Contract: true, Run: readiness},
 		{Name: "usage/port-in-use", Self: true, Contract: true, Ends: true, Run: portInUse},
@@ -36,12 +52,19 @@ func List(protocol string) []Case {
 		{Name: "control/unknown-command", Own: true, Contract: true, Run: unknownCommand},
 		{Name: "control/gc", Own: true, Contract: true, Run: collect},
 		{Name: "control/profile", Own: true, Contract: true, Run: profile},
+		{Name: "shutdown/stdin-end", Own: true, Contract: true, Ends: true, Run: stdinEnd},
+	}
+}
+
+// exchangeCases are those of protocols in which a request has a reply.
+func exchangeCases() []Case {
+	return []Case{
 		{Name: "counters", Own: true, Contract: true, Run: counters},
 		{Name: "work/sleep", Own: true, Contract: true, Args: work("sleep=20ms"), Run: workTakes(20*time.Millisecond, 3)},
 		// Spins are calibrated to within 10 %, and the clock of a core may rise afterwards.
 		{Name: "work/cpu", Own: true, Contract: true, Args: work("cpu=2ms"), Run: workTakes(1600*time.Microsecond, 15)},
 		{Name: "work/replies", Own: true, Contract: true, Args: work("sleep=5ms"), Run: workReplies},
-		{Name: "echo", Run: echoes},
+		{Name: "echo", Echo: true, Run: echoes},
 		{Name: "keep-alive", Run: keepAlive},
 		{Name: "split-offsets", Run: splitOffsets},
 		{Name: "single-bytes", Run: singleBytes},
@@ -56,12 +79,7 @@ func List(protocol string) []Case {
 		{Name: "hang-up/reset", Own: true, Run: resets},
 		{Name: "shutdown/under-load", Own: true, Contract: true, Ends: true, Args: work("sleep=25ms"), Run: shutdownLoaded},
 		{Name: "shutdown/finishes-work", Own: true, Contract: true, Ends: true, Args: work("sleep=150ms"), Run: shutdownWorking},
-		{Name: "shutdown/stdin-end", Own: true, Contract: true, Ends: true, Run: stdinEnd},
 	}
-	if protocol == "http1" {
-		return append(list, http1Cases()...)
-	}
-	return append(list, frameCases()...)
 }
 
 func work(spec string) []string { return []string{"--work", spec} }

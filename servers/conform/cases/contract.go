@@ -249,7 +249,7 @@ func counters(a *probe.Attempt) error {
 	want["handled"] = plain + echoed
 	want["body_bytes_in"] = echoed * size
 	want["body_bytes_out"] = echoed*size + plain*float64(max(a.Target.Payload, 0))
-	if a.Target.Protocol == "frame" {
+	if a.Target.Protocol != "http1" {
 		want["body_bytes_in"] = want["body_bytes_out"]
 	}
 	a.Close()

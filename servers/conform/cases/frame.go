@@ -14,11 +14,24 @@ func frameCases() []Case {
 		{Name: "frame/ids", Run: frameIDs},
 		{Name: "frame/largest", Run: frameLargest},
 	}
+	for _, c := range frameLengths() {
+		list = append(list, Case{Name: c.name, Run: refusesFrame(c.data)})
+	}
+	return list
+}
+
+// badFrame is what no server may take for a request.
+type badFrame struct {
+	name string
+	data []byte
+}
+
+func frameLengths() (list []badFrame) {
 	for _, n := range []uint32{0, 1, 2, 3, 4, 5, 6, 7, probe.FrameMax + 1, 1 << 31, 1<<32 - 1} {
 		// The bytes of a small frame follow, so that a server which ignores the length has something to answer.
 		data := binary.BigEndian.AppendUint32(nil, n)
 		data = append(data, "\x00\x00\x00\x00\x00\x00\x00\x01body"...)
-		list = append(list, Case{Name: fmt.Sprintf("malformed/length-%d", n), Run: refusesFrame(data)})
+		list = append(list, badFrame{fmt.Sprintf("malformed/length-%d", n), data})
 	}
 	return list
 }

@@ -15,7 +15,7 @@ func http1Cases() []Case {
 		{Name: "http/pipeline-mixed", Run: pipelineMixed},
 		{Name: "http/connection-close", Run: connectionClose},
 		{Name: "http/1.0", Run: http10},
-		{Name: "http/chunked", Run: chunked},
+		{Name: "http/chunked", Echo: true, Run: chunked},
 		{Name: "http/unknown-path", Run: tolerated("GET /no-such-path HTTP/1.1\r\nHost: conform\r\n\r\n")},
 		{Name: "http/unknown-method", Run: tolerated("BREW / HTTP/1.1\r\nHost: conform\r\n\r\n")},
 	}

@@ -40,8 +40,23 @@ type Client struct {
 // Dial connects to the server of the attempt.
 func (a *Attempt) Dial() (*Client, error) { return a.DialWith(net.Dialer{}) }
 
+// greeter is a protocol whose connections begin with a handshake.
+type greeter interface{ Greet(*Client) error }
+
 // DialWith is dial with a dialer, as for small buffers.
 func (a *Attempt) DialWith(d net.Dialer) (*Client, error) {
+	c, err := a.DialMute(d)
+	if err != nil {
+		return nil, err
+	}
+	if p, greets := a.Protocol.(greeter); greets {
+		err = p.Greet(c)
+	}
+	return c, err
+}
+
+// DialMute connects without the handshake that a protocol may have.
+func (a *Attempt) DialMute(d net.Dialer) (*Client, error) {
 	d.Timeout = a.Patience
 	conn, err := d.DialContext(a.Ctx, "tcp", a.Server.Addr)
 	if err != nil {

@@ -30,8 +30,8 @@ type Request struct {
 
 // Reply is one whole reply.
 type Reply struct {
-	ID     uint64 // frame only
-	Status int    // http1 only; 200 in frame
+	ID     uint64 // not in http1
+	Status int    // http1 only; 200 elsewhere
 	Body   []byte
 }
 
@@ -51,7 +51,12 @@ type Protocol interface {
 var Protocols = map[string]func(payload int) Protocol{
 	"http1": func(n int) Protocol { return http1{n} },
 	"frame": func(n int) Protocol { return frame{max(n, 0)} },
+	"push":  func(n int) Protocol { return push{n} },
+	"ws":    func(n int) Protocol { return websocket{max(n, 0)} },
 }
+
+// ProtocolNames lists them for messages.
+const ProtocolNames = "http1, frame, push or ws"
 
 var (
 	_ Protocol = http1{}
@@ -150,7 +155,7 @@ func Receive(p Protocol, r *bufio.Reader) (Reply, error) {
 		return Reply{}, err
 	}
 	got, err := p.Read(r)
-	if IsClosed(err) {
+	if IsClosed(err) && !errors.As(err, new(*CloseError)) {
 		err = io.ErrUnexpectedEOF
 	}
 	return got, err
@@ -204,3 +209,10 @@ var (
 	ErrClosed  = errors.New("the connection was closed without a reply")
 	ErrSilent  = errors.New("neither a whole reply nor a close in time")
 )
+
+// WithoutEcho is the protocol of a server that answers everything with the payload.
+func WithoutEcho(p Protocol) Protocol { return silent{p} }
+
+type silent struct{ Protocol }
+
+func (p silent) Echo(id uint64, _ []byte) Request { return p.Plain(id, false) }

@@ -13,7 +13,7 @@ type Target struct {
 	// Command is the program and its arguments before `serve`; for a foreign server the whole command, or empty where
 	// it is running already.
 	Command []string
-	// Protocol is "http1" or "frame".
+	// Protocol is one of Protocols.
 	Protocol string
 	// Args are the flags of the variant, after `serve`.
 	Args []string
@@ -22,6 +22,8 @@ type Target struct {
 	// Foreign marks a server that speaks the protocol at Addr but does not keep the contract: no describe, ready line
 	// or control channel. Only the cases that need nothing but its sockets are run, and none asks for work.
 	Foreign bool
+	// NoEcho marks a foreign server that does not answer POST with the request's body: it is asked for the payload instead.
+	NoEcho bool
 	// Addr is host:port of a foreign server. One that Command starts is ready when it accepts connections there.
 	Addr string
 }
@@ -29,7 +31,7 @@ type Target struct {
 // Validate fills in the default payload and names what is missing.
 func (t *Target) Validate() error {
 	if Protocols[t.Protocol] == nil {
-		return fmt.Errorf("unknown protocol %q: want http1 or frame", t.Protocol)
+		return fmt.Errorf("unknown protocol %q: want %s", t.Protocol, ProtocolNames)
 	}
 	if t.Foreign && t.Addr == "" {
 		return fmt.Errorf("conforming a foreign server: no address: want host:port of the place where it listens")
