@@ -42,14 +42,26 @@ type Evidence struct {
 
 // Trial returns the checks to stand beside the client's.
 func Trial(e Evidence) []validity.Check {
+	list := counterChecks(e)
+	list = append(list, checkDownstream(e.Done.Downstream, e.Load)...)
+	list = append(list, checkKernelDrops(e.Readings, e.ReadErr)...)
+	return append(list, checkSteal(e.Readings, e.ReadErr, e.Cores), checkQuiet(e.Done.Sampler), checks.Agents(e.Agents, e.Lost),
+		checks.StartSkew(e.SkewNs), checks.Spread(e.P99Ns), checkHealth(e.Done), checkServerThrottling(e.Done.Sampler), e.Floor.Check(&e.Plan, e.Load))
+}
+
+// counterChecks hold the client's counters against the server's. A foreign server has none.
+func counterChecks(e Evidence) []validity.Check {
 	list := []validity.Check{
 		checkHandled(e.Load, e.Done.Final),
 		checkAccepted(e.Load, e.Done.Final),
 		checkBytes(e.Load, e.Done.Final, e.Payload),
 	}
-	list = append(list, checkKernelDrops(e.Readings, e.ReadErr)...)
-	return append(list, checkSteal(e.Readings, e.ReadErr, e.Cores), checkQuiet(e.Done.Sampler), checks.Agents(e.Agents, e.Lost),
-		checks.StartSkew(e.SkewNs), checks.Spread(e.P99Ns), checkHealth(e.Done), checkServerThrottling(e.Done.Sampler), e.Floor.Check(&e.Plan, e.Load))
+	for i := range list {
+		if e.Done.Foreign {
+			list[i] = validity.Check{Name: list[i].Name, State: validity.NotApplicable, Reason: "a foreign server has no counters that it could tell"}
+		}
+	}
+	return list
 }
 
 // unread makes c unknown, since what it looks at is in no reading. err is that of reading the readings, if any.
