@@ -49,6 +49,7 @@ func Markdown(res *results.Result, figures []plots.Figure) ([]byte, error) {
 		}
 		p.Line("%s", strings.Join(list, "  \n"))
 	}
+	p.expectations(res)
 	if err := p.figures(res, figures); err != nil {
 		return nil, err
 	}

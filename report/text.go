@@ -32,6 +32,9 @@ func Text(w io.Writer, res *results.Result, color bool) error {
 			}
 		}
 	}
+	if t, any := expected(res); any {
+		p.Table(t)
+	}
 	if len(d.support) > 0 {
 		p.Line("")
 		for _, s := range d.support {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/analysis"
+	"github.com/millrace/millrace/analysis/expect"
 	"github.com/millrace/millrace/internal/hostkey"
 	"github.com/millrace/millrace/report"
 	"github.com/millrace/millrace/results"
@@ -53,8 +54,10 @@ variants where the winner changes, with an interval.
 With --resume an interrupted run goes on in its directory, with the trials that it lacks; --rounds or --until extend it. It is
 refused where programs, host, kernel, CPUs or method are not those of the run, and for runs that other commands made.
 
-Exit status: 0 done, 1 a trial failed, 2 usage, 4 a variant has no valid trial, 130 interrupted (what was measured is
-written and reported).`,
+Where the scenario has an expect block its statements are decided on the rounds (docs/EXPECT.md).
+
+Exit status: 0 done, 1 a trial failed, 2 usage, 4 a variant has no valid trial, 3 an expectation is REFUTED, 130 interrupted (what
+was measured is written and reported).`,
 		Example: `  millrace run burst
   millrace run burst --quick --servers gnet,goroutine --rounds 3
   millrace run idle --set connections.steps=[500,1000,2000,4000]
@@ -109,6 +112,9 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 	if config.Before != nil {
 		defer config.Before.Close()
 	}
+	if err := expect.Check(plan.Scenario.Expect, expect.NamesOf(plan, sut.Models)); err != nil {
+		return usage(err)
+	}
 	printRun(errs, config, plan)
 	if f.estimate {
 		printEstimate(out, config, plan)
@@ -126,7 +132,7 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 		reportErr = printReport(out, sum.Dir)
 	}
 	fmt.Fprintf(out, "\nreport: %s\n", path)
-	return errors.Join(outcome(sum, err), reportErr)
+	return errors.Join(outcome(sum, err), reportErr, breached(sum.Dir, err))
 }
 
 // carryOut runs a plan with the floor that it needs, and shows how it goes.
@@ -259,6 +265,21 @@ func outcome(sum *runner.Summary, err error) error {
 		return &statusError{exitFailed, fmt.Errorf("%d of %d trials failed: see the report's footnotes", sum.Failed, sum.Failed+sum.Done)}
 	case len(sum.Unmeasured) > 0:
 		return &statusError{exitInvalid, fmt.Errorf("no valid trial of %s: see the report's footnotes", strings.Join(sum.Unmeasured, ", "))}
+	}
+	return nil
+}
+
+// breached is the error of a run whose expectations are not met; nil where they are, or err kept it from being seen.
+func breached(dir string, err error) error {
+	if err != nil {
+		return nil
+	}
+	res, err := results.Load(dir)
+	if err != nil {
+		return err
+	}
+	if names := report.Refuted(res); names != "" {
+		return &statusError{exitBreached, fmt.Errorf("expectations REFUTED: %s", names)}
 	}
 	return nil
 }
