@@ -145,10 +145,11 @@ func resolveScenario(c Config, run *results.Run) error {
 	if s, err = s.ReadTraces(c.ReadTrace); err != nil {
 		return &UsageError{err}
 	}
-	if most, why := host.FitConnections(s); s.Connections.Count > most {
+	if most, why := fits(s); s.Connections.Count > most {
 		run.Scale = append(run.Scale, fmt.Sprintf("%d connections instead of %d: %s", most, s.Connections.Count, why))
 		s.LimitConnections(most)
 	}
+	run.Scale = append(run.Scale, settleReplicas(s)...)
 	resolved, err := s.Resolve()
 	if err != nil {
 		return &UsageError{fmt.Errorf("scenario %s: %w", s.Name, err)}

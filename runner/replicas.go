@@ -6,33 +6,30 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/clients"
-	"github.com/millrace/millrace/internal/quantity"
 	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/scenarios"
 )
 
-// fitHost lowers the scenario to what this host can hold, settles how many processes a server runs as, and tells what it did, a
-// sentence each.
-func fitHost(s *scenarios.Scenario) (scale []string) {
-	want := s.Connections.Count
-	most, why := host.FitConnections(s)
-	replicas := max(s.Replicas.Number(), 1)
-	if s.Replicas == scenarios.Auto {
-		replicas = host.ProcessesFor(min(want, scenarios.MaxConnections))
-	}
-	if replicas > 1 {
-		most, why = host.FitReplicas(s, replicas)
-	}
-	if want > most {
-		scale = append(scale, fmt.Sprintf("%d connections instead of %d: %s", most, want, why))
-		s.LimitConnections(most)
-	}
+// fits is the most connections of a scenario that this host can hold with the replicas that it may have, and what limits them.
+func fits(s *scenarios.Scenario) (most int, why string) {
+	replicas := s.Replicas.Number()
 	if s.Replicas == scenarios.Auto {
 		replicas = host.ProcessesFor(s.Connections.Count)
 	}
-	if s.Replicas = scenarios.Replicas(strconv.Itoa(replicas)); replicas > 1 {
-		scale = append(scale, fmt.Sprintf("each server runs as %d processes that share the connections, and so does the client as %s; their readings are added up",
-			replicas, quantity.Count(host.ProcessesFor(s.Connections.Count), "process")))
+	if replicas > 1 {
+		return host.FitReplicas(s, replicas)
+	}
+	return host.FitConnections(s)
+}
+
+// settleReplicas fixes how many processes a server runs as, of a scenario that fits, and tells of more than one.
+func settleReplicas(s *scenarios.Scenario) (scale []string) {
+	processes := host.ProcessesFor(s.Connections.Count)
+	if s.Replicas == scenarios.Auto {
+		s.Replicas = scenarios.Replicas(strconv.Itoa(processes))
+	}
+	if n := s.Replicas.Number(); n > 1 {
+		scale = append(scale, fmt.Sprintf("each server runs as %d processes that share the connections, and the client as %d; their readings are added up", n, processes))
 	}
 	return scale
 }

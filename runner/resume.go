@@ -110,7 +110,7 @@ func (c *Config) sameMeasurement(ctx context.Context, plan *results.Run, env res
 		}
 	}
 	for _, s := range plan.Workloads() {
-		if most, why := host.FitConnections(s); s.Connections.Count > most {
+		if most, why := fits(s); s.Connections.Count > most {
 			changed = append(changed, fmt.Sprintf("%d connections don't fit any more: %s", s.Connections.Count, why))
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/results"
-	"github.com/millrace/millrace/runner/host"
 	"github.com/millrace/millrace/scenarios"
 )
 
@@ -19,7 +18,7 @@ func resolveSteps(c Config, s *scenarios.Scenario, run *results.Run) error {
 		if err != nil {
 			return &UsageError{err}
 		}
-		most, why := host.FitConnections(one)
+		most, why := fits(one)
 		if err := addStep(run, step, one, most, why); err != nil {
 			return err
 		}
@@ -54,6 +53,7 @@ func addStep(run *results.Run, step scenarios.Step, one *scenarios.Scenario, mos
 		out.Scale = append(out.Scale, fmt.Sprintf("%d connections instead of %d: %s", most, count, why))
 		one.LimitConnections(most)
 	}
+	out.Scale = append(out.Scale, settleReplicas(one)...)
 	resolved, err := one.Resolve()
 	if err != nil {
 		return &UsageError{fmt.Errorf("scenario %s, step %s: %w", one.Name, step.Name, err)}

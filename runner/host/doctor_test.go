@@ -51,7 +51,7 @@ func TestDoctorFindsWhatIsShort(t *testing.T) {
 		}
 	}
 	million := scenario(t, "million", "replicas=8")
-	check(million, two, func(l *procfs.Limits) { l.FilesPerProcess, l.FilesNROpen = 100_000, 1 << 20 }, "open files per process", Blocking, "100000", "125100", "ulimit -n 125100")
+	check(million, two, func(l *procfs.Limits) { l.FilesPerProcess, l.FilesNROpen = 100_000, 1<<20 }, "open files per process", Blocking, "100000", "125100", "ulimit -n 125100")
 	burst, churn := scenario(t, "burst"), scenario(t, "churn", fast...)
 	none := func(*procfs.Limits) {}
 	check(burst, two, func(l *procfs.Limits) { l.FilesPerProcess = 4096 }, "open files per process", Blocking, "4096", "10100", "ulimit -n 10100")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/procfs"
@@ -82,8 +83,10 @@ func (o *Observer) Env(env []string) []string {
 		env = os.Environ()
 	}
 	debug := "memprofilerate=" + memProfileRate
-	if own := os.Getenv("GODEBUG"); own != "" {
-		debug = own + "," + debug
+	for _, e := range env {
+		if own, ok := strings.CutPrefix(e, "GODEBUG="); ok && own != "" {
+			debug = own + ",memprofilerate=" + memProfileRate // the last one holds
+		}
 	}
 	return append(env, "GODEBUG="+debug)
 }
