@@ -91,6 +91,8 @@ func TestFigures(t *testing.T) {
 		{"burst-3", synthetic.Mixed(synthetic.Options{Scenario: "burst", Rounds: 3})},
 		{"idle-3", synthetic.Mixed(synthetic.Options{Scenario: "idle", Rounds: 3})},
 		{"churn-6", synthetic.Mixed(synthetic.Options{Scenario: "churn", Rounds: 6})},
+		{"mostly-idle-3", synthetic.Options{Scenario: "mostly-idle", Rounds: 3, Variants: []string{"goroutine", "gnet", "netpoll"}, Invalid: []string{"netpoll@2"}}},
+		{"transport-1", synthetic.Options{Scenario: "transport", Variants: []string{"goroutine", "gnet", "netpoll"}}},
 		{"churn-one-variant", synthetic.Options{Scenario: "churn", Variants: []string{"gnet/ants"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

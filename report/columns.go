@@ -88,6 +88,20 @@ var groups = []group{
 		one("response p50", "p50-latency-ns", quantity.Time),
 		one("response p99", "p99-latency-ns", quantity.Time),
 	}, true},
+	{"What is pushed: deliveries to subscribers that are not slow", has(scenarios.Pushing), []column{
+		one("deliveries", "deliveries-rps", quantity.PerSecond),
+		one("delivery p50", "p50-delivery-ns", quantity.Time),
+		one("delivery p99", "p99-delivery-ns", quantity.Time),
+		one("missing share", "missing-share", quantity.Number),
+		one("CPU a delivery", "cpu-per-delivery-ns", quantity.Time),
+		one("RSS", "RSS-bytes", quantity.Bytes),
+	}, true},
+	{"Bystanders, and the requests that ask for work", has(scenarios.Divided), []column{
+		one("bystander p50", "p50-bystander-ns", quantity.Time),
+		one("bystander p99", "p99-bystander-ns", quantity.Time),
+		one("work p50", "p50-work-ns", quantity.Time),
+		one("work p99", "p99-work-ns", quantity.Time),
+	}, false},
 	{"Response time and cost", plain, []column{
 		one("achieved", "achieved-rps", quantity.PerSecond),
 		one("p50", "p50-latency-ns", quantity.Time),
@@ -104,5 +118,5 @@ func has(t scenarios.Trait) func(*scenarios.Scenario) bool {
 
 // plain scenarios ask for requests and have no table of their own.
 func plain(s *scenarios.Scenario) bool {
-	return !s.Has(scenarios.Overload) && !s.Has(scenarios.Ladder) && !s.Has(scenarios.Churn) && !s.Has(scenarios.Holding)
+	return !s.Has(scenarios.Overload) && !s.Has(scenarios.Ladder) && !s.Has(scenarios.Churn) && !s.Has(scenarios.Holding) && !s.Has(scenarios.Pushing)
 }

@@ -56,6 +56,8 @@ var runs = []struct {
 	{"burst-3", synthetic.Mixed(synthetic.Options{Scenario: "burst", Rounds: 3})},
 	{"burst-6", synthetic.Mixed(synthetic.Options{Scenario: "burst", Rounds: 6})},
 	{"burst-no-trial", synthetic.Options{Scenario: "burst", Rounds: 3, Stop: -1}},
+	{"mostly-idle-8", synthetic.Options{Scenario: "mostly-idle", Rounds: 8, Variants: three, Scatter: 0.02, Invalid: []string{"netpoll@2"}, NotApplicable: map[string]string{"fasthttp/frame": "fasthttp speaks http1 only"}}},
+	{"transport-3", synthetic.Options{Scenario: "transport", Rounds: 3, Variants: three}},
 	{"idle-1", synthetic.Mixed(synthetic.Options{Scenario: "idle"})},
 	{"idle-3", synthetic.Mixed(synthetic.Options{Scenario: "idle", Rounds: 3, NotApplicable: map[string]string{"fasthttp/frame": "fasthttp speaks http1 only"}})},
 	{"idle-interrupted", synthetic.Options{Scenario: "idle", Rounds: 3, Stop: 4}},

@@ -54,6 +54,22 @@ func (d *document) addSweep(list []*contender) {
 		d.tables = append(d.tables, d.sweepTable(metric, list))
 		d.addCrossings(metric)
 	}
+	d.tables = append(d.tables, d.stageVerdicts(list))
+}
+
+// stageVerdicts is the table of how many trials of each step are VALID.
+func (d *document) stageVerdicts(list []*contender) sheet.Table {
+	t := sheet.Table{Title: "Verdicts of the trials", Left: true, Head: []string{"variant"}}
+	for i, c := range list {
+		t.Rows = append(t.Rows, []sheet.Cell{{Text: c.name, Marks: c.marks}})
+		for _, s := range d.stages {
+			t.Rows[i] = append(t.Rows[i], verdictCell(s.list[i]))
+		}
+	}
+	for _, s := range d.stages {
+		t.Head = append(t.Head, s.name)
+	}
+	return t
 }
 
 func newStage(res *results.Result, notes *sheet.Footnotes) *stage {
@@ -86,7 +102,9 @@ func (d *document) sweepTable(metric string, list []*contender) sheet.Table {
 		}
 		t.Head, t.HeadMarks = append(t.Head, s.name), append(t.HeadMarks, marks)
 		for i, c := range s.list {
-			t.Rows[i] = append(t.Rows[i], s.cell(c, k, applies))
+			cell := s.cell(c, k, applies)
+			cell.Marks = slices.DeleteFunc(cell.Marks, func(m int) bool { return slices.Contains(list[i].marks, m) }) // said of the row
+			t.Rows[i] = append(t.Rows[i], cell)
 		}
 	}
 	t.Rows = append(t.Rows, d.notApplicable(len(t.Head))...)
@@ -129,8 +147,12 @@ func (d *document) addCrossings(metric string) {
 // sweepReading says how the tables of a sweep are made.
 func (d *document) sweepReading() string {
 	r := d.res.Run
-	s := fmt.Sprintf("Sweep over %s: %s. Each step is a trial of its own with a fresh server; a round runs every variant at every step, the steps and at each the variants in balanced random order. Ratios, and the confidence of their intervals, are within each step.",
-		crossover.AxisOf(r).Label, strings.Join(r.StepNames(), ", "))
+	over := "Sweep"
+	if r.Numeric() {
+		over += " over " + crossover.AxisOf(r).Label
+	}
+	s := fmt.Sprintf("%s: %s. Each step is a trial of its own with a fresh server; a round runs every variant at every step, the steps and at each the variants in balanced random order. Ratios, and the confidence of their intervals, are within each step.",
+		over, strings.Join(r.StepNames(), ", "))
 	if len(r.Variants) > mostForAllPairs && r.Numeric() {
 		s += " Where the winner changes is told of the pairs with the reference; " + crossingsFile + " has all pairs."
 	}

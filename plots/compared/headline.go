@@ -7,6 +7,14 @@ import (
 
 // headings are the names of headline metrics above a narrow panel.
 var headings = map[string]string{
+	"p50-bystander-ns":        "bystander p50",
+	"p99-bystander-ns":        "bystander p99",
+	"p99-work-ns":             "work p99",
+	"deliveries-rps":          "deliveries",
+	"p50-delivery-ns":         "delivery p50",
+	"p99-delivery-ns":         "delivery p99",
+	"missing-share":           "missing share",
+	"cpu-per-delivery-ns":     "CPU a delivery",
 	"drain-time-ns":           "drain time",
 	"cpu-cores":               "CPU cores",
 	"peak-goroutines":         "peak goroutines",

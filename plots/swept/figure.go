@@ -75,10 +75,14 @@ func Figure(res *results.Result, metric, name string, shown []Contender) (page *
 	p.Add(frame.Grid{X: true, Y: true})
 	add(p.Plot, f, curves, across.joined)
 	f.Panels = []frame.Panel{p}
-	if res.Run.Rounds > 1 {
+	switch {
+	case res.Run.Rounds < 2:
+	case across.joined:
 		f.Subtitle += "; mark: median over rounds, shaded: smallest to largest"
+	default:
+		f.Subtitle += "; mark: median over rounds, bar: smallest to largest"
 	}
-	f.Foot = missing(curves, res.Run.StepNames(), across)
+	f.Foot = missing(curves, across)
 	return f, ""
 }
 
@@ -96,7 +100,7 @@ func add(p *plot.Plot, f *frame.Page, curves []curve, joined bool) {
 			frame.AddLine(p, c.Style.Line(), c.medians, plotter.NoStep)
 		} else {
 			for _, e := range c.edges {
-				frame.AddLine(p, c.Style.Thin(), plotter.XYs{{X: e.X, Y: e.Lo}, {X: e.X, Y: e.Hi}}, plotter.NoStep)
+				frame.AddLine(p, draw.LineStyle{Color: c.Style.Color, Width: 1.2}, plotter.XYs{{X: e.X, Y: e.Lo}, {X: e.X, Y: e.Hi}}, plotter.NoStep)
 			}
 		}
 		p.Add(&plotter.Scatter{XYs: known, GlyphStyle: g})
@@ -125,21 +129,32 @@ func curvesOf(res *results.Result, metric string, shown []Contender, across *sca
 	return list
 }
 
-// missing says at which steps a variant has no value.
-func missing(curves []curve, names []string, across *scale) (notes []string) {
+// missing says which variants have no value at which steps, a note for each set of steps.
+func missing(curves []curve, across *scale) (notes []string) {
+	var sets []string
+	of := map[string][]string{}
 	for _, c := range curves {
 		var at []string
 		for k, m := range c.medians {
 			if math.IsNaN(m.Y) {
-				at = append(at, across.steps[k].name)
+				at = append(at, across.steps[k].text)
 			}
 		}
-		switch {
-		case len(at) == len(names):
-			notes = append(notes, fmt.Sprintf("no line of %s: not measured, or not placed, at any step.", c.Name))
-		case len(at) > 0:
-			notes = append(notes, fmt.Sprintf("%s has no value, or is not placed, at %s.", c.Name, strings.Join(at, ", ")))
+		if len(at) == 0 {
+			continue
 		}
+		set := strings.Join(at, ", ")
+		if of[set] == nil {
+			sets = append(sets, set)
+		}
+		of[set] = append(of[set], c.Name)
+	}
+	for _, set := range sets {
+		who := strings.Join(of[set], ", ")
+		if len(of[set]) == len(curves) {
+			who = "any variant"
+		}
+		notes = append(notes, fmt.Sprintf("not measured, or not placed, at %s: %s.", set, who))
 	}
 	return notes
 }

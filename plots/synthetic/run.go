@@ -20,7 +20,7 @@ import (
 
 // Options say which run to write. The zero value of a field takes its default.
 type Options struct {
-	Scenario string   // "burst", "idle" or "churn"; default burst
+	Scenario string   // one of scenarios.Names without work, such as "burst", "idle", "churn" or, with steps, "mostly-idle"; default burst
 	Full     bool     // not --quick
 	Rounds   int      // default 1
 	Variants []string // default Models
@@ -62,10 +62,14 @@ func Write(root string, o Options) (string, error) {
 	written := 0
 	for r, order := range run.Order {
 		for position, name := range order {
+			step := ""
+			if len(run.Steps) > 0 {
+				step = run.StepOrder[r][position/len(run.Variants)]
+			}
 			if o.Stop < 0 || o.Stop > 0 && written == o.Stop {
 				return dir.Path(), nil
 			}
-			if err := writeTrial(dir, run, &o, r+1, position+1, name); err != nil {
+			if err := writeTrial(dir, run, &o, r+1, position+1, name, step); err != nil {
 				return "", err
 			}
 			written++
@@ -94,12 +98,23 @@ func plan(o *Options) (*results.Run, error) {
 			return nil, err
 		}
 	}
+	var steps []results.Step
+	for _, step := range s.Sweep {
+		one, err := s.At(step)
+		if err == nil {
+			one, err = one.Resolve()
+		}
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, results.Step{Name: step.Name, Value: step.Value, Scenario: *one})
+	}
 	if s, err = s.Resolve(); err != nil {
 		return nil, err
 	}
 	run := &results.Run{
 		Schema: results.Schema, ID: "20261121T031500Z-" + o.Scenario + "-k3f9", Method: 1, Started: started,
-		Given: *given, Scenario: *s, Quick: !o.Full, Scale: o.Scale, NotApplicable: o.NotApplicable, Engine: "epoll",
+		Given: *given, Scenario: *s, Steps: steps, Quick: !o.Full, Scale: o.Scale, NotApplicable: o.NotApplicable, Engine: "epoll",
 		Rounds: o.Rounds, Seed: 42, Split: results.CPUSplit{Server: []int{0}, Client: []int{1}},
 		Env: results.Env{
 			Host: "9f3c1a", CPU: "AMD EPYC 7B13", Cores: 2, MemBytes: 24 << 30, Kernel: "Linux 6.12.8", Virtual: "kvm", Go: "go1.26.0",
@@ -115,11 +130,20 @@ func plan(o *Options) (*results.Run, error) {
 		})
 	}
 	for r := range o.Rounds {
-		var order []string
-		for _, i := range rand.New(rand.NewPCG(42, uint64(r))).Perm(len(o.Variants)) {
-			order = append(order, o.Variants[i])
+		draw := rand.New(rand.NewPCG(42, uint64(r)))
+		var order, across []string
+		for range max(1, len(steps)) {
+			for _, i := range draw.Perm(len(o.Variants)) {
+				order = append(order, o.Variants[i])
+			}
 		}
 		run.Order = append(run.Order, order)
+		if len(steps) > 0 {
+			for _, i := range draw.Perm(len(steps)) {
+				across = append(across, steps[i].Name)
+			}
+			run.StepOrder = append(run.StepOrder, across)
+		}
 	}
 	return run, nil
 }
@@ -129,10 +153,13 @@ var frameworks = map[string]string{
 	"fasthttp": "github.com/valyala/fasthttp v1.74.0", "nethttp": "net/http go1.26.0", "workers": "net go1.26.0",
 }
 
-func writeTrial(dir *results.Dir, run *results.Run, o *Options, round, position int, name string) error {
+func writeTrial(dir *results.Dir, whole *results.Run, o *Options, round, position int, name, step string) error {
+	one := *whole // the run as its step has it
+	run := &one
+	run.Scenario = *whole.ScenarioOf(step)
 	t := &results.Trial{
-		Schema: results.Schema, ID: fmt.Sprintf("r%02d-%s-%s", round, run.Scenario.Name, strings.ReplaceAll(name, "/", "+")),
-		Round: round, Position: position, Scenario: run.Scenario.Name, Variant: name,
+		Schema: results.Schema, ID: whole.TrialID(round, name, step),
+		Round: round, Position: position, Scenario: run.Scenario.Name, Variant: name, Step: step,
 		Started: started.Add(time.Duration((round-1)*len(run.Variants)+position) * time.Minute), Seconds: run.Scenario.Duration().Seconds() + 3,
 		Status: results.StatusDone, Outcomes: map[string]int64{}, Metrics: map[string]float64{},
 		Checks: []validity.Check{{Name: "generator lag", State: validity.OK, Value: 21e3, Limit: 50e3, Unit: "ns"}},

@@ -217,6 +217,9 @@ func (s *simulation) read(at int64, k int, handled int64, waiting, peak float64)
 	socket := (open*900 + waiting*310) * noise
 	v := func(f float64) *int64 { n := int64(math.Round(f)); return &n }
 	cpu := float64(handled) * m.cpuNs
+	if m.perConn > 0 && len(s.run.Steps) > 0 { // so that winners change
+		cpu *= 0.5 + 0.5*math.Log10(math.Max(1000, float64(c.Count))/1000)
+	}
 	r := results.Reading{
 		Schema: results.Schema, TNs: at + 3e6, RSSBytes: v(rss), RSSAnonBytes: v(rss * 0.8), CPUUserNs: v(cpu * 0.4), CPUSystemNs: v(cpu * 0.6),
 		Goroutines: v(m.goroutines + m.perConn*open + math.Min(waiting, m.burstPoolSize)), StackBytes: v(2e5 + 2048*m.perConn*open),
