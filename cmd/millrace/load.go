@@ -42,8 +42,8 @@ func loadCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "load URL...",
 		Short: "Load any server, like wrk, and say how far the figures can be trusted",
-		Long: `Load a server at http://host:port/path, https://host:port/path or frame://host:port, or subscribe to what one pushes at
-push://host:port/channel. With --rate the loop is open: requests are due at their times whether or not earlier ones are
+		Long: `Load a server at http://host:port/path, https://host:port/path, ws://host:port/path or frame://host:port, or subscribe to what
+one pushes at push://host:port/channel. With --rate the loop is open: requests are due at their times whether or not earlier ones are
 answered, and latency counts from then. Without, every connection sends its next request when the last one is answered (closed
 loop).
 
@@ -52,6 +52,8 @@ equal share of the connections, and a connection carries what is meant for its o
 for the number of the request, and {{n}} for the characters {n}.
 
 With --active 1% the other connections are idle, with --idle all are; --trickle 30s lets each of these send a request every 30 s.
+
+At ws:// each connection is upgraded to WebSocket (RFC 6455), and each request is a binary message that the server echoes.
 
 At push:// each connection subscribes and receives what the server sends on its own. Frames are counted by their numbers, and
 their delivery is timed from the sender's clock where client and server are on one host.
@@ -75,6 +77,7 @@ or SUSPECT, even if no rate met the objective, 4 where none is, and 1 also where
   millrace load http://127.0.0.1:8080/ -c 1000 --find 'p99<5ms,ok>99.9%' --arrival poisson
   millrace load http://127.0.0.1:8080/ -c 1000 --sweep auto --plot curve.svg
   millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16
+  millrace load ws://127.0.0.1:9000/ -c 100 -d 5s
   millrace load http://127.0.0.1:8080/items/{n} --method PUT --body '{"id":{n}}'
   millrace load http://127.0.0.1:8080/ -c 10000 -d 60s --idle --trickle 30s
   millrace load push://127.0.0.1:9000/news -c 1000 -d 5s
@@ -285,6 +288,9 @@ func printLoad(w io.Writer, r *clients.Report) {
 		offered = quantity.Format(*r.OfferedRPS, quantity.PerSecond) + " offered"
 	}
 	fmt.Fprintf(w, "%s  %s engine, %.3g s, %s opened\n", where(r), r.Engine, r.DurationSeconds, quantity.Count(r.ConnectionsOpened, "connection"))
+	if r.ConnectionsRenewed > 0 {
+		fmt.Fprintf(w, "%s renewed\n", quantity.Count(r.ConnectionsRenewed, "connection"))
+	}
 	if r.EngineNote != "" {
 		fmt.Fprintf(w, "note: %s\n", r.EngineNote)
 	}
@@ -302,6 +308,9 @@ func printLoad(w io.Writer, r *clients.Report) {
 	}
 	fmt.Fprintf(w, "\n\n%-11s %9s %9s %9s %9s %9s %9s\n", "", "p50", "p90", "p95", "p99", "p99.9", "max")
 	rows := []summaryRow{{"response", r.ResponseNs}, {"service", r.ServiceNs}, {"connect", r.ConnectNs}, {"lag", r.LagNs}}
+	if r.Work != nil && r.Bystander != nil {
+		rows = append(rows, summaryRow{"work", r.Work.ResponseNs}, summaryRow{"bystander", r.Bystander.ResponseNs})
+	}
 	if p := r.Split; p != nil { // by the kernel's time stamps
 		rows = append(rows, summaryRow{"client", p.ClientNs}, summaryRow{"wire+server", p.WireServerNs})
 	}

@@ -65,6 +65,9 @@ func printPush(w io.Writer, r *clients.Report) {
 	if p.Silent > 0 || p.BehindMax > 1 {
 		fmt.Fprintf(w, "end        %s had received nothing; the one furthest behind lacked %s\n", quantity.Count(p.Silent, "subscriber"), quantity.Count(p.BehindMax, "frame"))
 	}
+	if s := p.Slow; s != nil {
+		fmt.Fprintf(w, "slow       %s: %d frames received, %d missing; all else is of the others\n", quantity.Count(s.Subscribers, "subscriber"), s.Received, s.Missing)
+	}
 	if len(p.Lost) > 0 {
 		var lost []string
 		for o := clients.OK; o <= clients.InFlight; o++ {
