@@ -42,7 +42,8 @@ func build(m *testing.M) int {
 	for _, model := range sut.Models {
 		args = append(args, "../../servers/"+model)
 	}
-	for _, a := range [][]string{{"build", "-buildvcs=false", "-o", filepath.Join(dir, "millrace"), "."}, args} {
+	helper := []string{"build", "-buildvcs=false", "-o", filepath.Join(dir, "downstream"), "../../servers/downstream"}
+	for _, a := range [][]string{helper, {"build", "-buildvcs=false", "-o", filepath.Join(dir, "millrace"), "."}, args} {
 		if out, err := exec.Command("go", a...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "go %s: %v\n%s", strings.Join(a, " "), err, out)
 			return 1
