@@ -181,6 +181,7 @@ func (h *toyHub) leave(s *toy, c *toyConn, eof bool) {
 		h.mu.Unlock()
 	}
 	if s.has("push-cuts-at-shutdown") && s.draining.Load() {
+		c.sub.queue <- h.frame(s, 1)
 		<-c.sub.written
 	}
 	close(c.sub.quit)

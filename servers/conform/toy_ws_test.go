@@ -120,6 +120,9 @@ func (s *toy) wsEcho(c *toyConn, in *bufio.Reader, opcode byte, message []byte) 
 		opcode = 2
 	}
 	s.handled.Add(1)
+	if s.has("wrong-counters") {
+		s.handled.Add(1)
+	}
 	s.bytesIn.Add(int64(len(body)))
 	s.bytesOut.Add(int64(len(body)))
 	return s.write(c, in, append(wsHead(opcode, len(message)), message...))

@@ -10,13 +10,14 @@ import (
 	"github.com/millrace/millrace/servers/conform/probe"
 )
 
-// Frames of 16 KiB a thousand times a second fill what the sockets hold for a subscriber that does not read within a second.
-const overflowPayload = 16 << 10
+// Frames of 64 KiB, 300 times a second, fill within a second or two what the sockets hold for a subscriber that does not read,
+// some MiB, and its queue of 256. One that reads may be late by most of a second before it has as many.
+const overflowPayload = 64 << 10
 
 // overflowing starts a server with this way of dealing with an overflow, a subscriber that reads and another that does not yet.
 func overflowing(a *probe.Attempt, how string) (quick *follower, slow *probe.Client, err error) {
 	a.Target.Payload = overflowPayload
-	if a.Server, err = probe.StartServer(a.Ctx, a.Patience, a.Target, "--push-rate", "1000/s", "--push-queue", "8", "--push-overflow", how); err != nil {
+	if a.Server, err = probe.StartServer(a.Ctx, a.Patience, a.Target, "--push-rate", "300/s", "--push-queue", "256", "--push-overflow", how); err != nil {
 		return nil, nil, fmt.Errorf("starting server: %w", err)
 	}
 	if slow, err = subscribe(a, net.Dialer{Control: smallBuffers}); err == nil {
