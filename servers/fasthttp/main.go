@@ -3,87 +3,66 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net"
+	"flag"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/servers/kit"
+	"github.com/millrace/millrace/servers/kit/messages"
 )
 
+const why = "fasthttp is an HTTP framework; on a hijacked connection it would be model goroutine"
+
 func main() {
+	var routes string
+	var objects kit.Objects
 	kit.Main(kit.Model{
 		Name:      "fasthttp",
 		Doc:       "valyala/fasthttp with its defaults: a pooled goroutine per connection, requests and replies used again",
 		Module:    "github.com/valyala/fasthttp",
-		Protocols: []string{"http1"},
-		Missing:   map[string]string{"frame": "fasthttp speaks HTTP only; frames on a hijacked connection would be model goroutine"},
+		Protocols: []string{"http1", "ws"},
+		Missing:   map[string]string{"frame": why, "push": why},
+		Variants: append([]kit.Variant{{
+			Name:  "router",
+			Doc:   "requests find their handler by fasthttp/router, a route each for method and path",
+			Flags: []string{"--router=fasthttp"},
+		}}, kit.ObjectVariants()...),
 		HalfClose: "answers every whole request that came before the end, then closes; a partial one is answered with 400",
-		Start:     start,
+		Flags: func(fs *flag.FlagSet) {
+			kit.Choice(fs, &routes, "router", "none (one handler looks at the path) or fasthttp (fasthttp/router)", "none", "fasthttp")
+			objects.Flag(fs)
+		},
+		Start: func(env *kit.Env) (kit.Server, error) {
+			h := &handler{env: env, objects: &objects, messages: messages.New(env)}
+			switch {
+			case env.Protocol == "ws":
+				return h.start(h.upgrade)
+			case routes == "fasthttp":
+				return h.start(h.router().Handler)
+			}
+			return h.start(h.serve)
+		},
 	})
 }
 
-// server is fasthttp's, with the counters of the contract.
-type server struct {
-	http     fasthttp.Server
-	listener net.Listener
-}
-
-var _ kit.Server = (*server)(nil)
-
-func start(env *kit.Env) (kit.Server, error) {
-	l, err := env.Listener(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	h := &handler{env: env}
-	s := &server{listener: l, http: fasthttp.Server{
-		Handler:   h.serve,
-		ConnState: h.count,
-		// The contract's: the largest body, and a reply that announces the close at the end.
-		MaxRequestBodySize: wire.MaxBody,
-		CloseOnShutdown:    true,
-	}}
-	go func() {
-		if err := s.http.Serve(l); err != nil {
-			env.Fail(fmt.Errorf("serving: %w", err))
-		}
-	}()
-	return s, nil
-}
-
-// Addr is where the server listens.
-func (s *server) Addr() string { return s.listener.Addr().String() }
-
-// Stop is fasthttp's Shutdown. It has no way to close what doesn't end in time, as a client that never reads; the end of
-// the process does.
-func (s *server) Stop(ctx context.Context) error {
-	if err := s.http.ShutdownWithContext(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("stopping: %w", err)
-	}
-	return nil
-}
-
 // handler answers requests as the contract says.
-type handler struct{ env *kit.Env }
-
-// count follows the connections. A hijacked one does not occur.
-func (h *handler) count(_ net.Conn, state fasthttp.ConnState) {
-	switch state {
-	case fasthttp.StateNew:
-		h.env.Opened()
-	case fasthttp.StateClosed:
-		h.env.Closed()
-	}
+type handler struct {
+	env      *kit.Env
+	objects  *kit.Objects
+	messages *messages.Server
 }
 
 // serve is called by a goroutine per connection.
 func (h *handler) serve(ctx *fasthttp.RequestCtx) {
-	defer kit.Crash()
 	route, work := kit.RouteOf(wire.MethodOf(ctx.Method()), ctx.Path())
+	h.answer(ctx, route, work)
+}
+
+// answer does what the route says.
+func (h *handler) answer(ctx *fasthttp.RequestCtx, route kit.Route, work bool) {
+	defer kit.Crash()
+	object := h.objects.Take(ctx.PostBody())
 	failed := work && h.env.DoWork(ctx.PostBody()) != nil
 	ctx.SetContentType(wire.ContentType)
 	body, in := h.env.Body(), 0
@@ -108,4 +87,5 @@ func (h *handler) serve(ctx *fasthttp.RequestCtx) {
 		out = 0
 	}
 	h.env.Count(1, in, out)
+	h.objects.Release(object)
 }
