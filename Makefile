@@ -13,7 +13,7 @@ FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/w
 	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile
 comma := ,
 
-.PHONY: help build bench compare explain aa bench-ruler crosscheck selfcheck test check lint fmt fuzz bench-go clean
+.PHONY: help build bench compare explain aa bench-ruler crosscheck fairness selfcheck test check lint fmt fuzz bench-go clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench-ruler: build ## the load client against its goals, into docs/RULER.md: ONL
 
 crosscheck: build ## the load client against wrk, ab, h2load and vegeta, into docs/METHOD.md: ONLY=nginx-rate PAIRS=5 QUICK=1
 	@$(RULER) crosscheck $(RULER_FLAGS)
+
+fairness: build ## the models beside the example servers of their frameworks, into docs/FAIRNESS.md: ONLY=gnet PAIRS=8 QUICK=1
+	@$(BUILD) -o bin/examples/ ./servers/examples/... && $(RULER) fairness $(RULER_FLAGS)
 
 selfcheck: build ## hold the load client against known answers on this host: ENGINE=epoll,vegeta QUICK=1
 	@bin/millrace selfcheck $(if $(ENGINE),--engine '$(ENGINE)') $(if $(QUICKLY),--quick)

@@ -1,5 +1,6 @@
-// Ruler measures millrace's own load client: how fast it is beside other tools (bench), and whether it reads the same
-// (crosscheck). It is for those who work on the client; `make bench-ruler` and `make crosscheck` run it.
+// Ruler measures millrace itself: how fast its load client is beside other tools (bench), whether it reads the same
+// (crosscheck), and whether its servers cost what their frameworks' own examples cost (fairness). It is for those who work on
+// them; `make bench-ruler`, `make crosscheck` and `make fairness` run it.
 package main
 
 import (
@@ -69,10 +70,10 @@ func statusOf(err error) int {
 // command is the table of subcommands.
 func command(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
-		Use: "ruler", Short: "Measure millrace's load client beside other tools", SilenceErrors: true, SilenceUsage: true,
+		Use: "ruler", Short: "Measure millrace's load client and servers beside others", SilenceErrors: true, SilenceUsage: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q: want bench or crosscheck", args[0])}
+				return usageError{fmt.Errorf("unknown command %q: want bench, crosscheck or fairness", args[0])}
 			}
 			return nil
 		},
@@ -84,7 +85,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())}
 	})
-	root.AddCommand(benchCommand(), crosscheckCommand(), waitCommand())
+	root.AddCommand(benchCommand(), crosscheckCommand(), fairnessCommand(), waitCommand())
 	return root
 }
 

@@ -19,6 +19,7 @@ func TestUsage(t *testing.T) {
 		{"bench now", "takes no arguments"},
 		{"crosscheck --only nginx", "want one of nginx-closed, nginx-rate, nethttp-closed, nethttp-rate"},
 		{"crosscheck --fast", "unknown flag: --fast"},
+		{"fairness --only nobody", "want one of goroutine, gnet"},
 		{"wait --period 0s", "--period 0s: want 1µs to 1s"},
 		{"wait --for 1us", "--for 1µs: want the period, 100µs, to 10m0s"},
 		{"wait here", "takes no arguments"},
@@ -64,7 +65,7 @@ func TestReplace(t *testing.T) {
 
 // The documents that the commands write have the markers.
 func TestDocumentsHaveMarkers(t *testing.T) {
-	for name, doc := range map[string]string{"bench-ruler": "RULER.md", "crosscheck": "METHOD.md"} {
+	for name, doc := range map[string]string{"bench-ruler": "RULER.md", "crosscheck": "METHOD.md", "fairness": "FAIRNESS.md"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", "docs", doc))
 		if err != nil {
 			t.Fatal(err)

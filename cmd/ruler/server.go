@@ -26,16 +26,22 @@ type server struct {
 	// hosts are the addresses it listens on, to be used in turn, so that sockets in TIME_WAIT from one run don't stand in
 	// the next one's way. The programs in bin/servers have one.
 	hosts []string
-	turn  int
-	cmd   *exec.Cmd
-	stdin io.Closer
-	dir   string // its own, removed at the end; empty for none
+	// scheme is frame for that protocol; empty and http1 are HTTP.
+	scheme string
+	turn   int
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	dir    string // its own, removed at the end; empty for none
 }
 
 // url is an address of the server that has not been used for the longest time.
 func (s *server) url() string {
 	s.turn++
-	return fmt.Sprintf("http://%s:%d/", s.hosts[s.turn%len(s.hosts)], s.port)
+	scheme, path := "http", "/"
+	if s.scheme == "frame" {
+		scheme, path = s.scheme, ""
+	}
+	return fmt.Sprintf("%s://%s:%d%s", scheme, s.hosts[s.turn%len(s.hosts)], s.port, path)
 }
 
 // cpu is the CPU time that the server has used.
