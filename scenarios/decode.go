@@ -18,7 +18,7 @@ import (
 var files embed.FS
 
 // Names lists the embedded scenarios in the order in which they are shown.
-var Names = []string{"burst", "connburst", "idle", "mostly-idle", "million", "reconnect", "churn", "transport", "steady", "payload", "flood", "rr", "rpc", "blocking", "jitter", "ingest"}
+var Names = []string{"burst", "connburst", "idle", "mostly-idle", "million", "reconnect", "churn", "transport", "steady", "payload", "push", "push-ws", "flood", "rr", "rpc", "blocking", "jitter", "ingest"}
 
 // Named returns the embedded scenario of that name, as written. The error of an unknown one lists the known.
 func Named(name string) (*Scenario, error) {

@@ -5,7 +5,8 @@ import "fmt"
 // PushLoad is what a server sends on its own, and how its subscribers take it. There is one channel: each frame goes to all
 // subscribers.
 type PushLoad struct {
-	// Rate is how many frames a second the server makes; a delivery is one of them to one subscriber.
+	// Rate is how many frames a second the server makes; a delivery is one of them to one subscriber. Default
+	// 10/s.
 	Rate Rate `yaml:"rate" json:"rate,omitempty"`
 	// Queue is how many frames may wait for one subscriber, beyond what its socket takes. Default 64.
 	Queue int `yaml:"queue" json:"queue,omitempty"`
@@ -33,6 +34,9 @@ func (s *Scenario) Pushes() bool {
 func (p *PushLoad) setDefaults(pushes bool) {
 	if !pushes {
 		return
+	}
+	if p.Rate == 0 {
+		p.Rate = 10
 	}
 	if p.Queue == 0 {
 		p.Queue = 64
