@@ -161,6 +161,7 @@ func (s *Session) route(j *Job) {
 	route, work := RouteOf(r.Method, r.Path())
 	j.counts, j.work, j.noBody = true, work && s.env.hasWork(), r.Method == wire.MethodHead
 	j.body = r.Body
+	r.Target, r.Body = nil, nil // a connection that waits must not keep a buffer that it has given back
 	j.Last = r.Close || s.env.Stopping()
 	s.closing = j.Last
 	switch route {
