@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/millrace/millrace/clients"
@@ -80,7 +81,7 @@ func (r *run) conduct(ctx context.Context, s spec, t *results.Trial) (*fleet.Out
 	}
 	sc := r.plan.ScenarioOf(s.step)
 	plan, err := json.Marshal(sut.Plan{
-		Variant: s.variant, Protocol: sc.Protocol, Payload: sc.Payload, Work: sc.Work.Kind, CPUs: r.plan.Split.Server,
+		Variant: s.variant, Protocol: sc.Protocol, Payload: sc.Payload, Push: pushFlags(sc), Work: sc.Work.Kind, CPUs: r.plan.Split.Server,
 		Edges: EdgesOf(sc), CacheDir: r.config.CacheDir, Observe: r.observe(s), Replicas: sc.Replicas.Number(),
 		Downstream: sut.PlanDownstream(sc, r.plan.Seed+uint64(s.round), r.plan.Split.Client),
 	})
@@ -132,6 +133,18 @@ func (r *run) loadPlan(s spec, addr string, agent, agents int) clients.Plan {
 		p.Slot = s.duet.slot
 	}
 	return p
+}
+
+// pushFlags are the server's flags for what it sends on its own; nil where it doesn't.
+func pushFlags(s *scenarios.Scenario) []string {
+	if !s.Pushes() {
+		return nil
+	}
+	flags := []string{"--push-queue", strconv.Itoa(s.Push.Queue), "--push-overflow", s.Push.Overflow}
+	if s.Push.Rate > 0 {
+		flags = append(flags, "--push-rate", strconv.FormatFloat(float64(s.Push.Rate), 'f', -1, 64)+"/s")
+	}
+	return flags
 }
 
 // EdgesOf lists where the phases of a resolved scenario begin, "connect" first and "end" last.

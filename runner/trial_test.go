@@ -1,9 +1,12 @@
 package runner
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/internal/hist"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -26,4 +29,48 @@ func TestLoadPlanChecksBodies(t *testing.T) {
 	check("http1", 13, "http://127.0.0.1:80/", "Hello, World!")
 	check("http1", 20, "http://127.0.0.1:80/", "Hello, World! millra")
 	check("frame", 13, "frame://127.0.0.1:80", "")
+}
+
+func TestLoadPlanOfEachProtocol(t *testing.T) {
+	for _, c := range []struct {
+		scenario scenarios.Scenario
+		url      string
+		body     int
+		flags    string
+	}{
+		{scenarios.Scenario{Protocol: "http1", Payload: 100}, "http://h:1/", 100, ""},
+		{scenarios.Scenario{Protocol: "http1", Payload: 100, Request: scenarios.Request{Method: "POST"}}, "http://h:1/", 0, ""},
+		{scenarios.Scenario{Protocol: "frame", Payload: 100}, "frame://h:1", 0, ""},
+		{scenarios.Scenario{Protocol: scenarios.WS, Payload: 100}, "ws://h:1/", 0, ""},
+		{scenarios.Scenario{Protocol: scenarios.Push, Push: scenarios.PushLoad{Queue: 8, Overflow: "block"}}, "push://h:1", 0, "--push-queue 8 --push-overflow block"},
+		{
+			scenarios.Scenario{Protocol: scenarios.WS, Push: scenarios.PushLoad{Rate: 1e6, Queue: 8, Overflow: "block"}}, "ws://h:1/", 0,
+			"--push-queue 8 --push-overflow block --push-rate 1000000/s",
+		},
+	} {
+		r := &run{plan: &results.Run{Rounds: 1, Scenario: c.scenario}}
+		p := r.loadPlan(spec{}, "h:1", 0, 1)
+		if p.URL != c.url || len(p.CheckBody) != c.body || strings.Join(pushFlags(&c.scenario), " ") != c.flags {
+			t.Errorf("%+v: %s, %d bytes to check, flags %q", c.scenario, p.URL, len(p.CheckBody), pushFlags(&c.scenario))
+		}
+	}
+}
+
+func TestCopyPush(t *testing.T) {
+	trial := &results.Trial{}
+	lag := hist.Summary{Count: 3}
+	copyLoad(trial, &clients.Report{
+		Phases: []clients.PhaseReport{{Name: "push", Work: &clients.Side{Planned: 2, OK: 1}}},
+		Push: &clients.PushReport{
+			Subscribers: 5, Expected: 9, DeliveryNs: &lag, PushCounts: clients.PushCounts{Received: 8, Missing: 1, Bad: 2},
+			Slow: &clients.PushSlow{Subscribers: 1}, Phases: []clients.PushPhase{{PushCounts: clients.PushCounts{Received: 7}, DeliveryNs: &lag}},
+		},
+	})
+	p := trial.Push
+	if p.Subscribers != 5 || p.Expected != 9 || p.Missing != 1 || p.Bad != 2 || p.Slow.Subscribers != 1 || p.Delivery.Count != 3 {
+		t.Errorf("%+v", p)
+	}
+	if ph := trial.Phases[0]; ph.Push.Received != 7 || ph.Push.Delivery.Count != 3 || ph.Work.OK != 1 || ph.Bystander != nil {
+		t.Errorf("%+v", ph)
+	}
 }

@@ -9,8 +9,10 @@ import (
 	"github.com/millrace/millrace/clients/checks"
 	"github.com/millrace/millrace/clients/floor"
 	"github.com/millrace/millrace/internal/validity"
+	"github.com/millrace/millrace/internal/wire"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/runner/sut"
+	"github.com/millrace/millrace/scenarios"
 )
 
 // Limits of the checks that need both sides of a trial. The client's own are in package clients.
@@ -55,6 +57,9 @@ func counterChecks(e Evidence) []validity.Check {
 		checkHandled(e.Load, e.Done.Final),
 		checkAccepted(e.Load, e.Done.Final),
 		checkBytes(e.Load, e.Done.Final, e.Payload),
+	}
+	if e.Load.Push != nil {
+		list[2] = checkDelivered(e.Load, e.Done.Final, &e.Plan.Scenario)
 	}
 	for i := range list {
 		if e.Done.Foreign {
@@ -124,6 +129,22 @@ func checkAccepted(load *clients.Report, final results.Reading) validity.Check {
 func checkBytes(load *clients.Report, final results.Reading, payload int) validity.Check {
 	slack := givenUp(load) * int64(payload)
 	return counterCheck("two-sided bytes", "bytes of reply bodies", "bytes", load.BodyBytesIn, final.BodyBytesOut, 0, slack)
+}
+
+// socketsHold is how many bytes may wait in both sockets of a connection that is not read: the most of net.ipv4.tcp_rmem and
+// tcp_wmem by default.
+const socketsHold = 6<<20 + 4<<20
+
+// checkDelivered: every frame that a subscriber received was handed to its connection. What was handed on beyond them waited there
+// when the connection ended.
+func checkDelivered(load *clients.Report, final results.Reading, s *scenarios.Scenario) validity.Check {
+	p := load.Push
+	received := p.Received + p.Duplicated + p.Stale
+	if p.Slow != nil {
+		received += p.Slow.Received + p.Slow.Duplicated + p.Slow.Stale
+	}
+	slack := p.Subscriptions * int64(s.Push.Queue+socketsHold/(wire.PushHead+s.Payload))
+	return counterCheck("two-sided deliveries", "frames received", "frames", received, final.Delivered, 0, slack)
 }
 
 // checkKernelDrops looks for what the kernel of the server's host threw away between the first and the last reading.

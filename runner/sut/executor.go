@@ -25,6 +25,8 @@ type Plan struct {
 	Payload  int             `json:"payload"`
 	Work     string          `json:"work"`
 	CPUs     []int           `json:"cpus"`
+	// Push are the flags that say what the server sends on its own; empty where it doesn't.
+	Push []string `json:"push,omitempty"`
 	// Replicas is how many processes the server runs as; zero means one.
 	Replicas int `json:"replicas,omitempty"`
 	// Edges are the phases' beginnings and the end, in ns after T0.
@@ -108,7 +110,7 @@ func (s *Executor) Prepare(ctx context.Context, plan json.RawMessage, spool stri
 	s.log = filepath.Join(spool, "server.log")
 	if p.Variant.File == "" {
 		command.Args = append([]string{"serve", "--listen", "127.0.0.1:0", "--protocol", p.Protocol, "--work", s.downstream.work(p.Work),
-			"--payload", strconv.Itoa(p.Payload)}, p.Variant.Args...)
+			"--payload", strconv.Itoa(p.Payload)}, slices.Concat(p.Push, p.Variant.Args)...)
 	}
 	if p.Replicas > 1 && p.Observe != nil {
 		return nil, fmt.Errorf("observing %s: %d replicas: want one process to look into", p.Variant.Name, p.Replicas)
