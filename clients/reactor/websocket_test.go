@@ -90,7 +90,7 @@ func echo(fragment int) func(context.Context, *wsServer, *websocket.Conn) error 
 func wsPlan(url string, change func(*clients.Plan, *scenarios.Scenario)) *clients.Plan {
 	return plan(url, func(p *clients.Plan, s *scenarios.Scenario) {
 		s.Protocol, p.CheckBody = scenarios.WS, nil
-		s.Phases = []scenarios.Phase{steady(300, 500), drain(200)}
+		s.Phases = []scenarios.Phase{steady(300, 500), drain(500)}
 		if change != nil {
 			change(p, s)
 		}
@@ -162,6 +162,10 @@ func TestWSPingsAreAnswered(t *testing.T) {
 		wg.Go(func() {
 			for c.Ping(ctx) == nil {
 				pings.Add(1)
+				select {
+				case <-time.After(5 * time.Millisecond):
+				case <-ctx.Done():
+				}
 			}
 		})
 		err := echo(0)(ctx, s, c)
