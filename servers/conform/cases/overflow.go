@@ -171,10 +171,8 @@ func shutdownPushing(a *probe.Attempt) error {
 			return err
 		}
 	}
-	for _, f := range all {
-		if err := f.goesOn(a); err != nil {
-			return err
-		}
+	if err := probe.Lanes(width, func(lane int) error { return all[lane].goesOn(a) }); err != nil {
+		return err
 	}
 	if err := a.Server.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("sending SIGTERM: %w", err)
