@@ -160,7 +160,7 @@ func TestNginxDiesWithItsRunner(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pids []int
-	for in := bufio.NewScanner(out); in.Scan() && pids == nil; {
+	for in := bufio.NewScanner(out); pids == nil && in.Scan(); {
 		if text, ok := strings.CutPrefix(in.Text(), "pids "); ok {
 			err = json.Unmarshal([]byte(text), &pids)
 		}

@@ -34,6 +34,8 @@ func (h *handler) start(serve fasthttp.RequestHandler) (kit.Server, error) {
 		// The contract's: the largest body, and a reply that announces the close at the end.
 		MaxRequestBodySize: wire.MaxBody,
 		CloseOnShutdown:    true,
+		// Closing a connection of ws closes it; without, only the end of its handler would.
+		KeepHijackedConns: true,
 	}}
 	go func() {
 		if err := s.http.Serve(l); err != nil && !h.env.Stopping() {

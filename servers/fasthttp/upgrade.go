@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"sync"
 	"time"
 
@@ -14,11 +15,18 @@ import (
 
 var upgrader websocket.FastHTTPUpgrader
 
+// keyBytes are those of a Sec-WebSocket-Key, RFC 6455 section 4.1.
+const keyBytes = 16
+
 // upgrade serves protocol ws by fasthttp/websocket with its defaults, the limit of messages apart.
 func (h *handler) upgrade(ctx *fasthttp.RequestCtx) {
 	defer kit.Crash()
 	if string(ctx.Path()) != "/" {
 		ctx.Error(string(kit.StatusBody(fasthttp.StatusNotFound)), fasthttp.StatusNotFound)
+		return
+	}
+	if key, err := base64.StdEncoding.DecodeString(string(ctx.Request.Header.Peek("Sec-WebSocket-Key"))); err != nil || len(key) != keyBytes {
+		ctx.Error("malformed Sec-WebSocket-Key\n", fasthttp.StatusBadRequest) // which the framework doesn't look at
 		return
 	}
 	// An error has been answered.

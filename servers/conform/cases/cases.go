@@ -70,7 +70,7 @@ func exchangeCases() []Case {
 		{Name: "single-bytes", Run: singleBytes},
 		{Name: "one-segment", Run: oneSegment},
 		{Name: "pipeline", Run: pipeline},
-		{Name: "slow-reader", Own: true, Run: slowReader},
+		{Name: "slow-reader", Own: true, Echo: true, Run: slowReader},
 		{Name: "idle-1000", Own: true, Run: idle},
 		{Name: "half-close/after-request", Own: true, Args: work("sleep=2ms"), Run: halfCloseAfter},
 		{Name: "half-close/big-reply", Own: true, Run: halfCloseBig},

@@ -28,9 +28,13 @@ func (c *Contract) Start(h http.Handler) (kit.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var accepting net.Listener = l
+	if c.env.Protocol == "ws" {
+		accepting = cut{l}
+	}
 	s := &server{listener: l, http: http.Server{Handler: h, ConnState: c.count}, messages: c.messages}
 	go func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(accepting); !errors.Is(err, http.ErrServerClosed) {
 			c.env.Fail(fmt.Errorf("serving: %w", err))
 		}
 	}()

@@ -3,6 +3,8 @@ package httpserver
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"sync"
 
@@ -35,6 +37,30 @@ func (c *Contract) Upgrade(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(wire.MaxBody)
 	ctx, interrupt := context.WithCancel(context.Background())
 	c.messages.Serve(&conn{ws: ws, reading: ctx, interrupt: interrupt})
+}
+
+// cut makes connections whose end reads as an unexpected one: coder/websocket v1.8.14 takes an io.EOF in a message for the end of
+// the message, and would hand on half of it.
+type cut struct{ *net.TCPListener }
+
+// Accept waits for the next connection.
+func (l cut) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	return cutConn{c}, nil
+}
+
+type cutConn struct{ *net.TCPConn }
+
+// Read never returns io.EOF.
+func (c cutConn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // conn is a connection of coder/websocket.
