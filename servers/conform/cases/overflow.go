@@ -26,17 +26,6 @@ func overflowing(a *probe.Attempt, how string) (quick *follower, slow *probe.Cli
 	return quick, slow, err
 }
 
-// goesOn wants frames to reach a subscriber that reads.
-func (f *follower) goesOn(a *probe.Attempt) error {
-	begin := f.frames.Load()
-	for started := time.Now(); f.frames.Load() < begin+20; a.Pause(5 * time.Millisecond) {
-		if time.Since(started) > a.Patience || a.Ctx.Err() != nil {
-			return fmt.Errorf("a subscriber that reads has got %d frames in %v", f.frames.Load()-begin, time.Since(started).Round(time.Millisecond))
-		}
-	}
-	return nil
-}
-
 // pushDropOldest wants frames to be left out for a subscriber that does not read, and no one else to notice.
 func pushDropOldest(a *probe.Attempt) error {
 	quick, slow, err := overflowing(a, "drop-oldest")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -358,59 +357,4 @@ func pushCounters(a *probe.Attempt) error {
 		}
 		return nil
 	})
-}
-
-// until asks for readings until they are right, at most for the patience.
-func until(a *probe.Attempt, right func(map[string]float64) error) error {
-	started := time.Now()
-	for {
-		r, err := a.Server.Readings(a.Ctx)
-		if err != nil {
-			return err
-		}
-		if err = right(r); err == nil || time.Since(started) > a.Patience || a.Ctx.Err() != nil {
-			return err
-		}
-		a.Pause(5 * time.Millisecond)
-	}
-}
-
-// follower reads a subscriber's frames aside.
-type follower struct {
-	*probe.Client
-	frames atomic.Int64
-	ended  chan error
-}
-
-func follow(a *probe.Attempt, gaps bool) (*follower, error) {
-	c, err := subscribe(a, net.Dialer{})
-	if err != nil {
-		return nil, err
-	}
-	f := &follower{Client: c, ended: make(chan error, 1)}
-	go func() {
-		var last uint64
-		for {
-			p, err := next(a, c, last, gaps)
-			if err != nil {
-				f.ended <- err
-				return
-			}
-			last = p.Number
-			f.frames.Add(1)
-		}
-	}()
-	return f, nil
-}
-
-// leave hangs up and returns what went wrong before.
-func (f *follower) leave() error {
-	select {
-	case err := <-f.ended:
-		return fmt.Errorf("a subscriber that reads: %w", err)
-	default:
-	}
-	f.HangUp()
-	<-f.ended
-	return nil
 }
