@@ -251,3 +251,36 @@ func TestFewRoundsAreAPoint(t *testing.T) {
 		t.Errorf("%+v: want the point 2 without interval", e)
 	}
 }
+
+// Runs of a sweep are compared step by step, and only where they have the same steps.
+func TestRunsOfSweeps(t *testing.T) {
+	sweep := func(id string, first int, factor float64, steps ...string) *results.Result {
+		r := runOf(id, both(upTo(8, first, 2), 10, 10, 10, 10, 10, 10, 10, 10)...)
+		var trials []*results.Trial
+		for k, name := range steps {
+			s := *r.Run.Scenario.Clone()
+			s.Payload = k + 1
+			r.Run.Steps = append(r.Run.Steps, results.Step{Name: name, Scenario: s})
+			for _, x := range r.Trials {
+				y := *x
+				y.Step, y.Metrics = name, map[string]float64{"cpu-per-req-ns": x.Metrics["cpu-per-req-ns"] * math.Pow(factor, float64(k))}
+				trials = append(trials, &y)
+			}
+		}
+		r.Trials = trials
+		return r
+	}
+	c, err := TwoRuns(sweep("base", 0, 1, "a", "b"), sweep("head", 1, 2, "a", "b"), []string{"cpu-per-req-ns"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Changes) != 4 || c.Changes[0].Step != "a" || c.Changes[0].Ratio.Value != 1 || c.Changes[2].Step != "b" || math.Abs(c.Changes[2].Ratio.Value-2) > 1e-9 {
+		t.Errorf("got %+v", c.Changes)
+	}
+	if _, err := TwoRuns(sweep("base", 0, 1, "a", "b"), sweep("head", 1, 1, "a", "c"), nil); err == nil || !strings.Contains(err.Error(), "different steps of the sweep: a, b and a, c") {
+		t.Errorf("other steps: %v", err)
+	}
+	if whole := Run(sweep("base", 0, 1, "a", "b"), "cpu-per-req-ns", ""); whole.Why != "a sweep is compared step by step" || !math.IsNaN(whole.Rows[0].Median) {
+		t.Errorf("a sweep as a whole: %s, median %v", whole.Why, whole.Rows[0].Median)
+	}
+}

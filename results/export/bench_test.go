@@ -128,3 +128,11 @@ func benchstat(t *testing.T, args ...string) string {
 	}
 	return string(out)
 }
+
+func TestBenchNamesOfSteps(t *testing.T) {
+	x := aTrial(1, "gnet/ants", 1)
+	x.Step = "pool-64"
+	if got, want := string(benchName(x)), "Burst/variant=gnet+ants/step=pool_64"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
