@@ -10,10 +10,10 @@ QUICKLY = $(filter-out 0 no false,$(QUICK))
 ROUNDS ?= $(if $(QUICKLY),1,3)
 FUZZTIME ?= 30s
 FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/wire:FuzzPush ./internal/wire:FuzzWS ./internal/hist:FuzzReadLog \
-	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile
+	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile ./analysis/expect:FuzzParse
 comma := ,
 
-.PHONY: help build bench compare explain aa bench-ruler crosscheck fairness selfcheck test check lint fmt fuzz bench-go clean
+.PHONY: help build bench compare explain claims aa bench-ruler crosscheck fairness selfcheck test check lint fmt fuzz bench-go clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ compare: build ## what became of the variants from one run to another: BASE=RUN 
 
 explain: build ## how two variants of a run differ: RUN=RUN A=gnet B=goroutine
 	@bin/millrace explain $(RUN) $(A) $(B)
+
+claims: build ## the claims of docs/CLAIMS.md, which goes on where it was interrupted: QUICK=1 CLAIMS="A5 A6" ROUNDS=10 BUDGET=2h
+	@bin/millrace claims $(or $(CLAIMS),--resume $(if $(QUICKLY),,--write docs/CLAIMS.md)) $(if $(QUICKLY),--quick) $(if $(filter-out file,$(origin ROUNDS)),--rounds $(ROUNDS)) $(if $(BUDGET),--budget $(BUDGET))
 
 aa: build ## a server against itself: the size of the noise: SCENARIO=steady SERVERS=goroutine ROUNDS=24 INJECT=8% QUICK=1
 	@bin/millrace aa $(if $(filter-out file,$(origin SCENARIO)),$(SCENARIO)) $(if $(SERVERS),--server '$(SERVERS)') $(if $(filter-out file,$(origin ROUNDS)),--rounds $(ROUNDS)) $(if $(INJECT),--inject '$(INJECT)') $(if $(QUICKLY),--quick) $(foreach s,$(SET),--set '$(s)')

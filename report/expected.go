@@ -9,8 +9,8 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
-// Expected is the table of the run's expectations, and whether there are any.
-func expected(res *results.Result) (t sheet.Table, any bool) {
+// expected is the table of the run's expectations, and whether it has some.
+func expected(res *results.Result) (t sheet.Table, ok bool) {
 	list := res.Run.Scenario.Expect
 	if len(list) == 0 {
 		return t, false
@@ -20,7 +20,7 @@ func expected(res *results.Result) (t sheet.Table, any bool) {
 
 // expectations writes the section of the page.
 func (p *page) expectations(res *results.Result) {
-	if t, any := expected(res); any {
+	if t, ok := expected(res); ok {
 		p.Line("## Expectations")
 		p.Line("%s", sheet.Escape(t.Note))
 		t.Title = ""

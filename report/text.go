@@ -32,7 +32,7 @@ func Text(w io.Writer, res *results.Result, color bool) error {
 			}
 		}
 	}
-	if t, any := expected(res); any {
+	if t, ok := expected(res); ok {
 		p.Table(t)
 	}
 	if len(d.support) > 0 {

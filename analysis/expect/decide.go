@@ -187,7 +187,7 @@ func (t *trialled) differences() {
 	case n < Rounds && t.missing != "":
 		t.off = fmt.Sprintf("%d of %d rounds have it, want %d; %s", n, t.of, Rounds, t.missing)
 	case n < Rounds:
-		t.off = fmt.Sprintf("%d rounds, want %d", n, Rounds)
+		t.off = fmt.Sprintf("%d of the %d rounds that a verdict needs", n, Rounds)
 	case !results.Placed(n, t.of):
 		t.off = fmt.Sprintf("%d of %d rounds have it, want half of them; %s", n, t.of, t.missing)
 	}

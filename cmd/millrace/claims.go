@@ -41,8 +41,8 @@ claims, their runs and their statements are data (claims/catalogue.yaml), fixed 
 The runs share --budget by how long they take; where that leaves a run fewer than 6 rounds, nothing is decided on it. What is not
 there yet, a scenario or a server, is named, and the claims that need it stay undecided.
 
-With --resume a sitting that was interrupted goes on with the same programs: runs that are whole are taken as they are. Where none was
-interrupted, or programs or catalogue have changed since, the runs are made anew.
+With --resume a sitting at all claims that was interrupted goes on: runs that are whole are taken as they are. Where none was interrupted, or
+programs or catalogue have changed since, the runs are made anew. Some claims alone neither begin nor end such a sitting.
 
 Exit status: 0 decided, whatever was found, 1 a run could not be made, 2 usage, 130 interrupted.`,
 		Example: `  millrace claims --estimate
@@ -91,17 +91,23 @@ func doClaims(cmd *cobra.Command, ids []string, f claimsFlags) error {
 		return nil
 	}
 	printClaimsEstimate(errs, planned, f.budget)
-	ledger, err := openLedger(f.results, f.resume)
-	if err != nil {
-		return err
+	ledger := &ledger{} // of some claims only: nothing to go on with
+	if f.resume || len(ids) == 0 {
+		if ledger, err = openLedger(f.results, f.resume); err != nil {
+			return err
+		}
 	}
 	failed := f.makeAll(ctx, errs, planned, ledger)
 	if ctx.Err() != nil {
-		fmt.Fprintf(errs, "interrupted: millrace claims --resume goes on where it ended\n")
+		if ledger.path != "" {
+			fmt.Fprintf(errs, "interrupted: millrace claims --resume goes on where it ended\n")
+		}
 		return context.Cause(ctx)
 	}
-	if err := ledger.over(); err != nil {
-		return err
+	if len(ids) == 0 {
+		if err := ledger.over(); err != nil {
+			return err
+		}
 	}
 	found, err := f.findings(catalogue, planned)
 	if err != nil {
@@ -217,6 +223,8 @@ func printClaimsEstimate(w io.Writer, planned []*plannedRun, budget time.Duratio
 // firstLine of a message that lists what is known.
 func firstLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	text, _, _ = strings.Cut(text, ": want one of ")
+	for _, sep := range []string{": want one of ", ": want some of "} {
+		text, _, _ = strings.Cut(text, sep)
+	}
 	return text
 }

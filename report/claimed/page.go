@@ -1,6 +1,7 @@
 package claimed
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -26,7 +27,7 @@ type Findings struct {
 // Text writes the verdicts for a terminal.
 func Text(w io.Writer, f *Findings, color bool) error {
 	p := &sheet.Terminal{Color: color}
-	t := sheet.Table{Head: []string{"claim", "verdict", "statement", "left", "right", "left by right", "rounds", "why undecided"}}
+	t := sheet.Table{Left: true, Head: []string{"claim", "verdict", "statement", "left", "right", "left by right", "rounds", "why undecided"}}
 	for i := range f.Outcomes {
 		o := &f.Outcomes[i]
 		id, verdict := o.Row.ID, string(o.Verdict)
@@ -78,13 +79,13 @@ func (f *Findings) summary() string {
 func Page(f *Findings) []byte {
 	p := &sheet.Page{}
 	p.Line("# Claims")
-	p.Line("What five well-known articles assert about Go network models, put to the test on one machine: " + f.summary() + ". Written by `make claims`, " +
-		"which goes on where it was interrupted. The statements were fixed before measuring (claims/catalogue.yaml); one row alone is run again by the command in its part.")
+	p.Line("What five well-known articles assert about Go network models, put to the test on one machine: %s. Written by `make claims`, "+
+		"which goes on where it was interrupted. The statements were fixed before measuring (claims/catalogue.yaml); one row alone is run again by the command in its part.", f.summary())
 	if f.Quick {
 		p.Line("Quick: small runs of few rounds, to see that all works. Below 6 rounds nothing is decided.")
 	}
 	p.Line("%s", f.machine())
-	p.Line("%s A claim is CONFIRMED where all of its statements are, REFUTED where one is. Statements of one claim are decided together, so that the chance of any wrong verdict "+
+	p.Line("%s Rounds are those that have a value on both sides. A claim is CONFIRMED where all of its statements are, REFUTED where one is. Statements of one claim are decided together, so that the chance of any wrong verdict "+
 		"in a row is at most 5 %% (Holm; a row that rests on several runs gives each its share). What else is shown decides nothing.", Reading)
 	p.Line("## Verdicts")
 	t := sheet.Table{Head: []string{"claim", "verdict", "what is said", "deciding figure"}}
@@ -183,7 +184,7 @@ func (f *Findings) scale(row *claims.Row) string {
 		for _, s := range r.Steps {
 			lines = append(lines, s.Scale...)
 		}
-		text := fmt.Sprintf("%s: scenario %s, %s, %d rounds", name, r.Scenario.Name, quantity.Count(most, "connection"), roundsOf(m.Result))
+		text := fmt.Sprintf("%s: scenario %s, %s, %s", name, r.Scenario.Name, quantity.Count(most, "connection"), quantity.Count(roundsOf(m.Result), "round"))
 		if len(r.Set) > 0 {
 			text += ", changed " + strings.Join(r.Set, " ")
 		}
@@ -208,8 +209,8 @@ func (f *Findings) machine() string {
 	for _, r := range f.Catalogue.Runs {
 		if res := f.Made[r.Name].Result; res != nil {
 			e := res.Run.Env
-			return fmt.Sprintf("%s, %d cores (%d for the server, %d for the client), %d GiB, Linux %s, %s, commit %s.", strings.Join(strings.Fields(e.CPU), " "), e.Cores,
-				len(res.Run.Split.Server), len(res.Run.Split.Client), e.MemBytes>>30, e.Kernel, e.Go, e.Commit)
+			return fmt.Sprintf("%s, %d cores (%d for the server, %d for the client), %d GiB, %s, %s, commit %s.", strings.Join(strings.Fields(e.CPU), " "), e.Cores,
+				len(res.Run.Split.Server), len(res.Run.Split.Client), e.MemBytes>>30, e.Kernel, e.Go, cmp.Or(e.Commit, "unknown"))
 		}
 	}
 	return "No run was made."

@@ -12,7 +12,7 @@ import (
 
 // Table lists decisions, a row for each comparison in them.
 func Table(decisions []expect.Decision) sheet.Table {
-	t := sheet.Table{Title: "Expectations", Note: Reading, Head: []string{"expectation", "verdict", "comparison", "left", "right", "left by right", "rounds", "why undecided"}}
+	t := sheet.Table{Title: "Expectations", Note: Reading, Left: true, Head: []string{"expectation", "verdict", "comparison", "left", "right", "left by right", "rounds", "why undecided"}}
 	for _, d := range decisions {
 		if len(d.Comparisons) == 0 {
 			t.Rows = append(t.Rows, cells(d.Name, string(d.Verdict), d.That, "–", "–", "–", "–", d.Why))
