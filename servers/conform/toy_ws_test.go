@@ -78,6 +78,9 @@ func (s *toy) wsFrame(c *toyConn, in *bufio.Reader) error {
 	case 8:
 		if !s.has("ws-silent-close") {
 			payload = payload[:min(len(payload), 2)]
+			if s.has("ws-lenient") && len(payload) == 1 {
+				payload = []byte{1000 >> 8, 1000 & 0xff} // all is well
+			}
 			_, _ = c.Write(append(wsHead(8, len(payload)), payload...))
 		}
 		return errClose
