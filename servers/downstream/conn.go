@@ -172,33 +172,29 @@ func (s *server) reply(p *pending) {
 	} else {
 		s.scratch = wire.AppendFrame(s.scratch[:0], p.id, p.body)
 	}
-	if !s.write(c, s.scratch) {
-		s.lost.Add(1)
-		return
-	}
-	s.env.Counters.Handled.Add(1)
+	s.env.Counters.Handled.Add(1) // before anybody can have the reply
+	s.write(c, s.scratch)
 	if c.paused && !c.over {
 		s.read(c, true)
 	}
 }
 
-// write sends b behind what waits to be sent, and closes a connection that is broken or has had its last reply. It reports
-// whether the connection took it.
-func (s *server) write(c *conn, b []byte) bool {
+// write sends b behind what waits to be sent, and closes a connection that is broken or has had its last reply.
+func (s *server) write(c *conn, b []byte) {
 	c.out = append(c.out, b...)
-	return s.flush(c)
+	s.flush(c)
 }
 
 // flush sends what waits.
-func (s *server) flush(c *conn) bool {
+func (s *server) flush(c *conn) {
 	for len(c.out) > 0 {
 		n, err := unix.Write(c.fd, c.out)
 		if err == unix.EAGAIN {
-			return true
+			return
 		}
 		if err != nil && err != unix.EINTR {
 			s.close(c, &s.lost)
-			return false
+			return
 		}
 		c.out = c.out[max(n, 0):]
 	}
@@ -206,5 +202,4 @@ func (s *server) flush(c *conn) bool {
 	if c.ended && c.waiting == 0 {
 		s.close(c, &s.lost)
 	}
-	return true
 }
