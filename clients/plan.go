@@ -34,6 +34,9 @@ type Plan struct {
 	// CheckBody is the exact body that a good reply has, in which {n} stands for the request's number as well; nil accepts
 	// any body of the announced length.
 	CheckBody []byte `json:"check_body,omitempty"`
+	// MayDrop says that the server that sends on its own was told to forget frames where a queue is full, so that a missing one is
+	// no fault of its.
+	MayDrop bool `json:"may_drop,omitempty"`
 	// Seed gives the same arrivals to every server.
 	Seed uint64 `json:"seed"`
 	// Agent is this agent's index in [0, Agents); it takes every arrival n ≡ Agent (mod Agents).

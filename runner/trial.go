@@ -126,7 +126,7 @@ func (r *run) loadPlan(s spec, addr string, agent, agents int) clients.Plan {
 		}
 	}
 	p := clients.Plan{
-		URL: url, CheckBody: body, Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(s.round), Agent: agent,
+		URL: url, CheckBody: body, MayDrop: sc.Pushes() && sc.Push.Overflow == "drop-oldest", Scenario: sc, Engine: r.plan.Engine, Seed: r.plan.Seed + uint64(s.round), Agent: agent,
 		Agents: agents, Sources: host.SourceAddresses(&sc), Spin: !r.plan.Split.Shared && !sc.Work.Calls(), // the downstream has the client's CPUs too
 	}
 	if s.duet != nil {

@@ -50,6 +50,9 @@ func TestLoadPlanOfEachProtocol(t *testing.T) {
 	} {
 		r := &run{plan: &results.Run{Rounds: 1, Scenario: c.scenario}}
 		p := r.loadPlan(spec{}, "h:1", 0, 1)
+		if p.MayDrop { // only where it is the policy
+			t.Errorf("%+v: frames may be dropped", c.scenario)
+		}
 		if p.URL != c.url || len(p.CheckBody) != c.body || strings.Join(pushFlags(&c.scenario), " ") != c.flags {
 			t.Errorf("%+v: %s, %d bytes to check, flags %q", c.scenario, p.URL, len(p.CheckBody), pushFlags(&c.scenario))
 		}

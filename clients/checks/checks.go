@@ -23,7 +23,7 @@ type Load struct {
 	// Kept is whether connections were to live to the end.
 	Kept        bool
 	Interrupted bool
-	// Planned requests of the whole load, and NoPort of them whose outcome was no_port.
+	// Planned requests of the whole load, in one that sends none the frames that came, and NoPort of them whose outcome was no_port.
 	Planned, NoPort int64
 	// Remote are the hosts that requests go to and that are not on loopback: Kernel counts nothing of their end. Without any it
 	// counts for both.

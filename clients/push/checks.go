@@ -27,7 +27,7 @@ const (
 type figures struct {
 	push          *clients.PushReport
 	wanted        int64 // connections, slow ones apart
-	declared      bool  // the scenario says that the server drops frames where a queue is full
+	declared      bool  // the server was told to drop frames where a queue is full
 	foreign       bool
 	forgotten     int64 // subscribers for silenceNs or longer that had received nothing at the end
 	deliveryP99Ns int64

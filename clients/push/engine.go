@@ -156,6 +156,9 @@ func (e *Engine) Run(ctx context.Context, t0 int64) (*clients.Report, error) {
 	f := recording.Facts{Engine: engineName, CPUSeconds: float64(procfsCPU()-cpu) / 1e9, Interrupted: e.stop.Load()}
 	for _, s := range shards {
 		f.EndNs = max(f.EndNs, s.now)
+		for i := range s.counts {
+			f.Received += s.counts[i].Received
+		}
 	}
 	report, err := rec.Report(f)
 	e.complete(report, shards, f.EndNs)

@@ -67,12 +67,12 @@ func TestDeclaredDropsAreNoFault(t *testing.T) {
 	for every, want := range map[int]validity.State{200: validity.OK, 10: validity.Warn} {
 		srv := start(t, reflect.PushScript{Rate: 1000, Fault: reflect.PushGap, Every: every})
 		p := plan(srv.URL(), 5, 500*time.Millisecond)
-		p.Scenario.Push = scenarios.PushLoad{Rate: 1000, Overflow: "drop-oldest"}
+		p.MayDrop = true
 		r := run(t, p)
 		if c := find(t, r, "push sequence"); c.State != want || r.Push.Missing == 0 {
 			t.Errorf("every %d missing: %+v", every, c)
 		}
-		p.Scenario.Push.Overflow = "block"
+		p.MayDrop = false
 		if c := find(t, run(t, p), "push sequence"); c.State != validity.Fail {
 			t.Errorf("every %d missing though nothing is to be dropped: %+v", every, c)
 		}

@@ -47,7 +47,7 @@ func (e *Engine) complete(r *clients.Report, shards []*shard, endNs int64) {
 	}
 	f.forgotten = e.addConnections(p, shards, endNs)
 	f.wanted -= addSlow(p, shards)
-	f.declared = e.plan.Scenario.Push.Rate > 0 && e.plan.Scenario.Push.Overflow == "drop-oldest"
+	f.declared = e.plan.MayDrop
 	for _, s := range shards {
 		for i := range p.Intervals {
 			p.Intervals[i] += s.got[min(i, len(s.got)-1)]

@@ -13,7 +13,7 @@ import (
 func (rec *Recording) checks(r *clients.Report, f Facts, share checks.Share, connects *hist.Histogram, short, end int64) []validity.Check {
 	l := checks.Load{
 		Opened: r.ConnectionsOpened, Wanted: r.ConnectionsWanted, Lost: r.ConnectionsLost, Reopened: r.ConnectionsReopened, Open: r.ConnectionsOpen,
-		Refused: r.ConnectFailures, Short: short, Kept: rec.plan.Scenario.Connections.Requests == 0, Interrupted: r.Interrupted, Planned: r.Planned,
+		Refused: r.ConnectFailures, Short: short, Kept: rec.plan.Scenario.Connections.Requests == 0, Interrupted: r.Interrupted, Planned: r.Planned + f.Received,
 		NoPort: r.Outcomes[clients.NoPort.String()], Remote: request.Remote(rec.plan), Kernel: rec.kernel,
 		ConnectModes: checks.Modes(connects.Between), Limited: f.Limited, Limit: f.Limit, Goroutines: f.Goroutines, Share: share,
 	}

@@ -23,6 +23,8 @@ type Facts struct {
 	// Limited counts requests of steady measured phases that a limit of the engine, named by Limit, held back.
 	Limited int64  `json:"limited,omitempty"`
 	Limit   string `json:"limit,omitempty"`
+	// Received is how many frames came, in a load that sends no requests.
+	Received int64 `json:"received,omitempty"`
 	// Goroutines is whether goroutines send the requests.
 	Goroutines bool `json:"goroutines,omitempty"`
 	// Stamped is what the kernel's time stamps say; nil of an engine that asks for none.
