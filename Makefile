@@ -10,7 +10,7 @@ QUICKLY = $(filter-out 0 no false,$(QUICK))
 ROUNDS ?= $(if $(QUICKLY),1,3)
 FUZZTIME ?= 30s
 FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/wire:FuzzFrame ./internal/wire:FuzzPush ./internal/wire:FuzzWS ./internal/hist:FuzzReadLog \
-	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile ./analysis/expect:FuzzParse
+	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile ./analysis/expect:FuzzParse ./servers/kit/websocket:FuzzHeader
 comma := ,
 
 .PHONY: help build bench compare explain claims aa bench-ruler crosscheck fairness selfcheck test check lint fmt fuzz bench-go clean

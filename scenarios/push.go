@@ -24,7 +24,11 @@ type PushLoad struct {
 // forget the oldest frame of the queue; or end the connection.
 var Overflows = []string{"block", "drop-oldest", "disconnect"}
 
-const maxPushQueue = 65536
+const (
+	maxPushQueue   = 65536
+	maxPushPayload = 1<<20 - 16 // a frame's body beside its id and its clock
+	maxPushLog     = 1 << 30    // bytes of payload in a queue: a server keeps that many frames
+)
 
 // Pushes reports whether the server sends on its own, so that no requests are planned.
 func (s *Scenario) Pushes() bool {
@@ -60,6 +64,10 @@ func (s *Scenario) validatePush() error {
 	switch {
 	case p.Queue < 1 || p.Queue > maxPushQueue:
 		return fmt.Errorf("push.queue %d: want 1 to %d frames", p.Queue, maxPushQueue)
+	case s.Payload > maxPushPayload:
+		return fmt.Errorf("payload %d of a frame that the server sends on its own: want 1 to %d bytes", s.Payload, maxPushPayload)
+	case p.Queue*s.Payload > maxPushLog:
+		return fmt.Errorf("push.queue %d of frames with payload %d: want at most %d bytes together", p.Queue, s.Payload, maxPushLog)
 	case p.Slow > 0 && p.SlowRate == 0:
 		return fmt.Errorf("push.slow %v without push.slow_rate: say how many frames a second a slow subscriber takes, such as 10/s", p.Slow)
 	case p.Slow == 0 && p.SlowRate > 0:

@@ -17,7 +17,7 @@ const (
 	defaultPushRate  = "10/s"
 	defaultPushQueue = 64
 	maxPushQueue     = 65536   // scenarios' limit
-	maxPushLog       = 1 << 30 // bytes of the frames that may wait
+	maxPushLog       = 1 << 30 // bytes of payload of the frames that may wait: scenarios' limit
 	maxPushRate      = 1e6     // frames a second: more than one goroutine makes
 	// maxSubscribe is the most bytes of a message that subscribes.
 	maxSubscribe = len("subscribe ") + wire.MaxChannel
@@ -63,7 +63,7 @@ func (o *pushOptions) hub(e *Env) (*push.Hub, error) {
 		return nil, fmt.Errorf("--push-queue %d: want 1 to %d frames", o.queue, maxPushQueue)
 	case size > wire.MaxBody:
 		return nil, fmt.Errorf("--payload %d of a frame that is pushed: want at most %d bytes", len(e.body), wire.MaxBody-idBytes-8)
-	case o.queue*size > maxPushLog:
+	case o.queue*len(e.body) > maxPushLog:
 		return nil, fmt.Errorf("--push-queue %d of frames with --payload %d: want at most %d bytes together", o.queue, len(e.body), maxPushLog)
 	}
 	c := push.Config{Rate: float64(rate), Queue: o.queue, Overflow: o.overflow, Delivered: e.delivered}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -113,38 +114,39 @@ func pushFrames(a *probe.Attempt) error {
 // pushSame holds what several subscribers get of a frame against each other.
 func pushSame(a *probe.Attempt) error {
 	const width, n = 4, 20
-	clocks := make([]map[uint64]int64, width)
-	conns := make([]*probe.Client, width)
+	conns, last := make([]*probe.Client, width), make([]uint64, width)
 	for i := range conns {
 		var err error
 		if conns[i], err = subscribe(a, net.Dialer{}); err != nil {
 			return err
 		}
-	}
-	err := probe.Lanes(width, func(lane int) error {
-		frames, err := read(a, conns[lane], n)
-		clocks[lane] = make(map[uint64]int64, n)
-		for _, p := range frames {
-			clocks[lane][p.Number] = p.Clock
+		first, err := next(a, conns[i], 0, false)
+		if err != nil {
+			return err
 		}
-		return err
+		last[i] = first.Number
+	}
+	until := slices.Max(last) + n
+	clocks := make([]map[uint64]int64, width)
+	err := probe.Lanes(width, func(lane int) error {
+		clocks[lane] = make(map[uint64]int64)
+		for last[lane] < until {
+			p, err := next(a, conns[lane], last[lane], false)
+			if err != nil {
+				return err
+			}
+			last[lane], clocks[lane][p.Number] = p.Number, p.Clock
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for lane := 1; lane < width; lane++ {
-		shared := 0
-		for number, clock := range clocks[lane] {
-			other, found := clocks[0][number]
-			if found && other != clock {
-				return fmt.Errorf("frame %d has clock %d for one subscriber and %d for another", number, other, clock)
+	for number := until - n + 1; number <= until; number++ {
+		for lane := 1; lane < width; lane++ {
+			if one, other := clocks[0][number], clocks[lane][number]; one != other {
+				return fmt.Errorf("frame %d has clock %d for one subscriber and %d for another", number, one, other)
 			}
-			if found {
-				shared++
-			}
-		}
-		if shared == 0 {
-			return errors.New("two subscribers of the same time have no number in common")
 		}
 	}
 	return nil
