@@ -218,6 +218,10 @@ func (d *document) cell(c *contender, k column) sheet.Cell {
 				values = append(values, v)
 			}
 		}
+		if len(values) == 0 && fromInside(metric) && d.isForeign(c.name) {
+			parts = append(parts, "n/a")
+			continue
+		}
 		if len(values) == 0 {
 			parts = append(parts, "–")
 			if m == sheet.Good {
@@ -242,6 +246,16 @@ func (d *document) cell(c *contender, k column) sheet.Cell {
 		return sheet.Cell{Text: "–", Marks: unique(marks), Mood: sheet.Absent}
 	}
 	return sheet.Cell{Text: strings.Join(parts, k.join), Marks: unique(marks), Mood: m}
+}
+
+// fromInside reports whether only a server itself could tell a metric.
+func fromInside(metric string) bool {
+	return strings.Contains(metric, "goroutines") || strings.Contains(metric, "stack") || strings.HasPrefix(metric, "gc-")
+}
+
+// isForeign reports whether a variant is a server that tells nothing of itself.
+func (d *document) isForeign(variant string) bool {
+	return slices.ContainsFunc(d.res.Run.Variants, func(v results.Variant) bool { return v.Name == variant && v.File != "" })
 }
 
 // missing is the footnote of a metric that no trial has.
