@@ -34,7 +34,7 @@ func (s toy) Stop(context.Context) error {
 
 func toyModel(s toy) *Model {
 	return &Model{
-		Name: "toy", Doc: "a toy", Protocols: []string{"http1"}, Missing: map[string]string{"frame": "it is a toy"},
+		Name: "toy", Doc: "a toy", Protocols: []string{"http1"}, Missing: map[string]string{"frame": "it is a toy", "push": "so it is", "ws": "so it is"},
 		Variants: []Variant{{"big", "a big toy", []string{"--big"}}}, HalfClose: "closes",
 		Flags: func(fs *flag.FlagSet) { fs.Bool("big", false, "") },
 		Start: func(*Env) (Server, error) { return s, nil },

@@ -103,7 +103,7 @@ func (m *Model) parse(args []string) (*Env, *options, error) {
 		return nil, nil, usageError{fmt.Errorf("unknown argument %q: want %s", fs.Arg(0), flagNames(fs))}
 	}
 	if !slices.Contains(m.Protocols, o.protocol) {
-		why := m.missing(o.protocol)
+		why := m.Missing[o.protocol]
 		if why != "" {
 			why = ": " + why
 		}

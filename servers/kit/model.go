@@ -26,8 +26,7 @@ type Model struct {
 	Doc  string // one line
 	// Module is the import path of the framework's module; empty means Go's standard library.
 	Module string
-	// Protocols that the model speaks, and the reason for each of scenarios.Protocols that it doesn't; for push and ws there is
-	// one already.
+	// Protocols that the model speaks, and the reason for each of scenarios.Protocols that it doesn't.
 	Protocols []string
 	Missing   map[string]string
 	Variants  []Variant
@@ -83,7 +82,7 @@ func (m *Model) describe(w io.Writer) error {
 	}
 	for _, p := range scenarios.Protocols {
 		if !slices.Contains(m.Protocols, p) {
-			d.Missing[p] = m.missing(p)
+			d.Missing[p] = m.Missing[p]
 		}
 	}
 	if d.Variants == nil {
@@ -131,17 +130,6 @@ func moduleVersion(path string) string {
 	return "unknown"
 }
 
-// notYet are why a model does not speak protocols that are new.
-var notYet = map[string]string{scenarios.Push: "this server does not speak push yet", scenarios.WS: "this server does not speak ws yet"}
-
-// missing is why the model does not speak a protocol.
-func (m *Model) missing(protocol string) string {
-	if why := m.Missing[protocol]; why != "" {
-		return why
-	}
-	return notYet[protocol]
-}
-
 // validate finds slips in a model's own table; they are the programmer's.
 func (m *Model) validate() error {
 	for _, p := range m.Protocols {
@@ -150,7 +138,7 @@ func (m *Model) validate() error {
 		}
 	}
 	for _, p := range scenarios.Protocols {
-		if !slices.Contains(m.Protocols, p) && m.missing(p) == "" {
+		if !slices.Contains(m.Protocols, p) && m.Missing[p] == "" {
 			return fmt.Errorf("model %s: say in Missing why it doesn't speak %s", m.Name, p)
 		}
 	}
