@@ -70,7 +70,13 @@ func startNginx(t testing.TB, payload int) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startToy(t, c)
+	p := startToy(t, c)
+	reply, err := http.Get("http://" + p.Addr() + "/") // the master listens before it has workers
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply.Body.Close()
+	return p
 }
 
 func TestNginxConforms(t *testing.T) {
