@@ -189,6 +189,22 @@ func (s *shard) lose(i int32, o clients.Outcome) {
 	s.control = s.now
 }
 
+// cutOff ends a connection whose socket has ended, subscribed or not yet.
+func (s *shard) cutOff(i int32, o clients.Outcome) {
+	if s.conns[i].state == upgrading {
+		s.unopened(i, clients.ConnectHandshake)
+		return
+	}
+	s.lose(i, o)
+}
+
+func streamOutcome(errno syscall.Errno) clients.Outcome {
+	if errno == unix.ETIMEDOUT {
+		return clients.Timeout
+	}
+	return clients.Reset
+}
+
 // shut closes a connection's descriptor, and queues it to be opened again.
 func (s *shard) shut(i int32) {
 	c := &s.conns[i]

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -292,22 +291,6 @@ func (s *shard) receive(i int32, ending bool) {
 			return
 		}
 	}
-}
-
-// cutOff ends a connection whose socket has ended, subscribed or not yet.
-func (s *shard) cutOff(i int32, o clients.Outcome) {
-	if s.conns[i].state == upgrading {
-		s.unopened(i, clients.ConnectHandshake)
-		return
-	}
-	s.lose(i, o)
-}
-
-func streamOutcome(errno syscall.Errno) clients.Outcome {
-	if errno == unix.ETIMEDOUT {
-		return clients.Timeout
-	}
-	return clients.Reset
 }
 
 // arrived takes bytes that came on a connection at s.now. What comes after the end does not count.

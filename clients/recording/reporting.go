@@ -112,8 +112,7 @@ func (rec *Recording) report(f Facts) *clients.Report {
 	}
 	r.ConnectFailures, r.ConnectFailuresByKind = why.Sum(), why.Named()
 	var total clients.Tally
-	var trickle apart // of the measured phases
-	var both sides    // of these as well
+	trickle, both := &apart{}, &sides{} // of the measured phases
 	for i, s := range rec.tl.Spans {
 		p, t, l := rec.phaseReport(i, end)
 		r.Phases = append(r.Phases, p)
@@ -122,8 +121,7 @@ func (rec *Recording) report(f Facts) *clients.Report {
 		total.Add(&t)
 		if s.Measure {
 			measured.add(&l)
-			t := rec.trickled(i)
-			trickle.add(&t)
+			trickle.add(rec.trickled(i))
 			both.add(rec.sides(i))
 		}
 	}

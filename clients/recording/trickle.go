@@ -38,7 +38,8 @@ func (t *apart) summary() *hist.Summary {
 }
 
 // trickled adds up the trickle of a span.
-func (rec *Recording) trickled(span int) (t apart) {
+func (rec *Recording) trickled(span int) *apart {
+	t := &apart{}
 	for _, r := range rec.shards {
 		t.add(&r.trickles[span])
 	}

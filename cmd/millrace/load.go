@@ -53,10 +53,8 @@ for the number of the request, and {{n}} for the characters {n}.
 
 With --active 1% the other connections are idle, with --idle all are; --trickle 30s lets each of these send a request every 30 s.
 
-At ws:// each connection is upgraded to WebSocket (RFC 6455), and each request is a binary message that the server echoes.
-
-At push:// each connection subscribes and receives what the server sends on its own. Frames are counted by their numbers, and
-their delivery is timed from the sender's clock where client and server are on one host.
+At ws:// each request is a message that the server echoes. At push:// each connection subscribes and receives what the server
+sends on its own. Frames are counted by their numbers, and their delivery is timed from the sender's clock where client and server are on one host.
 
 With --find trials search the highest rate that meets an objective: a closed loop estimates the capacity, short trials come
 near the edge, and trials of -d decide it. With --sweep a trial at each rate gives the load–latency curve and its knee. The
@@ -77,7 +75,6 @@ or SUSPECT, even if no rate met the objective, 4 where none is, and 1 also where
   millrace load http://127.0.0.1:8080/ -c 1000 --find 'p99<5ms,ok>99.9%' --arrival poisson
   millrace load http://127.0.0.1:8080/ -c 1000 --sweep auto --plot curve.svg
   millrace load frame://127.0.0.1:9000 -c 100 -d 5s --pipeline 16
-  millrace load ws://127.0.0.1:9000/ -c 100 -d 5s
   millrace load http://127.0.0.1:8080/items/{n} --method PUT --body '{"id":{n}}'
   millrace load http://127.0.0.1:8080/ -c 10000 -d 60s --idle --trickle 30s
   millrace load push://127.0.0.1:9000/news -c 1000 -d 5s
