@@ -10,7 +10,9 @@ import (
 
 func TestPush(t *testing.T) {
 	lag := hist.Summary{Count: 20_000, P50: ptr(100), P99: ptr(900)}
-	cpu := func(at, user int64) results.Reading { return results.Reading{TNs: at, CPUUserNs: ptr(user), CPUSystemNs: ptr(0)} }
+	cpu := func(at, user int64) results.Reading {
+		return results.Reading{TNs: at, CPUUserNs: ptr(user), CPUSystemNs: ptr(0)}
+	}
 	trial := &results.Trial{
 		Phases: []results.Phase{
 			{Name: "warmup", FromNs: 0, ToNs: 1e9, Push: &results.PushPhase{PushCounts: results.PushCounts{Received: 77}}},
