@@ -62,7 +62,7 @@ func bystanders(quick bool) Case {
 	const work, rate, share = 40 * time.Millisecond, 1000, 33
 	length := 2 * time.Second
 	if quick {
-		length = 500 * time.Millisecond
+		length = time.Second
 	}
 	return Case{
 		Name: "bystanders", Script: reflect.Script{Protocol: "http1", WorkDelay: work}, Connections: 100, Share: share, Except: onSharedThreads,

@@ -294,7 +294,7 @@ func TestWrongPlans(t *testing.T) {
 			t.Errorf("error %v, want %q in it", err, want)
 		}
 	}
-	check("want http://host:port/path, https://host:port/path or frame://host:port", func(p *clients.Plan, _ *scenarios.Scenario) { p.URL = "ftp://127.0.0.1/" })
+	check("want http://host:port/path, https://host:port/path, ws://host:port/path, frame://host:port or push://host:port/channel", func(p *clients.Plan, _ *scenarios.Scenario) { p.URL = "ftp://127.0.0.1/" })
 	check("want engine tls for https://", func(p *clients.Plan, _ *scenarios.Scenario) { p.URL = "https://127.0.0.1/" })
 	check("and epoll for http://", func(p *clients.Plan, _ *scenarios.Scenario) { p.Engine = "tls" })
 	check("want https://", func(p *clients.Plan, _ *scenarios.Scenario) { p.TLS = &clients.TLS{} })
