@@ -13,7 +13,7 @@ FUZZED = ./internal/wire:FuzzParseRequest ./internal/wire:FuzzReply ./internal/w
 	./scenarios:FuzzDecode ./scenarios:FuzzParseTrace ./clients/request:FuzzParseFile ./analysis/expect:FuzzParse ./servers/kit/websocket:FuzzHeader
 comma := ,
 
-.PHONY: help build bench compare explain claims aa bench-ruler crosscheck fairness selfcheck test check lint fmt fuzz bench-go clean
+.PHONY: help build bench compare explain claims aa bench-ruler conform crosscheck fairness selfcheck test check lint fmt fuzz bench-go clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-ruler: build ## the load client against its goals, into docs/RULER.md: ONL
 
 crosscheck: build ## the load client against wrk, ab, h2load and vegeta, into docs/METHOD.md: ONLY=nginx-rate PAIRS=5 QUICK=1
 	@$(RULER) crosscheck $(RULER_FLAGS)
+
+conform: ## every variant of every server in every protocol it speaks, some ten minutes
+	@MILLRACE_CONFORM_ALL=1 go test -count=1 -timeout 60m -run TestServers ./servers/conform
 
 fairness: build ## the models beside the example servers of their frameworks, into docs/FAIRNESS.md: ONLY=gnet PAIRS=8 QUICK=1
 	@$(BUILD) -o bin/examples/ ./servers/examples/... && $(RULER) fairness $(RULER_FLAGS)

@@ -289,7 +289,7 @@ func TestServerThatNeverGetsReady(t *testing.T) {
 	if err := os.Link(filepath.Join(binDir, "millrace"), filepath.Join(bin, "millrace")); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, bin)
+	s := start(t, bin, "--servers", "goroutine")
 	if got := s.exit(t); got != 1 {
 		t.Errorf("exit status %d, want 1\n%s", got, s.errs.String())
 	}
