@@ -248,7 +248,7 @@ func TestPortInUse(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	cmd = exec.Command(build(t, "goroutine"), "serve", "--work", "dance")
-	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "want none, cpu=") {
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "want one of none, cpu=") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
