@@ -58,4 +58,5 @@ func spread(p *clients.Plan, addrs []string) {
 	}
 	p.URL = p.Requests[0].URL
 	p.Processes = host.ProcessesFor(p.Scenario.Connections.Count)
+	p.Spin = p.Spin && p.Processes < 2 // they would spin beside each other on the same CPUs
 }
