@@ -59,6 +59,21 @@ func TestLoadPlanOfEachProtocol(t *testing.T) {
 	}
 }
 
+// Processes beside each other leave their CPUs to one another.
+func TestSpreadOverProcesses(t *testing.T) {
+	spins := func(connections int) *clients.Plan {
+		p := &clients.Plan{URL: "http://h:1/", Spin: true, Scenario: scenarios.Scenario{Connections: scenarios.Connections{Count: connections}}}
+		spread(p, []string{"h:1", "h:2"})
+		return p
+	}
+	if p := spins(10); p.Processes != 1 || !p.Spin || len(p.Requests) != 2 {
+		t.Errorf("%d processes, spin %v, %d addresses: want one that spins, to 2", p.Processes, p.Spin, len(p.Requests))
+	}
+	if p := spins(1 << 40); p.Processes < 2 || p.Spin { // more than any host opens files in a process
+		t.Errorf("%d processes, spin %v: want several that don't", p.Processes, p.Spin)
+	}
+}
+
 func TestCopyPush(t *testing.T) {
 	trial := &results.Trial{}
 	lag := hist.Summary{Count: 3}
