@@ -20,9 +20,11 @@ func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario
 	t.Metrics = map[string]float64{}
 	head := m.headline()
 	m.percentiles(head)
-	m.windows()
+	if !s.Pushes() { // where nobody asks, there are no replies
+		m.windows()
+		m.achieved()
+	}
 	m.summary(t.Lag, "lag-p99-ns", func(s hist.Summary) *int64 { return s.P99 })
-	m.achieved()
 	m.shares()
 	m.push()
 	m.sides()
@@ -36,7 +38,9 @@ func Measure(t *results.Trial, readings []results.Reading, s *scenarios.Scenario
 		m.churn()
 	}
 	if p := m.loaded(); p != nil {
-		m.cpuPerRequest("cpu-per-req-ns", p.FromNs, p.ToNs)
+		if !s.Pushes() {
+			m.cpuPerRequest("cpu-per-req-ns", p.FromNs, p.ToNs)
+		}
 		m.levels(p)
 		if s.Has(scenarios.Holding) {
 			m.cores(p)
@@ -72,16 +76,16 @@ func (m *measurement) overload() *results.Phase {
 	return m.phase(func(p *results.Phase) bool { return p.Measure && p.Load == "overload" })
 }
 
-// loaded is the phase whose requests the headline speaks of: the overload, else the last measured phase with arrivals, else,
-// where connections are only held, the last measured one.
+// loaded is the phase that the headline speaks of: the overload, else the last measured phase with arrivals, else, where connections
+// are only held or the server sends on its own, the last measured one.
 func (m *measurement) loaded() *results.Phase {
 	if p := m.overload(); p != nil {
 		return p
 	}
-	holding := m.scenario.Has(scenarios.Holding)
+	without := m.scenario.Has(scenarios.Holding) || m.scenario.Pushes()
 	var last *results.Phase
 	for i, p := range m.trial.Phases {
-		if p.Measure && (holding || m.offers(p.Name)) {
+		if p.Measure && (without || m.offers(p.Name)) {
 			last = &m.trial.Phases[i]
 		}
 	}
