@@ -42,12 +42,16 @@ type Reading struct {
 	BodyBytesOut        *int64 `json:"body_bytes_out,omitempty"`
 
 	// Of a server that sends on its own. Frames that it made; copies of them that its connections took; copies forgotten since
-	// too many waited for a subscriber, and subscribers disconnected for that; and subscribers now.
+	// too many waited for a subscriber, and subscribers disconnected for that; and subscribers now. PushLateMaxNs and PushLateP99Ns
+	// are how late it made them, over all so far.
 	Pushed       *int64 `json:"pushed,omitempty"`
 	Delivered    *int64 `json:"delivered,omitempty"`
 	Dropped      *int64 `json:"dropped,omitempty"`
 	Disconnected *int64 `json:"disconnected,omitempty"`
 	Subscribers  *int64 `json:"subscribers,omitempty"`
+
+	PushLateMaxNs *int64 `json:"push_late_max_ns,omitempty"`
+	PushLateP99Ns *int64 `json:"push_late_p99_ns,omitempty"`
 
 	// Calls of a downstream, cumulative: begun, answered, failed, and those that waited for a connection. Absent where the work
 	// calls none.

@@ -45,6 +45,9 @@ type Evidence struct {
 // Trial returns the checks to stand beside the client's.
 func Trial(e Evidence) []validity.Check {
 	list := counterChecks(e)
+	if e.Load.Push != nil {
+		list = append(list, checkPushRate(e))
+	}
 	list = append(list, checkDownstream(e.Done.Downstream, e.Load)...)
 	list = append(list, checkKernelDrops(e.Readings, e.ReadErr)...)
 	return append(list, checkSteal(e.Readings, e.ReadErr, e.Cores), checkQuiet(e.Done.Sampler), checks.Agents(e.Agents, e.Lost),

@@ -213,7 +213,7 @@ func (g *Replicas) readings() (<-chan json.RawMessage, error) {
 }
 
 // largest are the fields of a reading of which several processes have the largest, not the sum.
-var largest = map[string]bool{"GCPauseMaxNs": true, "SchedP99Ns": true}
+var largest = map[string]bool{"GCPauseMaxNs": true, "SchedP99Ns": true, "PushLateMaxNs": true, "PushLateP99Ns": true}
 
 // addReading adds the server's part of a reading to those of other replicas. What one of them lacks, the sum lacks from its side
 // on: it is then that of those which have it, and a server has it in all its replicas or in none.

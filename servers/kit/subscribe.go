@@ -97,6 +97,8 @@ func appendPushes(b []byte, c push.Counts) []byte {
 	b = member(b, "delivered", c.Delivered)
 	b = member(b, "dropped", c.Dropped)
 	b = member(b, "disconnected", c.Disconnected)
+	b = member(b, "push_late_max_ns", c.LateMaxNs)
+	b = member(b, "push_late_p99_ns", c.LateP99Ns)
 	return member(b, "subscribers", c.Subscribers)
 }
 

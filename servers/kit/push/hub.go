@@ -41,7 +41,7 @@ type Config struct {
 	// Overflow is what happens to a subscriber with so many: Block, DropOldest or Disconnect.
 	Overflow string
 	// Encode returns a frame as it is written to a socket, in memory of its own: its number, from 1 on, and the CLOCK_MONOTONIC
-	// in ns of its making. It is called by the hub's goroutine.
+	// in ns at which it was due. It is called by the hub's goroutine.
 	Encode func(number uint64, clock int64) []byte
 	// Head is how many bytes of an encoded frame come before its message: the number, the clock and the payload.
 	Head int
@@ -57,6 +57,9 @@ type Counts struct {
 	Dropped      int64 // copies that were forgotten, since too many waited for their subscriber
 	Disconnected int64 // subscribers ended for the same reason
 	Subscribers  int64 // now
+	// LateMaxNs and LateP99Ns are of the times from when frames were due until subscribers were told of them, over all frames: the
+	// largest, and the 99th percentile as its bucket's upper bound, up to a quarter more.
+	LateMaxNs, LateP99Ns int64
 }
 
 // Hub makes frames and tells outboxes of them. Its goroutine begins with the first subscriber and ends with Stop. Safe for
@@ -69,6 +72,7 @@ type Hub struct {
 	delivered                     counter
 	pushed, dropped, disconnected atomic.Int64 // counted by the hub's goroutine alone
 	subscribers                   counter
+	late                          lateness
 
 	waitsFor atomic.Pointer[Outbox] // whose room the hub waits for, with Block
 	room     chan struct{}          // of one: that outbox has room, or has ended
@@ -100,7 +104,9 @@ func New(c Config) *Hub {
 
 // Counts returns the present counts.
 func (h *Hub) Counts() Counts {
+	most, p99 := h.late.read()
 	return Counts{
+		LateMaxNs: most, LateP99Ns: p99,
 		Pushed: h.pushed.Load(), Delivered: h.delivered.Load(), Dropped: h.dropped.Load(),
 		Disconnected: h.disconnected.Load(), Subscribers: h.subscribers.Load(),
 	}
@@ -128,14 +134,15 @@ func (h *Hub) join(o *Outbox) {
 	}
 }
 
-// run makes frame n at the start plus (n−1) ÷ Rate. One that is late is made at once, and none is left out.
+// run makes frame n at the start plus (n−1) ÷ Rate. One that is late is made at once, and none is left out. It is stamped with
+// when it was due, so that a hub which is late, for want of CPU time or of room, shows in the lag of every frame.
 func (h *Hub) run() {
-	begin := time.Now()
+	begin, clock := time.Now(), monotonic()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for n := uint64(0); ; n++ {
-		due := begin.Add(time.Duration(float64(n) * float64(time.Second) / h.config.Rate))
-		if !h.until(due, timer) || !h.publish() {
+		after := time.Duration(float64(n) * float64(time.Second) / h.config.Rate)
+		if !h.until(begin.Add(after), timer) || !h.publish(begin.Add(after), clock+int64(after)) {
 			return
 		}
 	}
@@ -166,17 +173,19 @@ func (h *Hub) until(due time.Time, timer *time.Timer) bool {
 	}
 }
 
-// publish makes a frame and tells everyone whose outbox was empty. It reports false when the hub is to stop.
-func (h *Hub) publish() bool {
+// publish makes a frame that was due at a time, by Go's clock and by CLOCK_MONOTONIC, and tells everyone whose outbox was empty.
+// It reports false when the hub is to stop.
+func (h *Hub) publish(due time.Time, clock int64) bool {
 	h.absorb()
 	number := h.head.Load() + 1
-	frame := h.config.Encode(number, monotonic())
+	frame := h.config.Encode(number, clock)
 	if h.config.Overflow == Block && !h.makeRoom(number) {
 		return false
 	}
 	h.log[number%uint64(len(h.log))].Store(&frame)
 	h.head.Store(number)
 	h.pushed.Add(1)
+	h.late.add(int64(time.Since(due)))
 	h.each(func(o *Outbox) {
 		if next := o.next.Load(); int64(number-next) >= int64(h.config.Queue) { // taken already where it is negative
 			h.overflow(o, next)

@@ -50,13 +50,15 @@ func (r *reader) takes(t *testing.T, from, to uint64) {
 
 func publish(h *Hub, times int) {
 	for range times {
-		h.publish()
+		h.publish(time.Now(), 0)
 	}
 }
 
 func (h *Hub) wants(t *testing.T, want Counts) {
 	t.Helper()
-	if got := h.Counts(); got != want {
+	got := h.Counts()
+	got.LateMaxNs, got.LateP99Ns = 0, 0 // TestRate looks at them
+	if got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 }
@@ -183,7 +185,7 @@ func TestStopEndsABlockedHub(t *testing.T) {
 		subscribe(h)
 		publish(h, 1)
 		ended := make(chan bool)
-		go func() { ended <- h.publish() }()
+		go func() { ended <- h.publish(time.Now(), 0) }()
 		synctest.Wait()
 		h.Stop()
 		if <-ended {
@@ -237,9 +239,10 @@ func TestMessage(t *testing.T) {
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made []time.Duration
+		var stamps []int64
 		begin := time.Now()
-		h := New(Config{Rate: 4, Queue: 64, Overflow: DropOldest, Encode: func(n uint64, _ int64) []byte {
-			made = append(made, time.Since(begin))
+		h := New(Config{Rate: 4, Queue: 64, Overflow: DropOldest, Encode: func(n uint64, clock int64) []byte {
+			made, stamps = append(made, time.Since(begin)), append(stamps, clock)
 			if n == 4 {
 				<-time.After(600 * time.Millisecond)
 			}
@@ -253,6 +256,13 @@ func TestRate(t *testing.T) {
 			if i >= len(made) || i >= len(want) || made[i] != want[i]*time.Millisecond {
 				t.Fatalf("frames made at %v, want %v ms", made, want)
 			}
+			if due := stamps[i] - stamps[0]; due != int64(i)*int64(250*time.Millisecond) {
+				t.Errorf("frame %d is stamped %d ns after the first: want when it was due, %d ms", i+1, due, 250*i)
+			}
+		}
+		// Frame 4 is told of 600 ms late, 5 and 6 are 350 and 100 ms late.
+		if c := h.Counts(); c.LateMaxNs != int64(600*time.Millisecond) || c.LateP99Ns != c.LateMaxNs {
+			t.Errorf("late by %d ns at most and %d by p99: want 600 ms, of 9 frames", c.LateMaxNs, c.LateP99Ns)
 		}
 		if r.woken.Load() != 1 {
 			t.Errorf("woken %d times", r.woken.Load())
@@ -336,7 +346,7 @@ func TestAFrameCostsNoMemoryPerSubscriber(t *testing.T) {
 	}
 	out := make([]byte, 0, 1<<10)
 	if n := testing.AllocsPerRun(100, func() {
-		h.publish()
+		h.publish(time.Now(), 0)
 		for _, r := range readers {
 			out, _, _ = r.Pushed(out[:0])
 		}
@@ -357,10 +367,30 @@ func BenchmarkFanOut(b *testing.B) {
 	out := make([]byte, 0, 1<<10)
 	b.ReportAllocs()
 	for b.Loop() {
-		h.publish()
+		h.publish(time.Now(), 0)
 		for _, r := range readers {
 			out, _, _ = r.Pushed(out[:0])
 		}
 	}
 	b.ReportMetric(float64(h.Counts().Delivered)/b.Elapsed().Seconds(), "deliveries/s")
+}
+
+func TestLatenessKeepsItsResolution(t *testing.T) {
+	for ns := int64(0); ns < 1<<62; ns += 1 + ns/7 {
+		i := lateBucket(ns)
+		if top := lateBound(i); top < ns || float64(top) > 1.25*float64(ns) && top > 3 || i > 0 && lateBound(i-1) >= ns {
+			t.Fatalf("%d ns: bucket %d to %d, the one before to %d", ns, i, top, lateBound(max(i-1, 0)))
+		}
+	}
+	var l lateness
+	if most, p99 := l.read(); most != 0 || p99 != 0 {
+		t.Errorf("without frames %d and %d", most, p99)
+	}
+	for range 99 {
+		l.add(1000)
+	}
+	l.add(1e6)
+	if most, p99 := l.read(); most != 1e6 || p99 < 1000 || p99 > 1250 {
+		t.Errorf("largest %d and p99 %d of 99 × 1000 ns and 1 ms", most, p99)
+	}
 }
