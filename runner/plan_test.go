@@ -42,6 +42,7 @@ func planned(t *testing.T) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Servers = nil // all that are here
 	return Config{
 		Scenario: s, Quick: true, Set: []string{"connections.count=10"}, Rounds: 2, Engine: "epoll",
 		ServersDir: serversDir(t, map[string]string{"goroutine": goroutineDescribes, "gnet": gnetDescribes}),
