@@ -62,6 +62,8 @@ func (s *Scenario) validatePush() error {
 		return err
 	}
 	switch {
+	case s.Replicas.Number() > 1 || s.Replicas == Auto:
+		return fmt.Errorf("replicas %s where the server sends on its own: its deliveries are not merged over processes: want 1", s.Replicas)
 	case p.Queue < 1 || p.Queue > maxPushQueue:
 		return fmt.Errorf("push.queue %d: want 1 to %d frames", p.Queue, maxPushQueue)
 	case s.Payload > maxPushPayload:

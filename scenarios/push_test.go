@@ -27,6 +27,8 @@ func TestPush(t *testing.T) {
 	check("push: {slow_rate: 1/s}", "want a share of slow subscribers")
 	check("push: {heartbeat: 1ms}", "push.heartbeat")
 	check("payload: 1048561", "want 1 to 1048560 bytes")
+	check("replicas: 2", "replicas 2 where the server sends on its own")
+	check("replicas: auto", "want 1")
 	check("payload: 1000000\npush: {queue: 2000}", "bytes together")
 }
 

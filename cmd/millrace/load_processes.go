@@ -43,7 +43,7 @@ func (f *processFlags) prepare(plan *clients.Plan, search bool) (int, error) {
 		if n, err = strconv.Atoi(f.text); err != nil || n < 1 || n > crew.MaxMembers {
 			return 0, fmt.Errorf("--processes %s: want auto or 1 to %d", f.text, crew.MaxMembers)
 		}
-	} else if !search && crewEngine(plan.Engine) && plan.Scenario.Protocol != scenarios.Push {
+	} else if !search && crewEngine(plan.Engine) && !plan.Scenario.Pushes() {
 		n = min(host.ProcessesFor(count), crew.MaxMembers)
 	}
 	most, why := host.FitConnections(&plan.Scenario)
@@ -63,8 +63,8 @@ func (f *processFlags) prepare(plan *clients.Plan, search bool) (int, error) {
 		return n, nil
 	case search:
 		return 0, fmt.Errorf("--processes %d with --find or --sweep: want one process", n)
-	case plan.Scenario.Protocol == scenarios.Push:
-		return 0, fmt.Errorf("--processes %d with protocol push: its counts are not merged over processes: want 1", n)
+	case plan.Scenario.Pushes():
+		return 0, fmt.Errorf("--processes %d with protocol %s where the server sends on its own: its counts are not merged over processes: want 1", n, plan.Scenario.Protocol)
 	case !crewEngine(plan.Engine):
 		return 0, fmt.Errorf("--processes %d with engine %s: want one process, or engine epoll, uring or tls", n, plan.Engine)
 	}
