@@ -176,6 +176,42 @@ func TestForeignCommand(t *testing.T) {
 	}
 }
 
+// TestForeignWithoutEcho: that a server does not echo bodies is a matter of http1, and a server of ws is not asked to push, since
+// nobody told it to.
+func TestForeignWithoutEcho(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"push", "ws", "frame"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := l.Addr().String()
+			_ = l.Close()
+			target := toyTarget(t, "", protocol)
+			target.Command = append(target.Command, "serve", "--listen", addr, "--protocol", protocol)
+			target.Foreign, target.Addr, target.NoEcho = true, addr, true
+			report := mustRun(t, target, Options{})
+			if err := report.Err(); err != nil {
+				t.Error(err)
+			}
+			for _, c := range report.Cases {
+				switch c.Name {
+				case "push/frames":
+					if asked := c.Skipped == ""; asked != (protocol == "push") {
+						t.Errorf("%s: skipped %q", c.Name, c.Skipped)
+					}
+				case "echo", "keep-alive", "malformed/no-subscription":
+					if !c.Passed {
+						t.Errorf("%+v", c)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

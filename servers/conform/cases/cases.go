@@ -21,6 +21,8 @@ type Case struct {
 	Self bool
 	// Echo: the server must answer with what it was sent.
 	Echo bool
+	// Pushing: the server must send on its own.
+	Pushing bool
 	// Contract: more is needed than the server's sockets.
 	Contract bool
 	// Ends: the case waits for the end of the server, which may take probe.ExitLimit.

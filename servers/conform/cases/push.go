@@ -17,7 +17,7 @@ import (
 
 // pushCases are those of servers that send on their own, over push and ws alike.
 func pushCases() []Case {
-	return []Case{
+	list := []Case{
 		{Name: "push/frames", Own: true, Args: pushes("100/s"), Run: pushFrames},
 		{Name: "push/same-to-all", Own: true, Args: pushes("100/s"), Run: pushSame},
 		{Name: "push/pieces", Own: true, Args: pushes("100/s"), Run: pushPieces},
@@ -33,6 +33,10 @@ func pushCases() []Case {
 		{Name: "push/block", Self: true, Contract: true, Run: pushBlock},
 		{Name: "shutdown/subscribers", Own: true, Contract: true, Ends: true, Args: pushes("100/s"), Run: shutdownPushing},
 	}
+	for i := range list {
+		list[i].Pushing = true
+	}
+	return list
 }
 
 func pushes(rate string) []string { return []string{"--push-rate", rate} }

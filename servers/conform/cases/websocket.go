@@ -21,7 +21,7 @@ func wsCases() []Case {
 		{Name: "ws/text", Run: wsText},
 		{Name: "ws/fragments", Run: wsFragments},
 		{Name: "ws/ping", Run: wsPing},
-		{Name: "ws/push-and-echo", Own: true, Args: pushes("100/s"), Run: wsPushAndEcho},
+		{Name: "ws/push-and-echo", Pushing: true, Own: true, Args: pushes("100/s"), Run: wsPushAndEcho},
 	}
 	for _, c := range badHandshakes {
 		list = append(list, Case{Name: "ws/no-handshake/" + c.name, Run: wsNoHandshake(c.old, c.new)})

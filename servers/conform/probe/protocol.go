@@ -210,9 +210,17 @@ var (
 	ErrSilent  = errors.New("neither a whole reply nor a close in time")
 )
 
-// WithoutEcho is the protocol of a server that answers everything with the payload.
-func WithoutEcho(p Protocol) Protocol { return silent{p} }
+// WithoutEcho is the protocol of a server that answers everything with the payload. That is one of http1 only: what is sent in a
+// frame or a message is always echoed, and push echoes nothing, so these stay as they are, with all their methods.
+func WithoutEcho(p Protocol) Protocol {
+	if h, ok := p.(http1); ok {
+		return silent{h}
+	}
+	return p
+}
 
-type silent struct{ Protocol }
+type silent struct{ http1 }
+
+var _ Protocol = silent{}
 
 func (p silent) Echo(id uint64, _ []byte) Request { return p.Plain(id, false) }

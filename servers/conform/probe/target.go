@@ -22,7 +22,8 @@ type Target struct {
 	// Foreign marks a server that speaks the protocol at Addr but does not keep the contract: no describe, ready line
 	// or control channel. Only the cases that need nothing but its sockets are run, and none asks for work.
 	Foreign bool
-	// NoEcho marks a foreign server that does not answer POST with the request's body: it is asked for the payload instead.
+	// NoEcho marks a foreign http1 server that does not answer POST with the request's body: it is asked for the payload instead.
+	// Of other protocols it says nothing.
 	NoEcho bool
 	// Addr is host:port of a foreign server. One that Command starts is ready when it accepts connections there.
 	Addr string
