@@ -11,18 +11,34 @@ import (
 // maxLateShare is how many of the downstream's replies may go out late: as many as a p99 does not feel.
 const maxLateShare = 0.01
 
-// checkDownstream are the checks of a trial whose work calls bin/downstream; none without it.
-func checkDownstream(d *results.Downstream, load *clients.Report) []validity.Check {
-	if d == nil {
+// checkDownstream are the checks of a trial whose work calls bin/downstream; none of one that calls none. Where it could not be
+// asked, d is nil and all of them are unknown.
+func checkDownstream(d *results.Downstream, load *clients.Report, calls bool) []validity.Check {
+	switch {
+	case !calls:
 		return nil
+	case d == nil:
+		list := []validity.Check{{Name: nameCalls}, {Name: nameWork}, {Name: nameLate}, {Name: nameCrowd}}
+		for i := range list {
+			list[i] = unread(list[i], "the downstream's counts at the end", nil)
+		}
+		return list
 	}
 	return []validity.Check{checkCalls(d), checkWork(d, load), checkLate(d), checkCrowd(d)}
 }
 
+// The names of its checks.
+const (
+	nameCalls = "two-sided calls"
+	nameWork  = "calls a request"
+	nameLate  = "downstream timing"
+	nameCrowd = "downstream connections"
+)
+
 // checkCalls: what the server called has reached the downstream, no more and no less. Calls under way when both sides were
 // read may be counted on one of them; a reset may make net/http ask once more.
 func checkCalls(d *results.Downstream) validity.Check {
-	c := validity.Check{Name: "two-sided calls", State: validity.OK, Unit: "requests"}
+	c := validity.Check{Name: nameCalls, State: validity.OK, Unit: "requests"}
 	if d.Calls == nil || d.CallsAnswered == nil {
 		return unread(c, "the server's count of its calls", nil)
 	}
@@ -38,7 +54,7 @@ func checkCalls(d *results.Downstream) validity.Check {
 // checkWork: every reply to a request with work took a call, and what was called beyond them the client gave up. Where only a
 // share asks for the work, the client knows of good replies alone how many did.
 func checkWork(d *results.Downstream, load *clients.Report) validity.Check {
-	c := validity.Check{Name: "calls a request", State: validity.OK, Unit: "requests"}
+	c := validity.Check{Name: nameWork, State: validity.OK, Unit: "requests"}
 	if d.Calls == nil {
 		return unread(c, "the server's count of its calls", nil)
 	}
@@ -64,20 +80,20 @@ func checkWork(d *results.Downstream, load *clients.Report) validity.Check {
 }
 
 func checkLate(d *results.Downstream) validity.Check {
-	c := validity.Check{Name: "downstream timing", State: validity.OK, Unit: "share", Limit: maxLateShare}
+	c := validity.Check{Name: nameLate, State: validity.OK, Unit: "share", Limit: maxLateShare}
 	if d.Answered > 0 {
 		c.Value = float64(d.Late) / float64(d.Answered)
 	}
 	if c.Value > maxLateShare {
 		c.State = validity.Warn
-		c.Reason = fmt.Sprintf("%.1f %% of the downstream's replies went out over 1 ms late (limit %.0f %%)", c.Value*100, maxLateShare*100)
+		c.Reason = fmt.Sprintf("%.1f %% of the downstream's replies went out, or their requests were read, over 1 ms late (limit %.0f %%)", c.Value*100, maxLateShare*100)
 		c.Remedy = "lower the rate, or give the client's side another CPU: the downstream runs there"
 	}
 	return c
 }
 
 func checkCrowd(d *results.Downstream) validity.Check {
-	c := validity.Check{Name: "downstream connections", State: validity.OK, Unit: "calls"}
+	c := validity.Check{Name: nameCrowd, State: validity.OK, Unit: "calls"}
 	if d.Waited == nil {
 		return unread(c, "the server's count of its calls", nil)
 	}

@@ -41,11 +41,17 @@ func TestCheckWork(t *testing.T) {
 }
 
 func TestCheckDownstream(t *testing.T) {
-	if list := checkDownstream(nil, nil); list != nil {
+	if list := checkDownstream(nil, nil, false); list != nil {
 		t.Errorf("checks without a downstream: %+v", list)
 	}
+	lost := checkDownstream(nil, nil, true)
+	for i, c := range checkDownstream(&results.Downstream{}, &clients.Report{}, true) {
+		if len(lost) != 4 || lost[i].Name != c.Name || lost[i].State != validity.Unknown {
+			t.Fatalf("checks of a downstream that could not be asked: %+v", lost)
+		}
+	}
 	expect(t, checkLate(&results.Downstream{Answered: 1000, Late: 10}), validity.OK, "")
-	expect(t, checkLate(&results.Downstream{Answered: 1000, Late: 11}), validity.Warn, "1.1 % of the downstream's replies went out over 1 ms late")
+	expect(t, checkLate(&results.Downstream{Answered: 1000, Late: 11}), validity.Warn, "1.1 % of the downstream's replies went out, or their requests were read, over 1 ms late")
 	expect(t, checkLate(&results.Downstream{}), validity.OK, "")
 	expect(t, checkCrowd(&results.Downstream{Waited: ptr(0)}), validity.OK, "")
 	expect(t, checkCrowd(&results.Downstream{Waited: ptr(3)}), validity.Warn, "3 calls waited for a connection")

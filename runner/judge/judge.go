@@ -48,7 +48,7 @@ func Trial(e Evidence) []validity.Check {
 	if e.Load.Push != nil {
 		list = append(list, checkPushRate(e))
 	}
-	list = append(list, checkDownstream(e.Done.Downstream, e.Load)...)
+	list = append(list, checkDownstream(e.Done.Downstream, e.Load, e.Plan.Scenario.Work.Calls())...)
 	list = append(list, checkKernelDrops(e.Readings, e.ReadErr)...)
 	return append(list, checkSteal(e.Readings, e.ReadErr, e.Cores), checkQuiet(e.Done.Sampler), checks.Agents(e.Agents, e.Lost),
 		checks.StartSkew(e.SkewNs), checks.Spread(e.P99Ns), checkHealth(e.Done), checkServerThrottling(e.Done.Sampler), e.Floor.Check(&e.Plan, e.Load))
