@@ -16,7 +16,7 @@ type Downstream struct {
 	Lost         int64 `json:"lost"`
 	// Resets are the connections that windows have reset.
 	Resets int64 `json:"resets"`
-	// Late are replies that went out over 1 ms after they were due: the downstream's own fault.
+	// Late are replies that went out over 1 ms after they were due, or whose request was read that late: the downstream's own fault.
 	Late  int64 `json:"late"`
 	CPUNs int64 `json:"cpu_ns"`
 	// Calls are those that the server began, CallsAnswered and Failed how they ended, and Waited those that had to wait for a

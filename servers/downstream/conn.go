@@ -32,6 +32,7 @@ type conn struct {
 // pending is a request that waits for its time.
 type pending struct {
 	due  int64 // CLOCK_MONOTONIC
+	late bool  // it was there for longer than lateBy before it was read
 	conn *conn
 	id   uint64 // of a frame
 	body []byte // of a frame's echo; the whole reply of http
@@ -153,7 +154,8 @@ func (s *server) answer(in []byte, r *wire.Request) []byte {
 // receive counts a request and lets it wait for its time.
 func (s *server) receive(c *conn, p pending) {
 	n := uint64(s.received.Add(1)) - 1
-	p.due = s.dueAt(n)
+	now := s.now()
+	p.due, p.late = s.dueAt(n, now), now-s.woken > int64(lateBy)
 	c.waiting++
 	c.held += requestBytes + len(p.body)
 	s.queue.push(p)

@@ -61,7 +61,7 @@ func (s *server) begin(line []byte) error {
 
 // readings appends what became of the requests. received = answered + in_flight + refused + lost: refused are those that a
 // window's resets took, lost those whose client went away before the reply was handed on. late are replies that went out over 1 ms
-// after they were due: this program's own fault.
+// after they were due, or whose request was there for longer than that before it was read: this program's own fault.
 func (s *server) readings(b []byte) []byte {
 	answered, refused, lost := s.env.Counters.Handled.Load(), s.refused.Load(), s.lost.Load()
 	received := s.received.Load() // last, so that none are in flight by a negative number
