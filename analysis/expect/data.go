@@ -71,8 +71,11 @@ type phaseValues struct {
 	notes  []string
 }
 
+// errNoTrial is what is said where there is no trial that counts.
+var errNoTrial = errors.New("no trial")
+
 // errAbsent is what is said of a variant that the run doesn't have.
-var errAbsent = errors.New("not in this run")
+var errAbsent = fmt.Errorf("%w: not in this run", errNoTrial)
 
 // trial is the variant's trial of the round, and an error if there is none that counts.
 func (c *cell) trial(variant string) (*results.Trial, error) {
@@ -89,12 +92,12 @@ func (c *cell) trial(variant string) (*results.Trial, error) {
 	for _, t := range c.data.Trials {
 		if t.Round == c.round && t.Variant == variant && t.Step == c.step {
 			if why := t.LeftOut(); why != "" {
-				return nil, errors.New(why)
+				return nil, fmt.Errorf("%w that counts: %s", errNoTrial, why)
 			}
 			return t, nil
 		}
 	}
-	return nil, errors.New("no trial")
+	return nil, errNoTrial
 }
 
 // value is a figure of a variant in the round.

@@ -221,6 +221,45 @@ func TestSweeps(t *testing.T) {
 	}
 }
 
+// The largest step that holds an objective: the first that doesn't ends it, and so does one without the figure.
+func TestUpto(t *testing.T) {
+	d := ten(0)
+	d.Run.Split.Server = []int{0, 1}
+	for i, n := range []float64{100, 200, 1000} {
+		d.Run.Steps = append(d.Run.Steps, results.Step{Name: fmt.Sprint(n), Value: &n, Scenario: d.Run.Scenario})
+		for r := 1; r <= 8; r++ {
+			for v, p99s := range map[string][]float64{"a": {1e6, 2e6, 3e6}, "b/x": {1e6, 9e6, 1e6}} {
+				m := metrics(p99s[i], 1)
+				if v == "a" && n == 1000 && r%2 == 0 {
+					delete(m, "p99-latency-ns")
+				}
+				d.Trials = append(d.Trials, &results.Trial{Round: r, Variant: v, Step: fmt.Sprint(n), Status: results.StatusDone, Verdict: validity.Valid, Metrics: m})
+			}
+		}
+	}
+	for that, want := range map[string]Verdict{
+		"within(upto(p99(a), 2ms), 200, 1%)":            Confirmed,
+		"within(upto(p99(b/x), 5ms), 100, 1%)":          Confirmed,
+		"upto(p99(a), 2ms) >= 5 * upto(p99(b/x), 5ms)":  Refuted,
+		"within(upto(p99(a), 5ms), 1000, 1%)":           Undecided, // without the figure in every other round
+		"upto(p99(a), 0.5ms) >= upto(p99(b/x), 0.5ms)":  Undecided, // neither holds the first step
+		"at(100, p99(a)) / server_cpus() < 0.6ms":       Confirmed,
+		"at(100, p99(a)) / (3 * server_cpus()) > 0.2ms": Refuted,
+	} {
+		if got := decideOne(t, d, that); got.Verdict != want {
+			t.Errorf("%s: %s, want %s: %+v", that, got.Verdict, want, got.Comparisons)
+		}
+	}
+	for i := range d.Trials {
+		if d.Trials[i].Step == "200" && d.Trials[i].Variant == "a" {
+			d.Trials[i].Verdict = validity.Invalid
+		}
+	}
+	if got := decideOne(t, d, "upto(p99(a), 5ms) > 1"); got.Verdict != Undecided || got.Comparisons[0].Rounds != 0 {
+		t.Errorf("a step whose trials don't count is not one that failed: %+v", got)
+	}
+}
+
 func TestHostileStatements(t *testing.T) {
 	names := NamesOf(ten(1).Run, []string{"gnet"})
 	for that, words := range map[string]string{
@@ -255,6 +294,11 @@ func TestHostileStatements(t *testing.T) {
 		"within(p99(a), 5ms, 5%) < 3":      "within is a comparison",
 		"p99(a) < 1 / 0 * 1ms":             "division by zero",
 		"lowest(p99(a)) < 3ms":             "want two or more",
+		"upto(p99(a), p99(a)) > 3":         "want a number with the unit of",
+		"upto(p99(a), 3) > 3":              "want a number with the unit of",
+		"upto(p99(a)) > 3":                 "want upto(expression, limit)",
+		"upto(p99(a), 3ms) > 3":            "nothing is swept",
+		"p99(a) / server_cpus(2) < 3ms":    "want none",
 		"lowest(p99(a), 3) < 3ms":          "want the same unit",
 		"let x = 3; x < p99(a)":            "want a comparison",
 		"all([1], # < 2)":                  "want a comparison",

@@ -89,6 +89,8 @@ func side(s *results.Side, value func(hist.Summary) *int64) (float64, error) {
 var Composed = [][2]string{
 	{"at(STEP, a)", "a at one step of the sweep; where the run is swept each figure needs it, or slope"},
 	{"slope(a)", "Theil–Sen slope of a over the numbers that are swept, by one of them"},
+	{"upto(a, 100ms)", "the largest of the swept numbers up to which a is at or below the limit at every step; a step without the figure is not"},
+	{"server_cpus()", "how many CPUs the servers had"},
 	{"lowest(a, b, …), highest(a, b, …)", "the smallest and the largest of several"},
 	{"within(a, b, 5%)", "a comparison: the ratio of a to b is from 1 ÷ 1.05 to 1.05"},
 }
@@ -98,7 +100,7 @@ func functionNames() string {
 	for _, f := range Functions {
 		list = append(list, f.Name)
 	}
-	return strings.Join(append(list, "at", "slope", "lowest", "highest"), ", ")
+	return strings.Join(append(list, "at", "slope", "upto", "server_cpus", "lowest", "highest"), ", ")
 }
 
 // measured compiles a call of a function of the table.

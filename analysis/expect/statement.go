@@ -117,7 +117,7 @@ func (r reference) check(n Names) error {
 	case r.step != "" && !slices.Contains(n.Steps, r.step):
 		return fmt.Errorf("%s: no step %q of the sweep: want one of %s", r.text, r.step, orNone(n.Steps))
 	case r.everyStep && len(n.Steps) == 0:
-		return fmt.Errorf("%s: slope(…) runs over the steps of a sweep, and nothing is swept: want a sweep, or no slope", r.text)
+		return fmt.Errorf("%s: slope(…) and upto(…) run over the steps of a sweep, and nothing is swept: want a sweep, or neither", r.text)
 	case r.step == "" && !r.everyStep && len(n.Steps) > 0:
 		return fmt.Errorf("%s: the run is swept: say at which step, at(%q, %s)", r.text, n.Steps[0], r.text)
 	}

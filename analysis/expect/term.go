@@ -213,6 +213,10 @@ func (c *compiler) call(name string, args []ast.Node, depth int) (term, error) {
 		return c.at(args, depth)
 	case "slope":
 		return c.slope(args, depth)
+	case "upto":
+		return c.upto(args, depth)
+	case "server_cpus":
+		return serverCPUs(args)
 	case "lowest", "highest":
 		return c.extreme(name, args, depth)
 	case "within":
