@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/analysis/expect"
 	"github.com/millrace/millrace/claims"
 	"github.com/millrace/millrace/internal/golden"
+	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/results"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -46,7 +47,8 @@ func findings() *Findings {
 	d := decisions()
 	res := &results.Result{Run: &results.Run{ID: "20260101T000000Z-burst-aaaa", Scenario: scenarios.Scenario{Name: "burst", Connections: scenarios.Connections{Count: 2000}},
 		Set: []string{"connections.count=2000"}, Scale: []string{"2000 connections instead of 10000: files"}, Env: results.Env{CPU: "a  CPU", Cores: 2, MemBytes: 24 << 30, Kernel: "Linux 6.18", Go: "go1.26"},
-		Split: results.CPUSplit{Server: []int{0}, Client: []int{1}}}, Trials: []*results.Trial{{ID: "r01-burst-a", Round: 1, Status: results.StatusInterrupted}, {Round: 2, Status: results.StatusDone}}}
+		Split: results.CPUSplit{Server: []int{0}, Client: []int{1}}}, Trials: []*results.Trial{{ID: "r01-burst-a", Round: 1, Status: results.StatusInterrupted}, {Round: 2, Status: results.StatusDone},
+		{Round: 2, Status: results.StatusDone, Verdict: validity.Suspect, Checks: []validity.Check{{Name: "client-bound", State: validity.Warn}, {Name: "lag", State: validity.NotApplicable}}}}}
 	part := func(i int, name string) claims.Part {
 		return claims.Part{Statement: claims.Statement{Name: name, Run: "burst", That: "p99(c) < 1", Reading: "as it says"}, RunID: res.Run.ID, Decision: d[i]}
 	}
@@ -55,7 +57,7 @@ func findings() *Findings {
 		Made:      map[string]claims.Made{"burst": {Result: res, LeftOut: map[string]string{"gin": "no such server"}}, "later": {Why: "no scenario someday"}},
 		Outcomes: []claims.Outcome{
 			{Row: claims.Row{ID: "A1", Says: "It is | fast.", Read: "The p99.", Statements: []claims.Statement{{Run: "burst"}}}, Verdict: expect.Confirmed, Parts: []claims.Part{part(0, "fast")}, Shown: []claims.Part{part(1, "small")}},
-			{Row: claims.Row{ID: "B1", Says: "It scales.", Read: "Cores.", Statements: []claims.Statement{{Run: "burst"}, {Run: "later"}}}, Verdict: expect.Undecided, Why: "the server has 1 CPU", Parts: []claims.Part{part(2, "odd"), part(3, "few")}},
+			{Row: claims.Row{ID: "B1", Says: "It scales.", Read: "Cores.", Statements: []claims.Statement{{Run: "burst"}, {Run: "later"}}}, Verdict: expect.Undecided, Why: "the server has 1 CPU", Needs: []claims.Part{part(0, "surge")}, Parts: []claims.Part{part(2, "odd"), part(3, "few")}},
 		},
 		Mechanisms: map[string]string{"A1": "It does less."},
 	}
@@ -69,4 +71,30 @@ func TestText(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Equal(t, "claims.txt", b.String())
+}
+
+// What decides a row is a comparison that is as the row, even behind one of the same statement that is not.
+func TestDeciding(t *testing.T) {
+	comparison := func(text string, v expect.Verdict) expect.Comparison {
+		return expect.Comparison{Text: text, Verdict: v, Ratio: true, Value: f(0.5)}
+	}
+	row := func(v, statement expect.Verdict, list ...expect.Comparison) *claims.Outcome {
+		return &claims.Outcome{Verdict: v, Parts: []claims.Part{{Decision: expect.Decision{Verdict: expect.Confirmed, Comparisons: []expect.Comparison{comparison("other", expect.Confirmed)}}},
+			{Decision: expect.Decision{Verdict: statement, Comparisons: list}}}}
+	}
+	for want, o := range map[string]*claims.Outcome{
+		"served: ×0.5": row(expect.Refuted, expect.Refuted, comparison("failed", expect.Confirmed), comparison("served", expect.Refuted)),
+		"is not: ×0.5": row(expect.Refuted, expect.Refuted, comparison("wide", expect.Undecided), comparison("is not", expect.Confirmed)), // behind not
+		"wide: ×0.5":   row(expect.Undecided, expect.Undecided, comparison("yes", expect.Confirmed), comparison("wide", expect.Undecided)),
+		"other: ×0.5":  row(expect.Undecided, expect.Refuted, comparison("no", expect.Refuted)),
+	} {
+		if got := deciding(o); got != want {
+			t.Errorf("deciding figure %q, want %q", got, want)
+		}
+	}
+	o := row(expect.Undecided, expect.Confirmed)
+	o.Needs = []claims.Part{{Decision: expect.Decision{Verdict: expect.Refuted, Comparisons: []expect.Comparison{comparison("surge", expect.Refuted)}}}}
+	if got := deciding(o); got != "control: surge: ×0.5" {
+		t.Errorf("a control that is not met: %q", got)
+	}
 }

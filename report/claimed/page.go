@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/analysis/expect"
 	"github.com/millrace/millrace/claims"
 	"github.com/millrace/millrace/internal/quantity"
+	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/report/sheet"
 	"github.com/millrace/millrace/results"
 )
@@ -35,6 +37,12 @@ func Text(w io.Writer, f *Findings, color bool) error {
 			for _, r := range partRows(&part) {
 				t.Rows = append(t.Rows, cells(append([]string{id, verdict}, r...)...))
 				id, verdict = "", ""
+			}
+		}
+		for _, part := range o.Needs {
+			for _, r := range partRows(&part) {
+				r[0] = "control " + r[0]
+				t.Rows = append(t.Rows, cells(append([]string{"", ""}, r...)...))
 			}
 		}
 		if o.Why != "" {
@@ -80,13 +88,13 @@ func Page(f *Findings) []byte {
 	p := &sheet.Page{}
 	p.Line("# Claims")
 	p.Line("What five well-known articles assert about Go network models, put to the test on one machine: %s. Written by `make claims`, "+
-		"which goes on where it was interrupted. The statements were fixed before measuring (claims/catalogue.yaml); one row alone is run again by the command in its part.", f.summary())
+		"which goes on where it was interrupted. The statements are those of claims/catalogue.yaml at the commit named below, on which all runs were made; `git log claims/catalogue.yaml` has what was changed before, and why. One row alone is run again by the command in its part.", f.summary())
 	if f.Quick {
 		p.Line("Quick: small runs of few rounds, to see that all works. Below 6 rounds nothing is decided.")
 	}
 	p.Line("%s", f.machine())
-	p.Line("%s Rounds are those that have a value on both sides. A claim is CONFIRMED where all of its statements are, REFUTED where one is. Statements of one claim are decided together, so that the chance of any wrong verdict "+
-		"in a row is at most 5 %% (Holm; a row that rests on several runs gives each its share). What else is shown decides nothing.", Reading)
+	p.Line("%s Rounds are those that have a value on both sides. A claim is CONFIRMED where all of its statements are, REFUTED where one is, and UNDECIDED where one of its controls is not met. Statements of one claim are decided together, so that the chance of any wrong verdict "+
+		"in a row is at most 5 %% (Holm; a row that rests on several runs gives each its share). What else is shown decides nothing. Trials that are SUSPECT count, and each row says how many.", Reading)
 	p.Line("## Verdicts")
 	t := sheet.Table{Head: []string{"claim", "verdict", "what is said", "deciding figure"}}
 	for i := range f.Outcomes {
@@ -101,25 +109,41 @@ func Page(f *Findings) []byte {
 	return p.Bytes()
 }
 
-// deciding is the figure of the statement that a row's verdict rests on: the first that is as the row.
+// deciding is the figure that a row's verdict rests on: that of a comparison which is as the row, in a statement which is, before any
+// other of that statement (behind not, what decides is the other way round), before any at all.
+// A control that is not met comes before all.
 func deciding(o *claims.Outcome) string {
-	best := ""
-	for _, part := range o.Parts {
+	for _, part := range o.Needs {
 		for i := range part.Comparisons {
-			c := &part.Comparisons[i]
-			text := c.Text + ": " + Effect(c)
-			if part.Verdict == o.Verdict && c.Value != nil {
-				return text
-			}
-			if best == "" && c.Value != nil {
-				best = text
+			if c := &part.Comparisons[i]; part.Verdict != expect.Confirmed && c.Verdict == part.Verdict && c.Value != nil {
+				return "control: " + c.Text + ": " + Effect(c)
 			}
 		}
 	}
-	if best == "" && len(o.Parts) > 0 {
-		best = "none: " + whyOf(&o.Parts[0])
+	best, text := 0, ""
+	for _, part := range o.Parts {
+		for i := range part.Comparisons {
+			c := &part.Comparisons[i]
+			rank := 1
+			switch {
+			case c.Value == nil:
+				rank = 0
+			case part.Verdict == o.Verdict && c.Verdict == o.Verdict:
+				rank = 4
+			case part.Verdict == o.Verdict && c.Verdict != expect.Undecided:
+				rank = 3
+			case part.Verdict == o.Verdict:
+				rank = 2
+			}
+			if rank > best {
+				best, text = rank, c.Text+": "+Effect(c)
+			}
+		}
 	}
-	return best
+	if best == 0 && len(o.Parts) > 0 {
+		return "none: " + whyOf(&o.Parts[0])
+	}
+	return text
 }
 
 func whyOf(p *claims.Part) string {
@@ -138,6 +162,10 @@ func (f *Findings) row(p *sheet.Page, o *claims.Outcome) {
 		p.Line("**%s**", sheet.Escape("Undecided, whatever the statements say: "+o.Why))
 	}
 	p.Table(statements(o.Parts))
+	if len(o.Needs) > 0 {
+		p.Line("Controls, without which there is no verdict:")
+		p.Table(statements(o.Needs))
+	}
 	if len(o.Shown) > 0 {
 		p.Line("Shown beside, without a say in the verdict:")
 		p.Table(statements(o.Shown))
@@ -191,6 +219,9 @@ func (f *Findings) scale(row *claims.Row) string {
 		if len(lines) > 0 {
 			text += ", scaled down: " + strings.Join(lines, ", ")
 		}
+		if n, of, why := suspects(m.Result); n > 0 {
+			text += fmt.Sprintf(", %d of its %d trials that count SUSPECT, most of them %s", n, of, why)
+		}
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, "; ")
@@ -202,6 +233,30 @@ func roundsOf(res *results.Result) int {
 		n = max(n, t.Round)
 	}
 	return n
+}
+
+// suspects counts the trials that count and those of them that are SUSPECT, and names the check that found most of these.
+func suspects(res *results.Result) (n, of int, why string) {
+	by := map[string]int{}
+	for _, t := range res.Trials {
+		if t.LeftOut() != "" {
+			continue
+		}
+		if of++; t.Verdict != validity.Suspect {
+			continue
+		}
+		n++
+		for _, c := range t.Checks {
+			if c.State == validity.Warn || c.State == validity.Unknown {
+				by[c.Name]++
+			}
+		}
+	}
+	names := slices.Sorted(maps.Keys(by))
+	if len(names) == 0 {
+		return n, of, "without a named reason"
+	}
+	return n, of, slices.MaxFunc(names, func(a, b string) int { return cmp.Compare(by[a], by[b]) })
 }
 
 // machine is the host of the first run that was made, and the commit.
@@ -219,7 +274,7 @@ func (f *Findings) machine() string {
 // runs lists the runs, with what they lacked.
 func (f *Findings) runs(p *sheet.Page) {
 	p.Line("## Runs")
-	t := sheet.Table{Head: []string{"run", "scenario", "directory", "trials", "left out"}}
+	t := sheet.Table{Head: []string{"run", "scenario", "directory", "trials", "SUSPECT", "left out"}}
 	for _, r := range f.Catalogue.Runs {
 		m := f.Made[r.Name]
 		var out []string
@@ -228,7 +283,7 @@ func (f *Findings) runs(p *sheet.Page) {
 		}
 		slices.Sort(out)
 		if m.Result == nil {
-			t.Rows = append(t.Rows, cells(r.Name, r.Scenario, "–", "–", m.Why))
+			t.Rows = append(t.Rows, cells(r.Name, r.Scenario, "–", "–", "–", m.Why))
 			continue
 		}
 		counted := 0
@@ -239,7 +294,11 @@ func (f *Findings) runs(p *sheet.Page) {
 				out = append(out, trial.ID+": "+trial.LeftOut())
 			}
 		}
-		t.Rows = append(t.Rows, cells(r.Name, r.Scenario, m.Result.Run.ID, fmt.Sprintf("%d of %d count", counted, len(m.Result.Trials)), strings.Join(out, "; ")))
+		doubted := "none"
+		if n, _, why := suspects(m.Result); n > 0 {
+			doubted = fmt.Sprintf("%d, most of them %s", n, why)
+		}
+		t.Rows = append(t.Rows, cells(r.Name, r.Scenario, m.Result.Run.ID, fmt.Sprintf("%d of %d count", counted, len(m.Result.Trials)), doubted, strings.Join(out, "; ")))
 	}
 	p.Table(t)
 }
