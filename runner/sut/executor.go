@@ -208,6 +208,9 @@ func (s *Executor) Run(ctx context.Context, t0 int64, progress func(any)) (json.
 		}
 	}()
 	_, err := s.sampler.Run(ctx)
+	if errors.As(err, new(*memoryError)) {
+		return nil, err // nobody ended, and there is no time to lose
+	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		// What a process that ends can no longer be asked for fails a moment before its end is told, which says more.
 		select {

@@ -7,9 +7,6 @@ import (
 	"github.com/millrace/millrace/results"
 )
 
-// memoryReserve is what must stay available: a trial that comes below it ends, before the kernel ends a process of its choice.
-const memoryReserve = 512 << 20
-
 // outside is what is read without the server's help.
 type outside struct {
 	usage                               procfs.Usage
@@ -28,10 +25,6 @@ func (s *Sampler) readOutside(edge string, final bool) error {
 	}
 	if o.host, err = s.host.Read(); err != nil {
 		return fmt.Errorf("sampling the host: %w", err)
-	}
-	if left := o.host.AvailableBytes; left != procfs.Unknown && left < memoryReserve {
-		return fmt.Errorf("server %s: %d MB of memory are left on this host, less than the %d MB that are kept free: take fewer connections, or a host with more memory",
-			s.servers.First().command.Name, left>>20, memoryReserve>>20)
 	}
 	if edge != "" || final || s.stats.Readings%filesEvery == 0 {
 		o.files = s.usage.sum((*procfs.Process).Files)

@@ -81,6 +81,7 @@ type Sampler struct {
 	out     *bufio.Writer
 	usage   usages
 	host    *procfs.Host
+	memory  *procfs.Memory
 	cpu0    int64
 	clocks  *procfs.CPUClocks // of the other processes, when the phases began; nil before and after them
 	unread  error             // why they could not be read
@@ -117,7 +118,7 @@ func (s *Sampler) Run(ctx context.Context) (SamplerStats, error) {
 	throttling := procfs.OpenThrottling()
 	defer throttling.Close()
 	periods, ns := throttling.Read()
-	err := s.loop(ctx)
+	err := s.guarded(ctx)
 	if s.stats.Throttled, s.stats.ThrottledNs = throttling.Read(); s.stats.Throttled != procfs.Unknown {
 		s.stats.Throttled, s.stats.ThrottledNs = s.stats.Throttled-periods, s.stats.ThrottledNs-ns
 	}
@@ -128,10 +129,32 @@ func (s *Sampler) Run(ctx context.Context) (SamplerStats, error) {
 	return s.stats, err
 }
 
+// guarded is the loop, which ends where memory runs out.
+func (s *Sampler) guarded(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if err := watchMemory(ctx, s.servers.First().command.Name, s.memory.Available); err != nil {
+			stop(err)
+		}
+	}()
+	err := s.loop(ctx)
+	stop(nil) // the first cause stays
+	<-watched
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		err = cause
+	}
+	return err
+}
+
 func (s *Sampler) open() error {
 	var err error
 	if s.usage, err = openUsages(s.servers.PIDs()); err == nil {
 		s.host, err = procfs.OpenHost()
+	}
+	if err == nil {
+		s.memory, err = procfs.OpenMemory()
 	}
 	if err == nil {
 		s.cpu0, err = procfs.CPUTime(0)
@@ -148,6 +171,9 @@ func (s *Sampler) Close() {
 	s.usage.close()
 	if s.host != nil {
 		s.host.Close()
+	}
+	if s.memory != nil {
+		s.memory.Close()
 	}
 }
 
