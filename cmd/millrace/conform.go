@@ -130,7 +130,7 @@ func conformProgram(cmd *cobra.Command, args []string, t *conform.Target) error 
 	if why := cat.NotSpoken(v.Model, t.Protocol); why != "" {
 		return usage(fmt.Errorf("%s does not speak %s: %s", v.Name, t.Protocol, why))
 	}
-	t.Command, t.Args = []string{v.Binary}, v.Args
+	t.Command, t.Args, t.Env = []string{v.Binary}, v.Args, v.Env
 	return nil
 }
 

@@ -82,7 +82,7 @@ type Executor struct {
 	log        string
 	observer   *observe.Observer // nil in every measured trial
 	scratch    string            // a foreign server's folder
-	conformed  map[string]bool   // foreign servers, by checksum and protocol
+	conformed  map[string]bool   // foreign servers, by checksum, protocol and payload
 }
 
 var _ fleet.Executor = (*Executor)(nil)
@@ -159,7 +159,7 @@ func variables(own []string) []string {
 
 func conformOnce(ctx context.Context, program string, p Plan) error {
 	report, err := conform.Cached(ctx, p.CacheDir, conform.Target{
-		Command: []string{program}, Protocol: p.Protocol, Args: p.Variant.Args,
+		Command: []string{program}, Protocol: p.Protocol, Args: p.Variant.Args, Env: p.Variant.Env,
 	})
 	if err != nil {
 		return fmt.Errorf("conforming %s: %w", p.Variant.Name, err)

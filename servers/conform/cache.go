@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 )
 
-// Cached returns the report that an earlier call left in the folder for the same binary, arguments, protocol, payload and
+// Cached returns the report that an earlier call left in the folder for the same binary, arguments, variables, protocol, payload and
 // version of the suite, or runs the suite. Only a report that passed is kept: a program that fails is put to it again
 // each time, so that a fault of the host is not held against it. Safe for concurrent use by several processes.
 func Cached(ctx context.Context, folder string, t Target) (*Report, error) {
@@ -45,7 +45,7 @@ func Cached(ctx context.Context, folder string, t Target) (*Report, error) {
 
 // cacheKey depends on everything that a report depends on, the host apart.
 func cacheKey(t Target, sum string) string {
-	data, err := json.Marshal([]any{Schema, Version, sum, t.Command[1:], t.Protocol, t.Args, t.Payload, t.Foreign, t.Addr})
+	data, err := json.Marshal([]any{Schema, Version, sum, t.Command[1:], t.Protocol, t.Args, t.Env, t.Payload, t.Foreign, t.Addr})
 	if err != nil {
 		panic(err) // strings and numbers only
 	}

@@ -212,6 +212,20 @@ func TestForeignWithoutEcho(t *testing.T) {
 	}
 }
 
+// TestVariantWithEnvironment: the program is started with the variant's own variables, here the one that makes it a toy.
+func TestVariantWithEnvironment(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := Target{Command: []string{self}, Env: []string{toyFault + "="}, Protocol: "frame"}
+	report := mustRun(t, target, Options{Only: []string{"echo", "counters"}})
+	if !report.Passed || len(report.Env) != 1 {
+		t.Errorf("%v, env %q", report.Err(), report.Env)
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -280,6 +294,7 @@ func TestCached(t *testing.T) {
 		"protocol": func(t *Target) { t.Protocol = "http1" },
 		"payload":  func(t *Target) { t.Payload = 14 },
 		"command":  func(t *Target) { t.Command = append(slices.Clone(t.Command), "y") },
+		"env":      func(t *Target) { t.Env = []string{"GOMAXPROCS=1"} },
 		"nothing":  func(*Target) {},
 	} {
 		other := sound

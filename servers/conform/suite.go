@@ -21,7 +21,7 @@ import (
 const Schema = 1
 
 // Version of the suite: part of the cache key, so that a new case is put to every program again.
-const Version = 4
+const Version = 5
 
 // patience is how long a server may leave one thing undone, such as a reply, unless Options.Patience says otherwise: an
 // answer on loopback takes microseconds, so that five seconds are silence even on a busy host. A case has caseShare times
@@ -62,8 +62,9 @@ type Report struct {
 	Program  string `json:"program"` // base name, or the address of a server that ran already
 	SHA256   string `json:"sha256,omitempty"`
 	Protocol string `json:"protocol"`
-	// Args as in Target.
+	// Args and Env as in Target.
 	Args    []string     `json:"args"`
+	Env     []string     `json:"env,omitempty"`
 	Cases   []CaseResult `json:"cases"`
 	Passed  bool         `json:"passed"` // no case failed and at least one passed
 	Seconds float64      `json:"seconds"`
@@ -102,7 +103,7 @@ func Run(ctx context.Context, t Target, opts Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{Schema: Schema, Suite: Version, Program: t.Addr, Protocol: t.Protocol, Args: t.Args}
+	report := &Report{Schema: Schema, Suite: Version, Program: t.Addr, Protocol: t.Protocol, Args: t.Args, Env: t.Env}
 	if len(t.Command) > 0 {
 		report.Program = filepath.Base(t.Command[0])
 		if report.SHA256, err = fileSum(t.Command[0]); err != nil {

@@ -79,7 +79,7 @@ func exchangeCases() []Case {
 		{Name: "half-close/mid-request", Own: true, Run: halfCloseMid},
 		{Name: "hang-up/never-reads", Own: true, Run: neverReads},
 		{Name: "hang-up/reset", Own: true, Run: resets},
-		{Name: "shutdown/under-load", Own: true, Contract: true, Ends: true, Args: work("sleep=25ms"), Run: shutdownLoaded},
+		{Name: "shutdown/under-load", Own: true, Contract: true, Ends: true, Args: work("sleep=" + loadedWork.String()), Run: shutdownLoaded},
 		{Name: "shutdown/finishes-work", Own: true, Contract: true, Ends: true, Args: work("sleep=150ms"), Run: shutdownWorking},
 	}
 }

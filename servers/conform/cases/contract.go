@@ -73,7 +73,7 @@ func portInUse(a *probe.Attempt) error {
 		return fmt.Errorf("taking a port: %w", err)
 	}
 	defer func() { _ = l.Close() }()
-	p, err := probe.Spawn(a.Target.Serve(l.Addr().String()))
+	p, err := probe.Spawn(a.Target.Serve(l.Addr().String()), a.Target.Env)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func portInUse(a *probe.Attempt) error {
 
 // unknownFlag wants exit status 2.
 func unknownFlag(a *probe.Attempt) error {
-	p, err := probe.Spawn(a.Target.Serve("127.0.0.1:0", "--no-such-flag"))
+	p, err := probe.Spawn(a.Target.Serve("127.0.0.1:0", "--no-such-flag"), a.Target.Env)
 	if err != nil {
 		return err
 	}

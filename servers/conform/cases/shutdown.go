@@ -28,11 +28,19 @@ func leaves(a *probe.Attempt) error {
 	return nil
 }
 
-// shutdownLoaded sends SIGTERM while requests flow on some connections, large ones and ones with work included, and others are idle:
-// every reply is whole, and the server ends.
+// loadedWork is what a request with work takes in shutdownLoaded. Some are under way when the signal comes: sent for long enough to
+// be read, on a busy host as well, and with as long to go.
+const (
+	loadedWork   = 150 * time.Millisecond
+	underWayFrom = loadedWork / 3
+	underWayTo   = loadedWork * 3 / 5
+)
+
+// shutdownLoaded sends SIGTERM while requests flow on some connections, large ones included, some are worked for and other connections
+// are idle: every reply is whole, and the server ends.
 func shutdownLoaded(a *probe.Attempt) error {
-	const busy, quiet, enough = 15, 8, 100
-	conns, err := a.DialMany(busy + quiet)
+	const flows, works, quiet = 12, 3, 8
+	conns, err := a.DialMany(flows + works + quiet)
 	if err != nil {
 		return err
 	}
@@ -41,38 +49,29 @@ func shutdownLoaded(a *probe.Attempt) error {
 			return err
 		}
 	}
-	var answered atomic.Int64
-	flowing := make(chan struct{})
-	var once sync.Once
+	l := &load{start: time.Now(), flowing: make(chan struct{}), sentAt: make([]atomic.Int64, works)}
 	results := make(chan error, 1)
 	go func() {
-		results <- probe.Lanes(busy, func(lane int) error {
-			var requests []probe.Request
-			switch lane % 3 {
-			case 0:
-				requests = numbered(a.Protocol, 1, 256<<10)
-			case 1:
-				requests = numbered(a.Protocol, 8, 100)
-			case 2: // so that some are under way at any time
-				requests = []probe.Request{a.Plain(1, true)}
+		results <- probe.Lanes(flows+works, func(lane int) error {
+			switch {
+			case lane >= flows:
+				return l.work(a, conns[lane], &l.sentAt[lane-flows])
+			case lane%2 == 0:
+				return l.flow(conns[lane], numbered(a.Protocol, 1, 256<<10))
 			}
-			for {
-				n, err := flow(conns[lane], requests)
-				if answered.Add(int64(n)) > enough {
-					once.Do(func() { close(flowing) })
-				}
-				if err != nil || n < len(requests) {
-					return err
-				}
-			}
+			return l.flow(conns[lane], numbered(a.Protocol, 8, 100))
 		})
 	}()
 	select {
-	case <-flowing:
+	case <-l.flowing:
 	case err := <-results:
 		return fmt.Errorf("before the signal: %w", err)
 	case <-a.Ctx.Done():
 		return errors.New("before the signal: too few requests were answered")
+	}
+	// A server that does no work is found by others.
+	for until := time.Now().Add(a.Patience); !l.underWay() && time.Now().Before(until) && a.Ctx.Err() == nil; {
+		a.Pause(underWayFrom / 10)
 	}
 	if err := a.Server.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("sending SIGTERM: %w", err)
@@ -81,6 +80,57 @@ func shutdownLoaded(a *probe.Attempt) error {
 		return err
 	}
 	return <-results
+}
+
+// load is what flows while a server is told to end.
+type load struct {
+	start    time.Time
+	answered atomic.Int64
+	once     sync.Once
+	flowing  chan struct{}  // closed when enough has been answered
+	sentAt   []atomic.Int64 // ns from start on, when what is worked for was sent; zero before the first
+}
+
+// enoughAnswered shows that the requests flow.
+const enoughAnswered = 100
+
+// flow sends the requests again and again until the server closes.
+func (l *load) flow(c *probe.Client, requests []probe.Request) error {
+	for {
+		n, err := flow(c, requests)
+		if l.answered.Add(int64(n)) > enoughAnswered {
+			l.once.Do(func() { close(l.flowing) })
+		}
+		if err != nil || n < len(requests) {
+			return err
+		}
+	}
+}
+
+// work asks for work again and again, from when the others flow until the server closes.
+func (l *load) work(a *probe.Attempt, c *probe.Client, sentAt *atomic.Int64) error {
+	select {
+	case <-l.flowing:
+	case <-a.Ctx.Done():
+		return nil
+	}
+	for {
+		sentAt.Store(int64(time.Since(l.start)))
+		if n, err := flow(c, []probe.Request{a.Plain(1, true)}); err != nil || n < 1 {
+			return err
+		}
+	}
+}
+
+// underWay reports whether the server works for a request now.
+func (l *load) underWay() bool {
+	now := time.Since(l.start)
+	for i := range l.sentAt {
+		if at := time.Duration(l.sentAt[i].Load()); at > 0 && now-at >= underWayFrom && now-at <= underWayTo {
+			return true
+		}
+	}
+	return false
 }
 
 // flow sends the requests and reads their replies; fewer than all without an error means that the server has closed.

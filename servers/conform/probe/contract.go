@@ -41,7 +41,7 @@ type Variant struct {
 
 // Describe runs `describe` and decodes what it prints.
 func Describe(ctx context.Context, command []string) (*Description, error) {
-	p, err := Spawn(append(slices.Clone(command), "describe"))
+	p, err := Spawn(append(slices.Clone(command), "describe"), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -51,13 +51,16 @@ type Process struct {
 	err     error // of Wait
 }
 
-// Spawn starts the program. A thread of its own waits for it, because Pdeathsig fires when the starting thread ends.
-func Spawn(command []string) (*Process, error) {
+// Spawn starts the program, with variables of its own beside this process's environment. A thread of its own waits for it, because Pdeathsig fires when the starting thread ends.
+func Spawn(command, env []string) (*Process, error) {
 	p := &Process{
 		cmd:     exec.Command(command[0], command[1:]...),
 		first:   make(chan struct{}),
 		done:    make(chan struct{}),
 		pending: make(map[int]chan []byte),
+	}
+	if len(env) > 0 {
+		p.cmd.Env = append(os.Environ(), env...)
 	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stdout = writerFunc(p.readStdout)
@@ -88,7 +91,7 @@ func Spawn(command []string) (*Process, error) {
 // StartServer starts a variant as the contract says and waits for its ready line. The server has the patience for that and
 // for every reply of its control channel.
 func StartServer(ctx context.Context, patience time.Duration, t Target, args ...string) (*Process, error) {
-	p, err := Spawn(t.Serve("127.0.0.1:0", args...))
+	p, err := Spawn(t.Serve("127.0.0.1:0", args...), t.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +122,7 @@ func StartForeign(ctx context.Context, patience time.Duration, t Target) (*Proce
 	p := &Process{done: make(chan struct{})}
 	if len(t.Command) > 0 {
 		var err error
-		if p, err = Spawn(append(slices.Clone(t.Command), t.Args...)); err != nil {
+		if p, err = Spawn(append(slices.Clone(t.Command), t.Args...), t.Env); err != nil {
 			return nil, err
 		}
 	}

@@ -17,6 +17,8 @@ type Target struct {
 	Protocol string
 	// Args are the flags of the variant, after `serve`.
 	Args []string
+	// Env are variables of the variant, NAME=VALUE, which serve gets beside this process's environment.
+	Env []string
 	// Payload is the size in bytes of a reply to GET. Zero means DefaultPayload; negative accepts any size.
 	Payload int
 	// Foreign marks a server that speaks the protocol at Addr but does not keep the contract: no describe, ready line
