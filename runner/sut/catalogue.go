@@ -180,6 +180,10 @@ func (c *Catalogue) CannotServe(v results.Variant, s *scenarios.Scenario) string
 		return ""
 	case s.Work.Kind != "none" && s.Work.Kind != "":
 		return fmt.Sprintf("a foreign server does no work of ours: work.kind %s", s.Work.Kind)
+	case s.Replicas.Number() > 1:
+		return fmt.Sprintf("a foreign server runs as one process group: replicas %s", s.Replicas)
+	case s.Protocol == scenarios.WS && s.Pushes():
+		return "a foreign server of ws can't be told to send on its own: push"
 	case s.Request.Method == "POST" && !c.echoes[v.Model]:
 		return "a foreign server that echoes no bodies: request.method POST"
 	}

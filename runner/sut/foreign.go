@@ -38,8 +38,8 @@ func (s *Executor) foreignCommand(ctx context.Context) (Command, error) {
 	if p.Replicas > 1 {
 		return Command{}, fmt.Errorf("starting %s: %d replicas of a foreign server: want one", f.Name, p.Replicas)
 	}
-	if key := p.Variant.SHA256 + p.Protocol; !s.conformed[key] {
-		report, err := ConformForeign(ctx, f, p.Protocol, 0)
+	if key := fmt.Sprintln(p.Variant.SHA256, p.Protocol, p.Payload); !s.conformed[key] {
+		report, err := ConformForeign(ctx, f, p.Protocol, p.Payload)
 		if err == nil {
 			err = report.Err()
 		}

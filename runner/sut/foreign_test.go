@@ -80,7 +80,13 @@ func startNginx(t testing.TB, payload int) *Process {
 }
 
 func TestNginxConforms(t *testing.T) {
-	report, err := ConformForeign(t.Context(), nginx(t), "http1", 0)
+	for _, payload := range []int{0, 1, 64 << 10} { // of the default, of the least and of scenario payload
+		t.Run(strconv.Itoa(payload), func(t *testing.T) { nginxConforms(t, payload) })
+	}
+}
+
+func nginxConforms(t *testing.T, payload int) {
+	report, err := ConformForeign(t.Context(), nginx(t), "http1", payload)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +235,8 @@ func TestForeignCannotServe(t *testing.T) {
 	check("does not speak frame: it can't", scenarios.Scenario{Protocol: "frame"})
 	check("a foreign server does no work of ours: work.kind sleep=1ms", scenarios.Scenario{Protocol: "http1", Work: scenarios.Work{Kind: "sleep=1ms"}})
 	check("a foreign server that echoes no bodies: request.method POST", scenarios.Scenario{Protocol: "http1", Request: scenarios.Request{Method: "POST"}})
+	check("a foreign server runs as one process group: replicas 2", scenarios.Scenario{Protocol: "http1", Replicas: "2"})
+	check("", scenarios.Scenario{Protocol: "http1", Replicas: "1"})
 	if got := cat.CannotServe(results.Variant{Model: "workers"}, &scenarios.Scenario{Protocol: "http1", Work: scenarios.Work{Kind: "sleep=1ms"}}); got != "" {
 		t.Error(got)
 	}
