@@ -141,7 +141,7 @@ var larger = map[string]int{
 	"clients/reactor":        2990, // one state machine: its shards, the three transports that call it back, and WebSocket
 	"clients/recording":      1670, // one set of books: what is counted, its parts of several processes, and the report
 	"servers/conform/cases":  2500, // one list: what is asked of a server over four protocols
-	"runner/sut":             2200, // one agent: what it can start, the processes, their replicas, and the sampling of both sides
+	"runner/sut":             2350, // one agent: what it can start, the processes, their replicas, the sampling of both sides, and the guard of memory
 	"servers/kit":            2150, // one contract: flags, control channel, readings, and the sessions of four protocols
 	"servers/downstream":     800,  // no model: its loop, two protocols, and when replies are due
 	"servers/goroutine/conn": 500,  // five ways to serve a connection; a server has one of them

@@ -51,7 +51,7 @@ func Trial(e Evidence) []validity.Check {
 	list = append(list, checkDownstream(e.Done.Downstream, e.Load, e.Plan.Scenario.Work.Calls())...)
 	list = append(list, checkKernelDrops(e.Readings, e.ReadErr)...)
 	return append(list, checkSteal(e.Readings, e.ReadErr, e.Cores), checkQuiet(e.Done.Sampler), checks.Agents(e.Agents, e.Lost),
-		checks.StartSkew(e.SkewNs), checks.Spread(e.P99Ns), checkHealth(e.Done), checkServerThrottling(e.Done.Sampler), e.Floor.Check(&e.Plan, e.Load))
+		checks.StartSkew(e.SkewNs), checks.Spread(e.P99Ns), checkHealth(e.Done), checkServerThrottling(e.Done.Sampler), checkProcesses(e.Done), e.Floor.Check(&e.Plan, e.Load))
 }
 
 // counterChecks hold the client's counters against the server's. A foreign server has none.
@@ -229,6 +229,20 @@ func checkHealth(done sut.Done) validity.Check {
 	}
 	if c.State != validity.OK {
 		c.Value, c.Remedy = 1, "see server.log of the trial"
+	}
+	return c
+}
+
+// checkProcesses: the processes of a foreign server are listed at edges, so what one that starts between used there is in no reading.
+func checkProcesses(done sut.Done) validity.Check {
+	c := validity.Check{Name: "server processes", State: validity.OK, Value: float64(done.Sampler.Born), Unit: "processes"}
+	switch {
+	case !done.Foreign:
+		c.State = validity.NotApplicable
+	case done.Sampler.Born > 0:
+		c.State = validity.Unknown
+		c.Reason = fmt.Sprintf("the server started %d processes while it was sampled: its CPU time and memory may lack some of theirs", done.Sampler.Born)
+		c.Remedy = "let it start all its workers at once, before it accepts connections"
 	}
 	return c
 }

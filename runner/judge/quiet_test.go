@@ -26,3 +26,11 @@ func TestCheckQuiet(t *testing.T) {
 	check(0, 0, validity.Unknown, 0, "not measured")
 	check(7, 0, validity.Unknown, 0, "not measured")
 }
+
+func TestCheckProcesses(t *testing.T) {
+	if c := checkProcesses(sut.Done{}); c.State != validity.NotApplicable {
+		t.Errorf("of a server of ours: %+v", c)
+	}
+	expect(t, checkProcesses(sut.Done{Foreign: true}), validity.OK, "")
+	expect(t, checkProcesses(sut.Done{Foreign: true, Sampler: sut.SamplerStats{Born: 2}}), validity.Unknown, "started 2 processes while it was sampled")
+}

@@ -1,14 +1,12 @@
 package sut
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,24 +101,30 @@ func ConformForeign(ctx context.Context, f *foreign.Server, protocol string, pay
 	return conform.Run(ctx, conform.Target{Protocol: protocol, Payload: payload, Foreign: true, Addr: p.Addr(), NoEcho: !f.Echo}, conform.Options{})
 }
 
-// maxDescendants bounds the processes of one foreign server that are looked at.
-const maxDescendants = 256
-
-// descendants are a process and its children, and theirs. Where the kernel does not tell children, it is the process alone.
-func descendants(pid int) []int {
-	all := []int{pid}
-	for i := 0; i < len(all) && len(all) < maxDescendants; i++ {
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
-		for _, path := range threads {
-			data, _ := os.ReadFile(path)
-			for _, word := range bytes.Fields(data) {
-				if child, err := strconv.Atoi(string(word)); err == nil {
-					all = append(all, child)
-				}
-			}
+// relist looks, at an edge, whether a foreign server has other processes than before. New ones are sampled from then on, and that
+// is told: what they used before is in their counters, and in no reading.
+func (s *Sampler) relist(final bool) error {
+	if !s.servers.First().isForeign() {
+		return nil
+	}
+	pids, err := s.servers.PIDs()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if slices.Contains(s.pids, pid) {
+			continue
+		}
+		more, err := openUsages([]int{pid})
+		if err != nil {
+			continue // it has just ended
+		}
+		s.pids, s.usage = append(s.pids, pid), append(s.usage, more...)
+		if s.edge > 0 || final { // before the first edge nothing is measured, and workers are still being started
+			s.stats.Born++
 		}
 	}
-	return all
+	return nil
 }
 
 // isForeign reports whether a process keeps no contract.

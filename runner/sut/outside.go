@@ -2,6 +2,7 @@ package sut
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/results"
@@ -55,7 +56,7 @@ func (s *Sampler) watchForeign(edge string, final bool) {
 	switch {
 	case edge == EndEdge || final:
 		if s.clocks != nil {
-			s.stats.ForeignCPUNs, s.stats.ForeignSpanNs, s.unread = s.clocks.Foreign(append(s.servers.PIDs(), s.beside...)...)
+			s.stats.ForeignCPUNs, s.stats.ForeignSpanNs, s.unread = s.clocks.Foreign(slices.Concat(s.pids, s.beside)...)
 			s.clocks = nil
 		}
 	case edge != "" && s.edge == begin:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/results"
+	"github.com/millrace/millrace/runner/sut/foreign"
 )
 
 // Limits of replicas.
@@ -93,17 +94,21 @@ func (g *Replicas) Addrs() []string {
 	return addrs
 }
 
-// PIDs are the process ids of all, with the children that a foreign server has now.
-func (g *Replicas) PIDs() []int {
+// PIDs are the process ids of all, with the children that a foreign server has now; an error where these can't be told.
+func (g *Replicas) PIDs() ([]int, error) {
 	var pids []int
 	for _, p := range g.all {
 		if p.isForeign() {
-			pids = append(pids, descendants(p.PID())...)
+			group, err := foreign.Group(p.PID())
+			if err != nil {
+				return nil, err
+			}
+			pids = append(pids, group...)
 			continue
 		}
 		pids = append(pids, p.PID())
 	}
-	return pids
+	return pids, nil
 }
 
 // Done is closed when any of them has ended.

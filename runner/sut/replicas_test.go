@@ -41,7 +41,11 @@ func TestReplicasAddUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	var single procfs.Usage
-	for _, pid := range g.PIDs()[:1] {
+	pids, err := g.PIDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids[:1] {
 		p, err := procfs.OpenProcess(pid)
 		if err != nil {
 			t.Fatal(err)

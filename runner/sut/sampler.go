@@ -52,6 +52,8 @@ type SamplerStats struct {
 	// long, while sampling; both are −1 where that could not be read.
 	Throttled   int64 `json:"throttled"`
 	ThrottledNs int64 `json:"throttled_ns"`
+	// Born are the processes that a foreign server started after the sampling began.
+	Born int64 `json:"born,omitempty"`
 	// Notes are sentences about what was lost.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -79,6 +81,7 @@ type Sampler struct {
 	t0      int64
 	edges   []Edge
 	out     *bufio.Writer
+	pids    []int // of the server
 	usage   usages
 	host    *procfs.Host
 	memory  *procfs.Memory
@@ -150,7 +153,10 @@ func (s *Sampler) guarded(ctx context.Context) error {
 
 func (s *Sampler) open() error {
 	var err error
-	if s.usage, err = openUsages(s.servers.PIDs()); err == nil {
+	if s.pids, err = s.servers.PIDs(); err == nil {
+		s.usage, err = openUsages(s.pids)
+	}
+	if err == nil {
 		s.host, err = procfs.OpenHost()
 	}
 	if err == nil {
@@ -246,6 +252,11 @@ func (s *Sampler) take(ctx context.Context, edge string, final bool) error {
 		s.stats.Missing++
 	}
 	asked := time.Now()
+	if edge != "" || final {
+		if err := s.relist(final); err != nil {
+			return fmt.Errorf("sampling server %s: %w", s.servers.First().command.Name, err)
+		}
+	}
 	s.watchForeign(edge, final)
 	if err := s.readOutside(edge, final); err != nil {
 		return err
@@ -315,6 +326,9 @@ func (s *Sampler) settle() {
 	}
 	note(s.stats.Late, fmt.Sprintf("got the server's part later than %v after asking; it is in lines of its own", s.within))
 	note(s.stats.Missing, "have no server's part: the reply before was still due")
+	if s.stats.Born > 0 {
+		s.stats.Notes = append(s.stats.Notes, fmt.Sprintf("%d processes of the server were started while it was sampled, and are in the readings from the next edge on only", s.stats.Born))
+	}
 	note(s.stats.Skipped, "were left out: the one before took too long")
 	if s.unread != nil {
 		s.stats.Notes = append(s.stats.Notes, "no CPU time of other programs: "+s.unread.Error())
