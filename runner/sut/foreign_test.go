@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -117,9 +118,9 @@ func TestNginxIsSampledAndEnds(t *testing.T) {
 		t.Errorf("body of %d bytes %.40q, %v; want the payload", len(body), body, err)
 	}
 	servers := together(p)
-	pids := servers.PIDs()
-	if len(pids) < 2 {
-		t.Fatalf("processes %d: want a master and its workers", pids)
+	pids, err := servers.PIDs()
+	if err != nil || len(pids) < 2 {
+		t.Fatalf("processes %d, %v: want a master and its workers", pids, err)
 	}
 	s := NewSampler(servers, io.Discard, procfs.Monotonic(), []Edge{{Name: "connect"}})
 	if err := s.open(); err != nil {
@@ -128,9 +129,15 @@ func TestNginxIsSampledAndEnds(t *testing.T) {
 	if err := s.take(t.Context(), "connect", false); err != nil {
 		t.Fatal(err)
 	}
+	// A process that is not known yet is found at the next edge, and told.
+	s.usage[len(s.usage)-1].Close()
+	s.pids, s.usage = s.pids[:len(s.pids)-1], s.usage[:len(s.usage)-1]
 	final, err := s.Final(t.Context())
 	if err != nil || final.RSSBytes == nil || *final.RSSBytes < 1<<20 || final.CPUNs() == nil || final.Handled != nil || final.Goroutines != nil {
 		t.Errorf("%+v, %v", final, err)
+	}
+	if s.stats.Born != 1 || len(s.pids) != len(pids) || len(s.stats.Notes) != 1 || !strings.Contains(s.stats.Notes[0], "1 processes of the server were started") {
+		t.Errorf("%d processes born, notes %q; want 1", s.stats.Born, s.stats.Notes)
 	}
 	if s.stats.Missing != 0 || s.stats.Late != 0 {
 		t.Errorf("%+v: a foreign server owes no readings", s.stats)
@@ -151,7 +158,8 @@ func TestStartsNginx(t *testing.T) {
 		t.Skip("only as a child of other tests")
 	}
 	p := startNginx(t, 13)
-	data, _ := json.Marshal(together(p).PIDs())
+	pids, _ := together(p).PIDs()
+	data, _ := json.Marshal(pids)
 	fmt.Printf("pids %s\n", data)
 	io.Copy(io.Discard, os.Stdin)
 }
@@ -210,6 +218,45 @@ func TestForeignThatDoesNotListen(t *testing.T) {
 	}
 	if e := new(ServerError); !errors.As(err, &e) || strings.Join(e.Log, "") != "no licence" {
 		t.Errorf("%#v has not its last words", err)
+	}
+}
+
+// What nginx writes when it fails is in its log, and takes the trial's health.
+func TestNginxFailuresAreTold(t *testing.T) {
+	f := nginx(t)
+	f.Files["nginx.conf"] = strings.Replace(f.Files["nginx.conf"], "worker_connections 20000", "worker_connections 8", 1)
+	c, err := startForeign(f, t.TempDir(), "http1", 13, []int{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CPUs = nil
+	p := startToy(t, c)
+	for range 10 {
+		conn, err := net.Dial("tcp", p.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		io.WriteString(conn, "GET") // an idle one would be closed for the next
+	}
+	until := time.Now().Add(5 * time.Second)
+	for p.Crashed() == "" && time.Now().Before(until) {
+		<-time.After(5 * time.Millisecond)
+	}
+	if line := p.Crashed(); !strings.Contains(line, "worker_connections are not enough") {
+		t.Errorf("the log tells of %q: %q", line, p.LogTail())
+	}
+
+	f.Files["nginx.conf"] = "no_such_directive;\n"
+	if c, err = startForeign(f, t.TempDir(), "http1", 13, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = StartProcess(t.Context(), c); err == nil || !strings.Contains(err.Error(), "unknown directive") {
+		t.Errorf("error %v, want nginx's own words", err)
+	}
+	silent := &ServerError{Doing: "starting server", Name: "own", Reason: "it ended", Foreign: true}
+	if text := silent.Error(); strings.Contains(text, "--control") {
+		t.Errorf("%q names a flag that a foreign server does not have", text)
 	}
 }
 

@@ -117,7 +117,11 @@ func StartProcess(ctx context.Context, c Command) (*Process, error) {
 	}
 	if err := p.launch(); err != nil {
 		p.log.close()
-		return nil, fmt.Errorf("starting server %s: %w: build the servers with make build, and see that %s can be executed", c.Name, err, c.Path)
+		remedy := "build the servers with make build, and see"
+		if p.isForeign() {
+			remedy = "see"
+		}
+		return nil, fmt.Errorf("starting server %s: %w: %s that %s can be executed", c.Name, err, remedy, c.Path)
 	}
 	within := c.ReadyWithin
 	if within <= 0 {
@@ -143,7 +147,7 @@ func StartProcess(ctx context.Context, c Command) (*Process, error) {
 	if err == nil && exit.Signal != syscall.SIGKILL {
 		reason += " (" + exit.String() + ")"
 	}
-	return nil, &ServerError{Doing: "starting server", Name: c.Name, Reason: reason, Log: p.log.tail()}
+	return nil, &ServerError{Doing: "starting server", Name: c.Name, Reason: reason, Log: p.log.tail(), Foreign: p.isForeign()}
 }
 
 // Addr is the host:port at which the server accepts connections.
@@ -170,7 +174,7 @@ func (p *Process) Failure(reason string) error {
 	if p.ended() {
 		reason += " (" + p.exit.String() + ")"
 	}
-	return &ServerError{Doing: "running server", Name: p.command.Name, Reason: reason, Log: p.log.tail()}
+	return &ServerError{Doing: "running server", Name: p.command.Name, Reason: reason, Log: p.log.tail(), Foreign: p.isForeign()}
 }
 
 // LogTail returns the last lines that the server wrote, beside its replies; the one of Crashed comes first where it is

@@ -21,13 +21,18 @@ const (
 )
 
 // crashMarks are what a goroutine's panic leaves in a log, recovered or not, at a line's begin or behind a time and a
-// prefix.
+// prefix, and what nginx writes where it fails.
 var crashMarks = [][]byte{
 	[]byte("panic:"), // the runtime, and the pools of gnet and ants
 	[]byte("fatal error:"),
 	[]byte("panic serving "), // net/http
 	[]byte("panic in net/http handler:"),
 	[]byte("panic in pool:"), // netpoll's pool
+	// nginx: a worker that a signal ended, connections beyond worker_connections, and a start that fails.
+	[]byte("[alert]"),
+	[]byte("[emerg]"),
+	[]byte("exited on signal"),
+	[]byte("worker_connections are not enough"), // then it closes idle ones, too
 }
 
 // ServerError says what went wrong with a server, with the last lines that it wrote.
@@ -36,12 +41,17 @@ type ServerError struct {
 	Name   string
 	Reason string
 	Log    []string
+	// Foreign is true of a program that is not ours: it has none of our flags.
+	Foreign bool
 }
 
 func (e *ServerError) Error() string {
 	text := fmt.Sprintf("%s %s: %s", e.Doing, e.Name, e.Reason)
 	if n := len(e.Log); n > 0 {
 		return fmt.Sprintf("%s; the last of %d log lines: %s", text, n, e.Log[n-1])
+	}
+	if e.Foreign {
+		return text + "; it wrote nothing: run its command by hand to see why, and let it log to standard error"
 	}
 	return text + "; it wrote nothing: run it by hand with --control=none to see why"
 }
