@@ -160,4 +160,4 @@ func (d *document) sweepReading() string {
 }
 
 // crossingsNote stands above the sentences about crossings.
-const crossingsNote = "In brackets: the 95 % interval of where the ratio is 1, by drawing whole rounds; straight lines between the steps. A crossing is told only between steps at which different variants are better: there the interval of their ratio, of as many comparisons as there are steps, holds no 1 and reaches beyond ±5 %."
+const crossingsNote = "In brackets: the 95 % interval of where the ratio is 1, by drawing whole rounds; straight lines between the steps. A crossing is told only between steps at which different variants are better: there the interval of their ratio, of as many comparisons as there are steps, holds no 1 and reaches beyond ±5 %. Each pair and metric is judged by itself: of twenty pairs of equals in a metric, one may show a winner at some step."
