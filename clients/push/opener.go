@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/millrace/millrace/clients"
+	"github.com/millrace/millrace/clients/reactor/queue"
 	"github.com/millrace/millrace/clients/reactor/sys"
 	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/wire"
@@ -32,7 +33,7 @@ type opener struct {
 	gap         float64 // ns from one connection to the next, over all agents
 	next        int     // the first that was never begun
 	connecting  int
-	broken      []int32 // to be opened again, first in, first out
+	broken      queue.Queue // to be opened again
 	reopenAt    int64
 	nextScan    int64
 	firstFailed int64 // when the first connect failed
@@ -41,7 +42,7 @@ type opener struct {
 }
 
 func newOpener(conns, endpoints int, rate float64) opener {
-	o := opener{broken: make([]int32, 0, conns), lastSource: make([]int, endpoints), near: make([]bool, endpoints)}
+	o := opener{broken: queue.New(conns), lastSource: make([]int, endpoints), near: make([]bool, endpoints)}
 	if rate > 0 {
 		o.gap = 1e9 / rate
 	}
@@ -57,7 +58,7 @@ func (s *shard) openAt() int64 {
 	if s.next < len(s.conns) {
 		at = s.t0 + int64(float64(s.next*s.stride+s.index)*s.gap)
 	}
-	if len(s.broken) > 0 {
+	if s.broken.Len() > 0 {
 		at = min(at, s.reopenAt)
 	}
 	return at
@@ -66,9 +67,8 @@ func (s *shard) openAt() int64 {
 // openMore opens what is due, up to openBatch.
 func (s *shard) openMore() {
 	for n := 0; n < openBatch && s.openAt() <= s.now; n++ {
-		if len(s.broken) > 0 && s.reopenAt <= s.now {
-			i := s.broken[0]
-			s.broken = s.broken[:copy(s.broken, s.broken[1:])]
+		if s.broken.Len() > 0 && s.reopenAt <= s.now {
+			i := s.broken.Pop()
 			s.reopenAt = s.now + reopenGap
 			s.connect(i)
 			continue
@@ -214,7 +214,7 @@ func (s *shard) shut(i int32) {
 	c.fd, c.state = -1, closed
 	c.gen++
 	delete(s.partial, i)
-	s.broken = append(s.broken, i)
+	s.broken.Push(i)
 }
 
 // scan ends the connects that have taken too long.
