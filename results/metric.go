@@ -41,7 +41,8 @@ func Metric(name string) (Info, bool) {
 // Metrics are all metrics of a trial, in the order of tables and exports. The plain latency ones are of the scenario's
 // headline phase: the overload, else the last measured one with arrivals, else the last measured one. What is said of a burst
 // holds of windows in which the downstream stalls or refuses as well, from the begin of the first to the end of the last; drain
-// and goodput are of an overload only. A residue is what is left above the level before the burst, and may be negative. Read only.
+// and goodput are of an overload only. A connection of ws is open when its upgrade is answered. A residue is what is left above the
+// level before the burst, and may be negative. Read only.
 var Metrics = []Info{
 	{"drain-time-ns", "ns", "time from the start of the burst until its last request has an outcome", BetterLower, scenarios.Overload, false},
 	{"goodput-rps", "requests/s", "successful burst requests a second until drained", BetterHigher, scenarios.Overload, false},

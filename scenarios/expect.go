@@ -13,7 +13,7 @@ type Expectation struct {
 	// Claim is the id in claims of the claim that this decides, such as A5; empty of an objective of one's own.
 	Claim string `yaml:"claim" json:"claim,omitempty"`
 	// That is the statement, such as `p99(gnet, recovery) < 1.1 * p99(gnet, baseline)`: a comparison of two expressions. What
-	// can stand in it is in docs/SCENARIOS.md.
+	// can stand in it is in docs/EXPECT.md.
 	That string `yaml:"that" json:"that"`
 }
 
