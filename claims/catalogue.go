@@ -63,6 +63,9 @@ type Row struct {
 	Read string `yaml:"read"`
 	// Statements decide it: all of them CONFIRMED confirm the claim, any REFUTED refutes it.
 	Statements []Statement `yaml:"statements"`
+	// Needs are controls: unless all are CONFIRMED the row is UNDECIDED, whatever its statements say. Such are that the problem arose in
+	// the model that is accused of it, and that the server was what limited a closed loop. The reading says what it means if one is not.
+	Needs []Statement `yaml:"needs"`
 	// Shown are figures that stand beside, and decide nothing.
 	Shown []Statement `yaml:"shown"`
 	// ServerCPUs is how many CPUs the server must have for a verdict, zero for any number. Cant says why fewer can't decide, and
@@ -163,7 +166,7 @@ func (r *Row) validate(runs map[string]bool) error {
 		return errors.New("want server_cpus, cant and machine together, or none of them")
 	}
 	seen := map[string]bool{}
-	for _, s := range slices.Concat(r.Statements, r.Shown) {
+	for _, s := range r.all() {
 		if s.Name == "" || seen[s.Name] {
 			return fmt.Errorf("statement %q: want a name, each once", s.Name)
 		}
@@ -181,15 +184,24 @@ func (r *Row) validate(runs map[string]bool) error {
 	return nil
 }
 
+// all are its statements, its controls and what is shown.
+func (r *Row) all() []Statement { return slices.Concat(r.Statements, r.Needs, r.Shown) }
+
 // Runs are the names of the runs that the row rests on, each once.
 func (r *Row) Runs() []string {
 	var list []string
-	for _, s := range slices.Concat(r.Statements, r.Shown) {
+	for _, s := range r.all() {
 		if !slices.Contains(list, s.Run) {
 			list = append(list, s.Run)
 		}
 	}
 	return list
+}
+
+// Decides reports whether a server with so many CPUs is enough for some row that rests on the run: rows which are undecided there
+// whatever is measured need no more of it than a figure.
+func (c *Catalogue) Decides(run string, serverCPUs int) bool {
+	return slices.ContainsFunc(c.Rows, func(r Row) bool { return r.ServerCPUs <= serverCPUs && slices.Contains(r.Runs(), run) })
 }
 
 // Only returns the catalogue of some rows and the runs that they need, in the catalogue's order; of all where no id is given.

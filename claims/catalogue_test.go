@@ -50,7 +50,7 @@ func TestStatementsFitTheirRuns(t *testing.T) {
 		}
 		var all []scenarios.Expectation
 		for _, row := range c.Rows {
-			all = append(all, row.expectations(slices.Concat(row.Statements, row.Shown), r.Name)...)
+			all = append(all, row.expectations(row.all(), r.Name)...)
 		}
 		for _, e := range all {
 			if err := expect.Check([]scenarios.Expectation{e}, expect.NamesOf(run, nil)); err != nil {
@@ -99,27 +99,27 @@ func planned(r Run) (*results.Run, error) {
 	return run, nil
 }
 
-// Rounds must be enough for as many comparisons as a row has in a run, where it can be decided at all.
+// Rounds must be enough for as many comparisons as a row has in a run, its controls apart, also where the machine must be a larger one.
 func TestRoundsCanDecide(t *testing.T) {
 	c := mustDefault(t)
 	for _, r := range c.Runs {
 		for _, row := range c.Rows {
-			var deciding []string
-			for _, s := range row.Statements {
-				if !slices.Contains(deciding, s.Run) {
-					deciding = append(deciding, s.Run)
+			for what, list := range map[string][]Statement{"": row.Statements, "'s controls": row.Needs} {
+				of := map[string]bool{} // the runs
+				for _, s := range list {
+					of[s.Run] = true
 				}
-			}
-			n := 0
-			for _, e := range row.expectations(row.Statements, r.Name) {
-				s, err := expect.Parse(e.That)
-				if err != nil {
-					t.Fatal(err)
+				n := 0
+				for _, e := range row.expectations(list, r.Name) {
+					s, err := expect.Parse(e.That)
+					if err != nil {
+						t.Fatal(err)
+					}
+					n += s.Comparisons()
 				}
-				n += s.Comparisons()
-			}
-			if need := expect.RoundsFor(expect.Alpha/float64(max(1, len(deciding))), n); n > 0 && row.ServerCPUs == 0 && r.Rounds < need {
-				t.Errorf("%s has %d comparisons in %s, which need %d rounds and have %d", row.ID, n, r.Name, need, r.Rounds)
+				if need := expect.RoundsFor(expect.Alpha/float64(max(1, len(of))), n); n > 0 && r.Rounds < need {
+					t.Errorf("%s%s has %d comparisons in %s, which need %d rounds and have %d", row.ID, what, n, r.Name, need, r.Rounds)
+				}
 			}
 		}
 	}
@@ -158,6 +158,18 @@ func TestOnly(t *testing.T) {
 	}
 }
 
+// Runs whose rows all need a larger machine decide nothing; those that another row shares do.
+func TestDecides(t *testing.T) {
+	c := mustDefault(t)
+	for run, cpus := range map[string]int{"churn-limit": 4, "churn-low": 4, "ingest-million": 3, "blocking-pools": 2, "ingest": 1, "burst": 1} {
+		for n := 1; n <= 4; n++ {
+			if got := c.Decides(run, n); got != (n >= cpus) {
+				t.Errorf("%s with %d CPUs for the server decides something: %v", run, n, got)
+			}
+		}
+	}
+}
+
 // judged is a run of a and b, b's p99 twice a's, on so many server CPUs.
 func judged(rounds, cpus int) *results.Result {
 	res := &results.Result{Run: &results.Run{ID: "20260101T000000Z-burst-aaaa", Variants: []results.Variant{{Name: "a"}, {Name: "b"}}, Split: results.CPUSplit{Server: make([]int, cpus)}}}
@@ -181,9 +193,12 @@ func TestJudge(t *testing.T) {
 		{ID: "unmade", Statements: []Statement{less, statement("y", "p99(a) < p99(b)")}},
 		{ID: "small", Statements: []Statement{less}, ServerCPUs: 4, Cant: "it is one.", Machine: "a large one."},
 		{ID: "shown", Statements: []Statement{less}, Shown: []Statement{more}},
+		{ID: "controlled", Statements: []Statement{less}, Needs: []Statement{more}},
+		{ID: "refuted", Statements: []Statement{more}, Needs: []Statement{{Name: "made", Run: "y", That: less.That, Reading: "it did not arise"}}},
+		{ID: "met", Statements: []Statement{more}, Needs: []Statement{less}},
 	}}
 	made := map[string]Made{"x": {Result: judged(8, 1)}, "y": {Why: "no scenario y"}}
-	want := []expect.Verdict{expect.Confirmed, expect.Refuted, expect.Undecided, expect.Undecided, expect.Confirmed}
+	want := []expect.Verdict{expect.Confirmed, expect.Refuted, expect.Undecided, expect.Undecided, expect.Confirmed, expect.Undecided, expect.Undecided, expect.Refuted}
 	out := Judge(c, made)
 	for i, o := range out {
 		if o.Verdict != want[i] {
@@ -192,6 +207,12 @@ func TestJudge(t *testing.T) {
 	}
 	if p := out[2].Parts[1]; p.Why != "no scenario y" || p.RunID != "" {
 		t.Errorf("what was not made: %+v", p)
+	}
+	if o := out[5]; !strings.Contains(o.Why, "control") || !strings.Contains(o.Why, "REFUTED") || o.Parts[0].Verdict != expect.Confirmed || o.Needs[0].Verdict != expect.Refuted {
+		t.Errorf("a control that is refuted: %+v", o)
+	}
+	if o := out[6]; !strings.Contains(o.Why, `"made" is UNDECIDED: it did not arise`) {
+		t.Errorf("a control without a run: %+v", o)
 	}
 	if o := out[3]; !regexp.MustCompile(`1 CPU.*needs 4.*it is one.*a large one`).MatchString(o.Why) || o.Parts[0].Verdict != expect.Confirmed {
 		t.Errorf("too few CPUs: %+v", o)

@@ -23,8 +23,8 @@ type Outcome struct {
 	Verdict expect.Verdict
 	// Why says why the row is undecided where its statements don't, or would not be believed; empty otherwise.
 	Why string
-	// Parts are its statements, and Shown what stands beside, in the row's order.
-	Parts, Shown []Part
+	// Parts are its statements, Needs its controls and Shown what stands beside, in the row's order.
+	Parts, Needs, Shown []Part
 }
 
 // Part is what became of one statement.
@@ -36,7 +36,8 @@ type Part struct {
 }
 
 // Judge decides the rows of a catalogue by the runs that were made, by their names. The statements of a row are decided together:
-// each of its runs has its share of expect.Alpha, and Holm's procedure over its statements about that run.
+// each of its runs has its share of expect.Alpha, and Holm's procedure over its statements about that run. Its controls are decided
+// apart, in the same way: they can only take a verdict away.
 func Judge(c *Catalogue, made map[string]Made) []Outcome {
 	var list []Outcome
 	for i := range c.Rows {
@@ -48,6 +49,7 @@ func Judge(c *Catalogue, made map[string]Made) []Outcome {
 func judge(row *Row, made map[string]Made) Outcome {
 	o := Outcome{Row: *row}
 	o.Parts = parts(row, row.Statements, made)
+	o.Needs = parts(row, row.Needs, made)
 	o.Shown = parts(row, row.Shown, made)
 	o.Verdict = expect.Confirmed
 	for _, p := range o.Parts {
@@ -58,17 +60,26 @@ func judge(row *Row, made map[string]Made) Outcome {
 			o.Verdict = expect.Undecided
 		}
 	}
-	if row.ServerCPUs == 0 {
-		return o
-	}
-	for _, name := range row.Runs() {
-		if res := made[name].Result; res != nil && len(res.Run.Split.Server) < row.ServerCPUs {
-			o.Verdict = expect.Undecided
-			o.Why = fmt.Sprintf("the server has %d CPU and the claim needs %d: %s What could decide it: %s", len(res.Run.Split.Server), row.ServerCPUs, row.Cant, row.Machine)
-			break
-		}
+	if why := withheld(row, o.Needs, made); why != "" {
+		o.Verdict, o.Why = expect.Undecided, why
 	}
 	return o
+}
+
+// withheld says why no verdict would mean anything: the machine is too small for the claim, or a control is not met. It is empty
+// where nothing stands in the way.
+func withheld(row *Row, needs []Part, made map[string]Made) string {
+	for _, name := range row.Runs() {
+		if res := made[name].Result; res != nil && len(res.Run.Split.Server) < row.ServerCPUs {
+			return fmt.Sprintf("the server has %d CPU and the claim needs %d: %s What could decide it: %s", len(res.Run.Split.Server), row.ServerCPUs, row.Cant, row.Machine)
+		}
+	}
+	for _, p := range needs {
+		if p.Verdict != expect.Confirmed {
+			return fmt.Sprintf("its control %q is %s: %s", p.Statement.Name, p.Verdict, p.Reading)
+		}
+	}
+	return ""
 }
 
 // parts decides statements run by run.

@@ -55,6 +55,10 @@ func (f *claimsFlags) planAll(ctx context.Context, c *claims.Catalogue) ([]*plan
 				return nil, context.Cause(ctx)
 			}
 			p.plan, p.why = nil, "not measurable yet: "+firstLine(err)
+		} else if f.rounds == 0 && p.plan.Rounds > 1 && !c.Decides(r.Name, len(p.plan.Split.Server)) {
+			if err := p.once(ctx); err != nil {
+				return nil, err
+			}
 		}
 		list = append(list, p)
 	}
@@ -96,6 +100,17 @@ func (p *plannedRun) prepare(ctx context.Context, servers *sut.Catalogue, expect
 			p.warnings = append(p.warnings, "stays undecided: "+err.Error())
 		}
 	}
+	return nil
+}
+
+// once plans one round in place of all: every claim that rests on the run needs a server with more CPUs.
+func (p *plannedRun) once(ctx context.Context) (err error) {
+	p.config.Rounds = 1
+	if p.plan, err = runner.MakePlan(ctx, p.config); err != nil {
+		return err
+	}
+	p.takes = runner.Estimate(p.plan)
+	p.warnings = append(p.warnings, fmt.Sprintf("one round, for a figure: its claims need a server with more CPUs than %d", len(p.plan.Split.Server)))
 	return nil
 }
 
