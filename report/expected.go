@@ -30,6 +30,9 @@ func (p *page) expectations(res *results.Result) {
 
 // Refuted names the expectations of the run that were not met, separated by commas; empty where none was.
 func Refuted(res *results.Result) string {
+	if len(res.Run.Scenario.Expect) == 0 {
+		return ""
+	}
 	var names []string
 	for _, d := range expect.Decide(res.Run.Scenario.Expect, expect.Of(res), expect.Alpha) {
 		if d.Verdict == expect.Refuted {

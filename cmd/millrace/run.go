@@ -127,12 +127,25 @@ func doRun(cmd *cobra.Command, name string, f runFlags) error {
 	if sum.Why != "" {
 		fmt.Fprintf(errs, "ended (%s): %s\n", sum.Reason, sum.Why)
 	}
-	path, reportErr := report.Write(sum.Dir)
-	if reportErr == nil {
-		reportErr = printReport(out, sum.Dir)
+	return errors.Join(outcome(sum, err), reportOn(out, sum.Dir, err == nil))
+}
+
+// reportOn writes the report of a run and prints it. Its error is of that, or of expectations that are not met in a run that was
+// whole.
+func reportOn(out io.Writer, dir string, whole bool) error {
+	res, err := results.Load(dir)
+	if err != nil {
+		return err
+	}
+	path, err := report.WriteResult(res)
+	if err == nil {
+		err = printResult(out, res)
 	}
 	fmt.Fprintf(out, "\nreport: %s\n", path)
-	return errors.Join(outcome(sum, err), reportErr, breached(sum.Dir, err))
+	if names := report.Refuted(res); whole && names != "" {
+		err = errors.Join(err, &statusError{exitBreached, fmt.Errorf("expectations REFUTED: %s", names)})
+	}
+	return err
 }
 
 // carryOut runs a plan with the floor that it needs, and shows how it goes.
@@ -246,14 +259,6 @@ func splitList(text string) []string {
 // kernelBytesPerConn is what an idle TCP connection costs the kernel, both ends on one host: about 3.9 KB each.
 const kernelBytesPerConn = 7800
 
-func printReport(w io.Writer, dir string) error {
-	res, err := results.Load(dir)
-	if err != nil {
-		return err
-	}
-	return printResult(w, res)
-}
-
 // outcome turns how a run ended into the exit status that goes with it.
 func outcome(sum *runner.Summary, err error) error {
 	switch {
@@ -265,21 +270,6 @@ func outcome(sum *runner.Summary, err error) error {
 		return &statusError{exitFailed, fmt.Errorf("%d of %d trials failed: see the report's footnotes", sum.Failed, sum.Failed+sum.Done)}
 	case len(sum.Unmeasured) > 0:
 		return &statusError{exitInvalid, fmt.Errorf("no valid trial of %s: see the report's footnotes", strings.Join(sum.Unmeasured, ", "))}
-	}
-	return nil
-}
-
-// breached is the error of a run whose expectations are not met; nil where they are, or err kept it from being seen.
-func breached(dir string, err error) error {
-	if err != nil {
-		return nil
-	}
-	res, err := results.Load(dir)
-	if err != nil {
-		return err
-	}
-	if names := report.Refuted(res); names != "" {
-		return &statusError{exitBreached, fmt.Errorf("expectations REFUTED: %s", names)}
 	}
 	return nil
 }
