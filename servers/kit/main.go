@@ -202,6 +202,9 @@ func (e *Env) attend(start func(*Env) (Server, error), c *control, in io.Reader,
 	case err = <-e.failed:
 	}
 	e.stopping.Store(true)
+	if e.hub != nil {
+		e.hub.Stop() // what waits is still handed on
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()
 	return errors.Join(err, server.Stop(ctx))

@@ -114,6 +114,16 @@ func (s *Session) binary(j *Job) {
 	}
 }
 
+// unmask makes the body of a message, which stands in the connection's buffer as it was sent, what it means, in the job's own memory.
+func (j *Job) unmask() {
+	if j.mask == [4]byte{} {
+		return
+	}
+	j.Own()
+	ws.Cipher(j.body, j.mask, 0)
+	j.mask = [4]byte{}
+}
+
 // appendMessage appends a message whose body is j's, unmasked.
 func appendMessage(out []byte, j *Job, body []byte) []byte {
 	if j.kind == jobIDMessage {

@@ -195,6 +195,9 @@ func (e *Env) hasWork() bool { return e.work.some }
 
 // answer appends the reply and returns the size of its body.
 func (e *Env) answer(j *Job, out []byte) (reply []byte, size int) {
+	if j.work {
+		j.unmask() // an upload has what the client meant
+	}
 	body, status := j.body, j.status
 	if j.work && e.DoWork(j.body) != nil {
 		body, status = nil, StatusFailed

@@ -2,15 +2,21 @@ package kit
 
 import (
 	"bytes"
+	"encoding/binary"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/gobwas/ws"
 
 	"github.com/millrace/millrace/internal/wire"
 )
 
 func testEnv(t testing.TB, args ...string) *Env {
 	t.Helper()
-	m := Model{Name: "toy", Protocols: []string{"http1", "frame"}}
+	m := Model{Name: "toy", Protocols: []string{"http1", "frame", "ws"}}
 	env, _, err := m.parse(args)
 	if err != nil {
 		t.Fatal(err)
@@ -202,5 +208,33 @@ func BenchmarkServe(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, out, _ = s.Serve(in, out[:0])
+	}
+}
+
+// TestUploadOverWebSocket: what is put is what the client meant, not what was masked for the way.
+func TestUploadOverWebSocket(t *testing.T) {
+	put := make(chan string, 2)
+	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		put <- string(body)
+	}))
+	defer store.Close()
+	env := testEnv(t, "--protocol", "ws", "--work", "upload="+store.URL+"/bucket")
+	s := env.NewSession()
+	in := []byte("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	if n, _, closing := s.Serve(in, nil); n != len(in) || closing {
+		t.Fatalf("%d of %d bytes of the handshake taken, closing %v", n, len(in), closing)
+	}
+	for _, mask := range [][4]byte{{1, 2, 3, 4}, {}} {
+		message := append(binary.BigEndian.AppendUint64(nil, wire.FrameWork|7), "an object"...)
+		f := ws.MaskFrameWith(ws.NewBinaryFrame(message), mask)
+		in := ws.MustCompileFrame(f)
+		n, out, _ := s.Serve(in, nil)
+		if n != len(in) || !bytes.HasSuffix(out, []byte("an object")) {
+			t.Errorf("mask %v: %d of %d bytes taken, reply %q", mask, n, len(in), out)
+		}
+		if got := <-put; got != "an object" {
+			t.Errorf("mask %v: put %q", mask, got)
+		}
 	}
 }

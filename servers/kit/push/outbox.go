@@ -53,8 +53,12 @@ func (o *Outbox) Pushed(out []byte) (reply []byte, more, closing bool) {
 			break
 		}
 		out = append(out, frame...)
-		if !o.next.CompareAndSwap(next, next+1) {
-			out = out[:len(out)-len(frame)] // dropped meanwhile
+		if !o.claim(next) {
+			out = out[:len(out)-len(frame)]
+			if o.state.Load() != live {
+				closing = o.Overflowed()
+				break
+			}
 			continue
 		}
 		frames++
@@ -62,7 +66,7 @@ func (o *Outbox) Pushed(out []byte) (reply []byte, more, closing bool) {
 	if frames > 0 {
 		o.took(frames, len(out)-begin)
 	}
-	return out, more, false
+	return out, more, closing
 }
 
 // Message takes the next frame's message, number, clock and payload, for models whose framework frames by itself. It is shared and
@@ -76,11 +80,20 @@ func (o *Outbox) Message() (message []byte, closing bool) {
 		if frame == nil {
 			return nil, false
 		}
-		if o.next.CompareAndSwap(next, next+1) {
+		if o.claim(next) {
 			o.took(1, len(frame))
 			return frame[o.hub.config.Head:], false
 		}
+		if o.state.Load() != live {
+			return nil, o.Overflowed()
+		}
 	}
+}
+
+// claim takes the frame that peek returned, and reports false where that was dropped meanwhile, or where the outbox is no longer
+// live: the hub goes on without it then, and what peek found may have been a later frame in the same place of the log.
+func (o *Outbox) claim(next uint64) bool {
+	return o.next.CompareAndSwap(next, next+1) && o.state.Load() == live
 }
 
 // peek returns the next frame and its number, nil where there is none. Then the hub will call wake.

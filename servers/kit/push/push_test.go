@@ -394,3 +394,18 @@ func TestLatenessKeepsItsResolution(t *testing.T) {
 		t.Errorf("largest %d and p99 %d of 99 × 1000 ns and 1 ms", most, p99)
 	}
 }
+
+// TestNothingBehindAnOverflow: the hub goes on without a subscriber that is disconnected and overwrites what it had still to take, so a
+// writer that was about to take it takes nothing.
+func TestNothingBehindAnOverflow(t *testing.T) {
+	h := byHand(2, Disconnect)
+	r := subscribe(h)
+	publish(h, 4)
+	frame, next := r.peek()
+	if n := numbers(frame); next != 1 || len(n) != 1 || n[0] != 4 {
+		t.Fatalf("in the place of frame %d is %d: the log is larger than this test takes it for", next, n)
+	}
+	if r.claim(next) {
+		t.Error("frame 4 was taken for frame 1")
+	}
+}
