@@ -1,7 +1,11 @@
 package crew_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +20,7 @@ import (
 	"github.com/millrace/millrace/clients/reactor"
 	"github.com/millrace/millrace/clients/recording"
 	"github.com/millrace/millrace/clients/reflect/raw"
+	"github.com/millrace/millrace/internal/procfs"
 	"github.com/millrace/millrace/internal/validity"
 	"github.com/millrace/millrace/scenarios"
 )
@@ -29,6 +34,8 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	case "good":
 		os.Exit(member.Main())
+	case "deaf": // says that it lives, and reads nothing
+		select {}
 	default:
 		_ = crew.Serve(context.Background(), os.Stdin, os.Stdout, func(p *clients.Plan) (crew.Engine, error) {
 			e, err := reactor.New(p)
@@ -228,4 +235,55 @@ func TestServeWithoutOrders(t *testing.T) {
 			t.Errorf("%q: error %v", in, err)
 		}
 	}
+}
+
+// idle is an engine that measures nothing.
+type idle struct{}
+
+func (idle) Hold(func(int64)) {}
+func (idle) Start(int64)      {}
+func (idle) RunPart(context.Context, int64) (*recording.Part, error) {
+	return &recording.Part{}, nil
+}
+
+// A member of a run, whose T0 is fixed before, tells how late it learned of it.
+func TestLateOrderOfARunIsTold(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Second} {
+		var out bytes.Buffer
+		t0 := procfs.Monotonic() - int64(late)
+		if late == 0 {
+			t0 += int64(time.Hour)
+		}
+		orders := fmt.Sprintf(`{"plan":{},"logs":"x"}{"connect_ns":%d,"fixed":true}`, t0)
+		in, more := io.Pipe()
+		go io.WriteString(more, orders)
+		if err := crew.Serve(t.Context(), in, &out, func(*clients.Plan) (crew.Engine, error) { return idle{}, nil }); err != nil {
+			t.Fatal(err)
+		}
+		more.Close()
+		var said struct {
+			Part *recording.Part `json:"part"`
+		}
+		for lines := json.NewDecoder(&out); said.Part == nil; {
+			if err := lines.Decode(&said); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := said.Part.LateNs; got < int64(late) || late == 0 && got != 0 {
+			t.Errorf("late by %d ns, want at least %v", got, late)
+		}
+	}
+}
+
+// A member that does not read its plan, which a pipe does not hold, is given up.
+func TestAMemberThatDoesNotRead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as a member may leave its orders")
+	}
+	p := planFor(serve(t, 1), 10, time.Second)
+	p.Body = bytes.Repeat([]byte("x"), 1<<20)
+	if _, err := crew.New(config(t, "deaf", 1), p); err == nil || !strings.Contains(err.Error(), "process 1 of 1 is lost: signal: killed") {
+		t.Errorf("error %v", err)
+	}
+	alone(t)
 }

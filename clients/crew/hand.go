@@ -82,8 +82,18 @@ func (h *hand) listen(words chan<- said) {
 	}
 }
 
-// order writes an order. A member that is gone does not get it, which its end tells.
-func (h *hand) order(o order) { _, _ = h.stdin.Write(encodeLine(o)) }
+// orderWithin is how long a member may leave an order in its pipe, of which a plan may be larger.
+const orderWithin = 5 * time.Second
+
+// order writes an order. A member that is gone does not get it, which its end tells; one that does not read is ended.
+func (h *hand) order(o order) {
+	if pipe, ok := h.stdin.(*os.File); ok {
+		_ = pipe.SetWriteDeadline(time.Now().Add(orderWithin))
+	}
+	if _, err := h.stdin.Write(encodeLine(o)); errors.Is(err, os.ErrDeadlineExceeded) {
+		h.kill()
+	}
+}
 
 // quit tells the member to end with what it has.
 func (h *hand) quit() { h.once.Do(func() { _ = h.stdin.Close() }) }

@@ -77,7 +77,10 @@ func (m *member) run(ctx context.Context, e Engine, connect order) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	opened := make(chan int64, 1)
-	if !connect.Fixed {
+	var late int64 // of the order that gives T0
+	if connect.Fixed {
+		late = max(0, procfs.Monotonic()-connect.ConnectNs)
+	} else {
 		e.Hold(func(open int64) { opened <- open })
 	}
 	type result struct {
@@ -106,6 +109,7 @@ func (m *member) run(ctx context.Context, e Engine, connect order) error {
 			if r.err != nil {
 				return m.say(word{Error: r.err.Error()})
 			}
+			r.part.LateNs = late
 			select {
 			case r.part.LateNs = <-started:
 			default:
