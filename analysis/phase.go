@@ -124,6 +124,7 @@ var flowFigures = []figure{
 		return m.repliesIn(p.FromNs, p.ToNs) / float64(p.ToNs-p.FromNs) * 1e9, ""
 	}},
 	share("failed-share", "share of the planned requests that got no good reply", func(p *results.Phase) int64 { return p.Planned - p.Outcomes["ok"] }),
+	share("unanswered-share", "share of the planned requests that were not sent or not answered when the trial ended, which failed-share counts as well", func(p *results.Phase) int64 { return p.Outcomes["unsent"] + p.Outcomes["in_flight"] }),
 	share("refused-share", "share of the planned requests whose connection was refused or reset", func(p *results.Phase) int64 { return p.Outcomes["refused"] + p.Outcomes["reset"] }),
 	perSecond("accepted-rps", "connections/s", "connections accepted a second", results.BetterHigher, func(r *results.Reading) *int64 { return r.Accepted }),
 }

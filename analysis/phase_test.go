@@ -49,6 +49,15 @@ func TestPhaseAgreesWithMeasure(t *testing.T) {
 	check("burst", "achieved-rps", "achieved-rps")
 }
 
+// What the trial's end cut off is told apart from what failed.
+func TestPhaseTellsWhatWasCutOff(t *testing.T) {
+	trial := &results.Trial{Phases: []results.Phase{{Name: "burst", Planned: 100, Outcomes: map[string]int64{"ok": 80, "unsent": 12, "in_flight": 3, "reset": 5}}}}
+	values, _, err := Phase(trial, nil, "burst")
+	if err != nil || values["failed-share"] != 0.2 || values["unanswered-share"] != 0.15 || values["refused-share"] != 0.05 {
+		t.Errorf("failed %v, unanswered %v, refused %v: want 0.2, 0.15 and 0.05: %v", values["failed-share"], values["unanswered-share"], values["refused-share"], err)
+	}
+}
+
 func TestPhaseSaysWhatIsMissing(t *testing.T) {
 	s := named(t, "burst")
 	trial, _ := burstTrial(s)
