@@ -81,13 +81,22 @@ func startNginx(t testing.TB, payload int) *Process {
 }
 
 func TestNginxConforms(t *testing.T) {
+	f := nginx(t)
+	tuned, err := foreign.Read(strings.TrimSuffix(nginxFile, ".yaml")+"-tuned.yaml", Models)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, version, _ := strings.Cut(f.Framework, " "); name != "nginx" || version == "" || tuned.Framework != f.Framework {
+		t.Errorf("framework %q and %q: want nginx and its version", f.Framework, tuned.Framework)
+	}
+	t.Run("tuned", func(t *testing.T) { nginxConforms(t, tuned, 0) })
 	for _, payload := range []int{0, 1, 64 << 10} { // of the default, of the least and of scenario payload
-		t.Run(strconv.Itoa(payload), func(t *testing.T) { nginxConforms(t, payload) })
+		t.Run(strconv.Itoa(payload), func(t *testing.T) { nginxConforms(t, f, payload) })
 	}
 }
 
-func nginxConforms(t *testing.T, payload int) {
-	report, err := ConformForeign(t.Context(), nginx(t), "http1", payload)
+func nginxConforms(t *testing.T, f *foreign.Server, payload int) {
+	report, err := ConformForeign(t.Context(), f, "http1", payload)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@
 package foreign
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -29,6 +31,9 @@ type Server struct {
 	Doc  string `yaml:"doc"`  // one line
 	// Framework is its name and version, for the report.
 	Framework string `yaml:"framework"`
+	// Version is a program and its arguments that print the version, which is put behind Framework: the first word of digits with
+	// dots in what it prints. Empty leaves Framework as it is.
+	Version []string `yaml:"version"`
 	// Command is the program, looked for in PATH, and its arguments. It must stay in the foreground, and its children in its
 	// process group.
 	Command []string `yaml:"command"`
@@ -85,8 +90,35 @@ func Read(path string, taken []string) (*Server, error) {
 	if f.program, err = exec.LookPath(f.Command[0]); err != nil {
 		return nil, fmt.Errorf("server %s: command: %w: install it, or name its path", path, err)
 	}
+	if err := f.askVersion(); err != nil {
+		return nil, fmt.Errorf("server %s: %w", path, err)
+	}
 	f.sum, err = sumOf(data, f.program)
 	return &f, err
+}
+
+// versionWithin bounds a program that only prints.
+const versionWithin = 5 * time.Second
+
+var versionWord = regexp.MustCompile(`\d+(\.\d+)+`)
+
+// askVersion puts the version behind Framework.
+func (f *Server) askVersion() error {
+	if len(f.Version) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), versionWithin)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, f.Version[0], f.Version[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("version: running %s: %w", strings.Join(f.Version, " "), err)
+	}
+	word := versionWord.Find(said)
+	if word == nil {
+		return fmt.Errorf("version: %s prints %.80q: want digits with dots in it, such as 1.2.3", strings.Join(f.Version, " "), said)
+	}
+	f.Framework = strings.TrimSpace(f.Framework + " " + string(word))
+	return nil
 }
 
 // sumOf is the SHA-256 of a description and its program.

@@ -38,6 +38,8 @@ func TestReadRefuses(t *testing.T) {
 	check("want SIGTERM, SIGINT or SIGQUIT", good+"stop: SIGKILL\n")
 	check("plain name", good+"files: {../x: y}\n")
 	check("plain name other than body", good+"files: {body: y}\n")
+	check("want digits with dots", good+"version: [echo, none]\n")
+	check("version: running no-such-program", good+"version: [no-such-program]\n")
 	check("install it", strings.Replace(good, "[sh,", "[no-such-program,", 1))
 	if _, err := Read(filepath.Join(t.TempDir(), "none.yaml"), nil); err == nil || !strings.Contains(err.Error(), "none.yaml") {
 		t.Errorf("no file: %v", err)
@@ -47,7 +49,8 @@ func TestReadRefuses(t *testing.T) {
 func TestPrepareFillsIn(t *testing.T) {
 	f, err := Read(write(t, `name: own
 doc: a shell
-framework: sh 1.0
+framework: sh
+version: [echo, "sh, version 1.0 of today"]
 command: [sh, "{{dir}}/run", "{{addr}}", "{{host}}:{{port}}", "{{payload}}", "{{cpus}}", "{{protocol}}"]
 files:
   run: "cat {{body}}"
@@ -73,6 +76,9 @@ stop: SIGQUIT
 	}
 	v := f.Variant()
 	other, err := Read(write(t, "name: own\ndoc: another\ncommand: [sh]\nprotocols: [http1]\n"), nil)
+	if v.Framework != "sh 1.0" {
+		t.Errorf("framework %q, want sh 1.0", v.Framework)
+	}
 	if err != nil || v.SHA256 == "" || other.Variant().SHA256 == v.SHA256 {
 		t.Errorf("two descriptions of one program have the checksum %s, %v", v.SHA256, err)
 	}
