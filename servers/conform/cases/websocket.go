@@ -47,7 +47,7 @@ var badHandshakes = []struct{ name, old, new string }{
 	{"connection-keep-alive", "Connection: Upgrade", "Connection: keep-alive"},
 }
 
-// wsNoHandshake wants a status of 4xx, or 505, and no upgrade.
+// wsNoHandshake wants a status of 4xx, or 501, and no upgrade.
 func wsNoHandshake(old, new string) func(*probe.Attempt) error {
 	return func(a *probe.Attempt) error {
 		c, err := a.DialMute(net.Dialer{})
