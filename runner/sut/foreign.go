@@ -133,7 +133,7 @@ func (p *Process) isForeign() bool { return p.command.Addr != "" }
 // awaited is what a server has not done that is not ready.
 func (p *Process) awaited() string {
 	if p.isForeign() {
-		return "no connection to " + p.command.Addr
+		return "no connection to " + p.command.Addr + ", or another program listens there,"
 	}
 	return "no ready line"
 }
@@ -141,16 +141,18 @@ func (p *Process) awaited() string {
 // connectAgain is how often a foreign server is tried until it accepts connections.
 const connectAgain = 5 * time.Millisecond
 
-// awaitConnection makes a foreign server ready once it accepts connections.
+// awaitConnection makes a foreign server ready once it accepts connections, and not another program that took its port.
 func (p *Process) awaitConnection() {
 	again := time.NewTicker(connectAgain)
 	defer again.Stop()
 	for {
 		if c, err := net.DialTimeout("tcp", p.command.Addr, readyWithin); err == nil {
 			c.Close()
-			p.addr = p.command.Addr
-			p.ready <- nil
-			return
+			if foreign.Listens(p.pid, p.command.Addr) {
+				p.addr = p.command.Addr
+				p.ready <- nil
+				return
+			}
 		}
 		select {
 		case <-p.done:
