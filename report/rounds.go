@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func (d *document) course() (lines []string, whole int) {
 	case all < planned:
 		line := fmt.Sprintf("Not finished: %d of %d trials were run to their end, %d of %d rounds are whole.", all, planned, whole, r.Rounds)
 		if last.Sitting > 0 {
-			line += " " + ending(last) + goOn(r)
+			line += " " + ending(last) + goOn(d.res)
 		}
 		lines = append(lines, line)
 	case last.Until != nil:
@@ -45,10 +46,10 @@ func (d *document) course() (lines []string, whole int) {
 }
 
 // goOn says how to go on with a run that is not finished, where one can.
-func goOn(r *results.Run) string {
-	switch r.Purpose {
+func goOn(res *results.Result) string {
+	switch res.Run.Purpose {
 	case "":
-		return " Go on with: millrace run --resume " + r.ID
+		return " Go on with: millrace run --resume " + cmp.Or(res.Path, res.Run.ID)
 	case results.PurposeAA:
 		return " For more rounds start millrace aa again: they accumulate."
 	}

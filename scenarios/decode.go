@@ -97,7 +97,7 @@ func (s *Scenario) Quickened() (*Scenario, error) {
 			return nil, err
 		}
 	}
-	return q.checked()
+	return q.counted(func(path string) bool { return s.Quick[path] != nil }).checked()
 }
 
 // Set returns the scenario with one field changed by its path, as in "connections.count=2000" or
@@ -134,7 +134,18 @@ func (s *Scenario) Apply(assignments []string) (*Scenario, error) {
 			return nil, err
 		}
 	}
-	return s.checked()
+	return s.counted(func(path string) bool {
+		return slices.ContainsFunc(assignments, func(a string) bool { return strings.HasPrefix(a, path+"=") })
+	}).checked()
+}
+
+// counted takes the number of connections from steps that were set where it was not.
+func (s *Scenario) counted(set func(path string) bool) *Scenario {
+	if set("connections.steps") && !set("connections.count") {
+		s = s.Clone()
+		s.Connections.Count = 0
+	}
+	return s
 }
 
 // set goes through the YAML form, so that paths, types and strictness are those of the files.

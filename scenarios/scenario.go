@@ -223,7 +223,7 @@ func (s *Scenario) setDefaults() {
 	s.Request.setDefaults()
 	s.Downstream.setDefaults(s.Work)
 	s.Push.setDefaults(s.Pushes())
-	if n := len(c.Steps); n > 0 {
+	if n := len(c.Steps); n > 0 && c.Count == 0 {
 		c.Count = c.Steps[n-1]
 	}
 	for i := range s.Phases {

@@ -131,6 +131,7 @@ func TestSet(t *testing.T) {
 	check("churn", []string{"connections.close=rst"}, func(s *Scenario) bool { return s.Connections.Close == "rst" }, "")
 	check("churn", []string{"connections.requests=0", "connections.close=none"}, func(s *Scenario) bool { return s.Connections.Requests == 0 }, "")
 	check("idle", []string{"connections.steps=[10,20]"}, func(s *Scenario) bool { return s.Connections.Count == 20 }, "")
+	check("idle", []string{"connections.count=10"}, nil, "set connections.steps")
 	check("burst", []string{"work.kind=sleep=10ms", "work.share=5%"}, func(s *Scenario) bool { return s.Work == Work{"sleep=10ms", 5} }, "")
 
 	check("burst", []string{"connections"}, nil, "want PATH=VALUE")

@@ -103,7 +103,7 @@ func (s *Scenario) At(step Step) (*Scenario, error) {
 			return nil, fmt.Errorf("sweep step %s: %w", step.Name, err)
 		}
 	}
-	if one, err = one.checked(); err != nil {
+	if one, err = one.counted(func(path string) bool { return step.Set[path] != nil }).checked(); err != nil {
 		return nil, fmt.Errorf("sweep step %s: %w", step.Name, err)
 	}
 	return one, nil

@@ -91,6 +91,10 @@ func (s *Scenario) validateConnections() error {
 			return fmt.Errorf("connections.steps[%d] %d: want increasing counts from 1 to %d", i, n, MaxConnections)
 		}
 	}
+	if n := len(c.Steps); n > 0 && c.Count != c.Steps[n-1] {
+		return fmt.Errorf("connections.count %d with connections.steps up to %d: the last step is how many there are: set connections.steps, such as [%d, %d], and leave count alone or set it alike",
+			c.Count, c.Steps[n-1], max(c.Count/2, 1), c.Count)
+	}
 	return nil
 }
 

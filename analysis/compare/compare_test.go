@@ -206,7 +206,7 @@ func TestBad(t *testing.T) {
 	}{
 		{"one variant", of(lower, ten), "one variant", "", 1},
 		{"one variant, one round", of(lower, []float64{3}), "one variant", "", 1},
-		{"two variants, one round", of(lower, []float64{2}, []float64{3}), "too few rounds for intervals", "", 1.5},
+		{"two variants, one round", of(lower, []float64{2}, []float64{3}), "too few rounds that count for intervals", "", 1.5},
 		{"no variant", Values(lower, nil, nil, nil, -1), "one variant", "", nan},
 		{"no round", of(lower, nil, nil), "fewer than two", "not measured", nan},
 		{"all invalid", Values(lower, []string{"a", "b"}, [][]float64{ten, ten}, []bool{false, false}, 0), "fewer than two", "not placed", nan},
@@ -218,7 +218,7 @@ func TestBad(t *testing.T) {
 		{"negative residue", of(lower, ten, negative), "fewer than two", "zero or negative", nan},
 		{"missing of the reference", of(lower, slices.Repeat([]float64{nan}, 10), ten), "fewer than two", "not measured of the reference a", nan},
 		{"disjoint", of(lower, []float64{1, nan}, []float64{nan, 1}), "too few rounds", "no round counts for both", nan},
-		{"few of ten", of(lower, ten, few), "too few rounds for intervals", "", 1},
+		{"few of ten", of(lower, ten, few), "too few rounds that count for intervals", "", 1},
 		{"no direction", of(undirected, ten, steps(10, 3, 0.01)), "neither more nor less", "", 3},
 	} {
 		if !strings.Contains(c.got.Why, c.why) || (c.why == "") != (c.got.Why == "") {

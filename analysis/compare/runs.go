@@ -261,7 +261,7 @@ func environment(r *results.Run) map[string]string {
 	return fields
 }
 
-// scenarioFields flattens the resolved scenario to paths and values; the paragraph why says nothing about the load.
+// scenarioFields flattens the resolved scenario to paths and values.
 func scenarioFields(s *scenarios.Scenario) map[string]string {
 	data, err := json.Marshal(s)
 	var tree any
@@ -273,7 +273,11 @@ func scenarioFields(s *scenarios.Scenario) map[string]string {
 	}
 	fields := map[string]string{}
 	flatten("", tree, fields)
-	delete(fields, "why")
+	// What says nothing of the load, and what a millrace that recorded less had as its only way.
+	maps.DeleteFunc(fields, func(path, value string) bool {
+		return path == "why" || strings.HasPrefix(path, "expect") || strings.HasPrefix(path, "servers") ||
+			path == "replicas" && value == "1" || path == "request.method" && value == "GET"
+	})
 	return fields
 }
 

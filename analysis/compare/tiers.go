@@ -46,9 +46,9 @@ func (c *Comparison) tiers() {
 	case len(some) < 2:
 		c.Why = "fewer than two variants have values that can be compared"
 	case len(interval) < 2:
-		c.Why = fmt.Sprintf("too few rounds for intervals, which need %d", IntervalRounds)
+		c.Why = fmt.Sprintf("too few rounds that count for intervals, which need %d", IntervalRounds)
 	case enough < 2:
-		c.Why = fmt.Sprintf("too few rounds for tiers, which need %d", TierRounds)
+		c.Why = fmt.Sprintf("too few rounds that count for tiers, which need %d", TierRounds)
 	case len(tier) < 2:
 		c.Why = fmt.Sprintf("too few rounds in common for tiers, which need %d", TierRounds)
 	default:
