@@ -39,9 +39,11 @@ func claimsCommand() *cobra.Command {
 claims, their runs and their statements are data (claims/catalogue.yaml), fixed before measuring. Claims that share a run share it.
 
 The runs share --budget by how long they take; where that leaves a run fewer than 6 rounds, nothing is decided on it. What is not
-there yet, a scenario or a server, is named, and the claims that need it stay undecided.
+there yet, a scenario or a server, is named, and the claims that need it stay undecided. A run whose claims all need a server with
+more CPUs than here is one round, for a figure.
 
-With --resume a sitting at all claims that was interrupted goes on: runs that are whole are taken as they are. Where none was interrupted, or
+With --resume a sitting at all claims that was interrupted goes on: runs that are whole are taken as they are, and those that ended
+with the budget are extended. Where none was interrupted, or
 programs or catalogue have changed since, the runs are made anew. Some claims alone neither begin nor end such a sitting.
 
 Exit status: 0 decided, whatever was found, 1 a run could not be made, 2 usage, 130 interrupted.`,
@@ -110,9 +112,7 @@ func doClaims(cmd *cobra.Command, ids []string, f claimsFlags) error {
 		}
 	}
 	found, err := f.findings(catalogue, planned)
-	if err != nil {
-		return err
-	}
+	failed = errors.Join(failed, err)
 	if err := claimed.Text(out, found, isTerminal(out) && os.Getenv("NO_COLOR") == ""); err != nil {
 		return err
 	}
@@ -152,7 +152,9 @@ func (f *claimsFlags) makeAll(ctx context.Context, errs io.Writer, planned []*pl
 		}
 		var left time.Duration
 		for _, q := range planned[i:] {
-			left += q.takes
+			if !q.made(l) {
+				left += q.takes
+			}
 		}
 		share := time.Until(deadline)
 		if left > 0 && left > share {
@@ -168,19 +170,23 @@ func (f *claimsFlags) makeAll(ctx context.Context, errs io.Writer, planned []*pl
 	return all
 }
 
-// findings judges what was made.
+// findings judges what was made. A run that can't be read, or whose report can't be written, keeps no other from being judged; it
+// returns those errors together.
 func (f *claimsFlags) findings(c *claims.Catalogue, planned []*plannedRun) (*claimed.Findings, error) {
 	made := map[string]claims.Made{}
+	var all error
 	for _, p := range planned {
 		m := claims.Made{Why: p.why, LeftOut: p.leftOut}
 		if p.dir != "" {
 			res, err := results.Load(p.dir)
-			if err != nil {
-				return nil, err
+			if err == nil {
+				m.Result = res
+				_, err = report.WriteResult(res)
+			} else {
+				m.Why = "its directory can't be read: " + err.Error()
 			}
-			m.Result = res
-			if _, err := report.WriteResult(res); err != nil {
-				return nil, err
+			if err != nil {
+				all = errors.Join(all, fmt.Errorf("run %s: %w", p.run.Name, err))
 			}
 		}
 		made[p.run.Name] = m
@@ -189,10 +195,10 @@ func (f *claimsFlags) findings(c *claims.Catalogue, planned []*plannedRun) (*cla
 	if f.catalogue == "" {
 		var err error
 		if mechanisms, err = claims.Mechanisms(); err != nil {
-			return nil, err
+			all = errors.Join(all, err)
 		}
 	}
-	return &claimed.Findings{Catalogue: c, Made: made, Outcomes: claims.Judge(c, made), Mechanisms: mechanisms, Quick: f.quick}, nil
+	return &claimed.Findings{Catalogue: c, Made: made, Outcomes: claims.Judge(c, made), Mechanisms: mechanisms, Quick: f.quick}, all
 }
 
 func printClaimsEstimate(w io.Writer, planned []*plannedRun, budget time.Duration) {

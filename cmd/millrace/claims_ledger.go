@@ -36,6 +36,13 @@ type ledgerEntry struct {
 	Key    string `json:"key,omitempty"` // of what was measured
 	ID     string `json:"id,omitempty"`  // of the run's directory
 	State  string `json:"state"`
+	// Reason is why a run ended, one of the Ended constants of results.
+	Reason string `json:"reason,omitempty"`
+}
+
+// settled reports whether the run has ended, and not because its time was over: more of that can make it whole.
+func (e ledgerEntry) settled() bool {
+	return e.State == ledgerEnded && e.Reason != results.EndedBudget
 }
 
 // openLedger reads what is left of an interrupted sitting, or begins a new one. A last line that was torn off by a crash is cut

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,7 +132,8 @@ func (p *plannedRun) key() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// make makes the run, or goes on with what the ledger has of it, within the budget.
+// make makes the run, or goes on with what the ledger has of it, within the budget. What the ledger has is kept where the budget
+// does not reach for more.
 func (p *plannedRun) make(ctx context.Context, errs io.Writer, l *ledger, budget time.Duration) error {
 	key, err := p.key()
 	if err != nil {
@@ -139,24 +141,39 @@ func (p *plannedRun) make(ctx context.Context, errs io.Writer, l *ledger, budget
 	}
 	config, plan := p.config, p.plan
 	entry, known := l.find(key)
-	dir := filepath.Join(config.Root, entry.ID)
-	if known && entry.State == ledgerEnded {
-		p.dir = dir
+	if known {
+		p.dir = filepath.Join(config.Root, entry.ID)
+		if _, err := os.Stat(p.dir); err != nil {
+			fmt.Fprintf(errs, "made anew: the ledger has it as %s, which is gone\n", entry.ID)
+			p.dir, known = "", false
+		}
+	}
+	if known && (entry.settled() || whole(p.dir)) {
 		fmt.Fprintf(errs, "made before: %s\n", entry.ID)
 		return nil
 	}
 	if round := runner.PerRound(plan); budget < round {
-		p.why = fmt.Sprintf("not made: the budget leaves it %v, one round takes %v", budget.Round(time.Second), round.Round(time.Second))
+		short := fmt.Sprintf("the budget leaves it %v, one round takes %v", budget.Round(time.Second), round.Round(time.Second))
+		if known {
+			fmt.Fprintf(errs, "kept as it is, %s: %s\n", entry.ID, short)
+			return nil
+		}
+		p.why = "not made: " + short
 		fmt.Fprintln(errs, p.why)
 		return nil
 	}
 	if known {
-		again, before, err := runner.Reopen(ctx, config, dir)
-		if err == nil {
+		again, before, err := runner.Reopen(ctx, config, p.dir)
+		switch {
+		case err == nil:
 			defer again.Before.Close()
 			config, plan = again, before
-		} else {
+		case entry.State == ledgerEnded:
+			fmt.Fprintf(errs, "kept as it is, %s: %v\n", entry.ID, err)
+			return nil
+		default:
 			fmt.Fprintf(errs, "begun anew: %v\n", err)
+			p.dir = ""
 		}
 	}
 	config.Budget = budget
@@ -171,5 +188,33 @@ func (p *plannedRun) make(ctx context.Context, errs io.Writer, l *ledger, budget
 	if err != nil || sum == nil || sum.Reason == results.EndedInterrupted {
 		return err
 	}
-	return l.add(ledgerEntry{Run: p.run.Name, Key: key, ID: plan.ID, State: ledgerEnded})
+	return l.add(ledgerEntry{Run: p.run.Name, Key: key, ID: plan.ID, State: ledgerEnded, Reason: sum.Reason})
+}
+
+// made reports whether the ledger has the run whole, so that it takes no more time.
+func (p *plannedRun) made(l *ledger) bool {
+	if p.plan == nil {
+		return false
+	}
+	key, err := p.key()
+	if err != nil {
+		return false // make says so
+	}
+	e, known := l.find(key)
+	return known && e.settled()
+}
+
+// whole reports whether all trials of the plan in a directory have ended, though the run may not have lived to say so.
+func whole(dir string) bool {
+	res, err := results.Load(dir)
+	if err != nil {
+		return false // Reopen says why
+	}
+	n := 0
+	for _, t := range res.Trials {
+		if t.Status != results.StatusInterrupted {
+			n++
+		}
+	}
+	return n > 0 && n >= res.Run.Rounds*res.Run.TrialsPerRound()
 }
