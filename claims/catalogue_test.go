@@ -211,7 +211,7 @@ func TestJudge(t *testing.T) {
 	if o := out[5]; !strings.Contains(o.Why, "control") || !strings.Contains(o.Why, "REFUTED") || o.Parts[0].Verdict != expect.Confirmed || o.Needs[0].Verdict != expect.Refuted {
 		t.Errorf("a control that is refuted: %+v", o)
 	}
-	if o := out[6]; !strings.Contains(o.Why, `"made" is UNDECIDED: it did not arise`) {
+	if o := out[6]; !strings.Contains(o.Why, `"made" is UNDECIDED, and if it is not met: it did not arise`) {
 		t.Errorf("a control without a run: %+v", o)
 	}
 	if o := out[3]; !regexp.MustCompile(`1 CPU.*needs 4.*it is one.*a large one`).MatchString(o.Why) || o.Parts[0].Verdict != expect.Confirmed {

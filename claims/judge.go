@@ -75,8 +75,11 @@ func withheld(row *Row, needs []Part, made map[string]Made) string {
 		}
 	}
 	for _, p := range needs {
-		if p.Verdict != expect.Confirmed {
-			return fmt.Sprintf("its control %q is %s: %s", p.Statement.Name, p.Verdict, p.Reading)
+		switch p.Verdict {
+		case expect.Refuted:
+			return fmt.Sprintf("its control %q is REFUTED: %s", p.Statement.Name, p.Reading)
+		case expect.Undecided:
+			return fmt.Sprintf("its control %q is UNDECIDED, and if it is not met: %s", p.Statement.Name, p.Reading)
 		}
 	}
 	return ""
