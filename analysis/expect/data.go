@@ -110,7 +110,9 @@ func (c *cell) value(f *Function, ref reference) (float64, error) {
 		if v, ok := t.Metrics[f.Trial]; ok {
 			return v, nil
 		}
-		return 0, errors.New(noteOf(t.Notes, f.Trial))
+		if ref.phase = c.ownPhase(f, t); ref.phase == "" {
+			return 0, errors.New(noteOf(t.Notes, f.Trial))
+		}
 	}
 	if own := ofPhase[f.Phase]; own != nil {
 		i := slices.IndexFunc(t.Phases, func(p results.Phase) bool { return p.Name == ref.phase })
@@ -127,6 +129,22 @@ func (c *cell) value(f *Function, ref reference) (float64, error) {
 		return v, nil
 	}
 	return 0, errors.New(noteOf(p.notes, f.Phase))
+}
+
+// ownPhase is the last measured phase of a trial where that stands for the whole: where scenarios of its kind have no such metric
+// of a trial, but of phases. Empty elsewhere.
+func (c *cell) ownPhase(f *Function, t *results.Trial) string {
+	info, known := results.Metric(f.Trial)
+	if !known || f.Phase == "" || info.In(c.data.Run.ScenarioOf(c.step)) {
+		return ""
+	}
+	name := ""
+	for _, p := range t.Phases {
+		if p.Measure {
+			name = p.Name
+		}
+	}
+	return name
 }
 
 // noteOf is what the notes say of a metric that is absent.

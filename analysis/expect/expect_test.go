@@ -183,6 +183,23 @@ func TestPhases(t *testing.T) {
 	}
 }
 
+// A peak is a figure of the whole trial where there is a burst, and of the last measured phase where there is none.
+func TestPeakWithoutABurst(t *testing.T) {
+	d := ten(8)
+	rss := func(v int64) *int64 { return &v }
+	d.Readings = func(string) ([]results.Reading, error) {
+		return []results.Reading{{TNs: 1e9, RSSBytes: rss(1 << 20)}, {TNs: 7e9, RSSBytes: rss(3 << 20)}, {TNs: 9e9, RSSBytes: rss(2 << 20)}}, nil
+	}
+	for _, tr := range d.Trials {
+		tr.Phases = []results.Phase{{Name: "baseline", FromNs: 0, ToNs: 6e9}, {Name: "recovery", Measure: true, FromNs: 6e9, ToNs: 12e9}}
+	}
+	for _, that := range []string{"rss_peak(a) > 2.9MiB", "rss_peak(a) < 3.1MiB"} {
+		if got := decideOne(t, d, that); got.Verdict != Confirmed {
+			t.Errorf("%s: %s: %+v", that, got.Verdict, got.Comparisons)
+		}
+	}
+}
+
 func TestSweeps(t *testing.T) {
 	d := ten(0)
 	for i, n := range []float64{1, 10, 100, 1000} {
