@@ -218,6 +218,32 @@ func TestSamplerGrid(t *testing.T) {
 	}
 }
 
+// One reading behind the other costs 0.1 ms of CPU, a thousandth of a core at ten a second.
+func TestReadingsAreCheap(t *testing.T) {
+	s := NewSampler(together(startToy(t, toyCommand("good"))), io.Discard, procfs.Monotonic(), nil)
+	if err := s.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const readings = 200
+	before, err := procfs.CPUTime(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range readings {
+		if err := s.take(t.Context(), "", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, err := procfs.CPUTime(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if each := time.Duration(after-before) / readings; each > time.Millisecond/2 || s.stats.Late > readings/10 {
+		t.Errorf("%v of CPU a reading, want at most 500µs; %+v", each, s.stats)
+	}
+}
+
 func BenchmarkSamplerReading(b *testing.B) {
 	p := startToy(b, toyCommand("good"))
 	s := NewSampler(together(p), io.Discard, procfs.Monotonic(), nil)
